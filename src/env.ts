@@ -1,0 +1,143 @@
+// Settings come from the environment. Each process declares a table of them; this file reads a table in one go and
+// reports every problem at once. Nobody else looks at process.env.
+import { z } from 'zod'
+
+/** One setting: how it is written, what it means, and how its text becomes a value. */
+export interface Setting<T> {
+  name: string
+  /** What is taken when the variable is unset or empty, written as a user would; undefined: the schema decides. */
+  fallback: string | undefined
+  description: string
+  schema: z.ZodType<T, string | undefined>
+  /** Its value is never printed. */
+  secret: boolean
+}
+
+export type SettingsTable = Record<string, Setting<unknown>>
+export type SettingsOf<Table extends SettingsTable> = {
+  [Key in keyof Table]: Table[Key] extends Setting<infer T> ? T : never
+}
+
+export function setting<T>(
+  name: string,
+  fallback: string | undefined,
+  schema: z.ZodType<T, string | undefined>,
+  description: string,
+): Setting<T> {
+  return { name, fallback, description, schema, secret: false }
+}
+
+/** A setting whose value may hold a password or key. */
+export function secret<T>(...options: Parameters<typeof setting<T>>): Setting<T> {
+  return { ...setting(...options), secret: true }
+}
+
+/** Thrown at start; `problems` holds one line for every setting that cannot be used. */
+export class SettingsError extends Error {
+  readonly problems: string[]
+
+  constructor(problems: string[]) {
+    super(`These settings cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+    this.name = 'SettingsError'
+    this.problems = problems
+  }
+}
+
+/**
+ * Reads all settings of a table from `env`.
+ * @throws SettingsError that lists every variable that has an unusable value.
+ */
+export function readSettings<Table extends SettingsTable>(table: Table, env: NodeJS.ProcessEnv): SettingsOf<Table> {
+  const values: Record<string, unknown> = {}
+  const problems: string[] = []
+  for (const [key, { name, fallback, schema, secret }] of Object.entries(table)) {
+    const given = env[name]?.trim() || undefined
+    const parsed = schema.safeParse(given ?? fallback)
+    if (parsed.success) {
+      values[key] = parsed.data
+      continue
+    }
+    const got = given === undefined || secret ? '' : ` (got "${given}")`
+    problems.push(`${name}: ${parsed.error.issues[0]?.message ?? 'cannot be read'}${got}`)
+  }
+  if (problems.length > 0) throw new SettingsError(problems)
+  return values as SettingsOf<Table>
+}
+
+/** A help text: one block a table, one line a setting. */
+export function describeTable(title: string, table: SettingsTable): string {
+  const lines = Object.values(table).map(
+    ({ name, fallback, description }) => `  ${name.padEnd(22)} ${(fallback ?? '-').padEnd(24)} ${description}`,
+  )
+  return `${title}\n${lines.join('\n')}`
+}
+
+const unitsOfTime: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const unitsOfSize: Record<string, number> = { b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 }
+
+/** Text such as `500ms`, `30s`, `5m`, `1h`, `30d` to milliseconds; undefined when it is not a duration. */
+export function parseDuration(text: string): number | undefined {
+  return parseWithUnit(text, unitsOfTime)
+}
+
+function parseWithUnit(text: string, units: Record<string, number>): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*([a-z]+)$/i.exec(text)
+  const unit = units[match?.[2]?.toLowerCase() ?? '']
+  return match && unit !== undefined ? Math.round(Number(match[1]) * unit) : undefined
+}
+
+function fromText<T>(parse: (text: string) => T | undefined, expected: string): z.ZodType<T, string | undefined> {
+  return z.string({ error: `must be set: ${expected}` }).transform((text, context) => {
+    const value = parse(text)
+    if (value !== undefined) return value
+    context.addIssue({ code: 'custom', message: `must be ${expected}` })
+    return z.NEVER
+  })
+}
+
+/** Milliseconds, written with a unit. */
+export const duration = fromText(parseDuration, 'a duration such as 500ms, 30s, 5m, 1h or 30d')
+
+/** Bytes, written with a unit. */
+export const size = fromText((text) => parseWithUnit(text, unitsOfSize), 'a size such as 512kb, 1mb or 2gb')
+
+export function integer(min: number, max: number): z.ZodType<number, string | undefined> {
+  const parse = (text: string) =>
+    /^-?\d+$/.test(text) && Number(text) >= min && Number(text) <= max ? Number(text) : undefined
+  return fromText(parse, `a whole number from ${min} to ${max}`)
+}
+
+export const port = integer(0, 65_535)
+
+/** on/off in the usual spellings. */
+export const flag = fromText(
+  (text) =>
+    ({ '1': true, on: true, true: true, yes: true, '0': false, off: false, false: false, no: false })[
+      text.toLowerCase()
+    ],
+  'on or off',
+)
+
+export const text: z.ZodType<string, string | undefined> = z.string({ error: 'must be set' })
+
+/** Comma-separated words; unset: an empty list. */
+export const list: z.ZodType<string[], string | undefined> = z
+  .string()
+  .optional()
+  .transform((given) => (given ?? '').split(',').flatMap((word) => word.trim() || []))
+
+export function oneOf<const Word extends string>(words: readonly Word[]): z.ZodType<Word, string | undefined> {
+  return fromText((given) => words.find((word) => word === given.toLowerCase()), `one of ${words.join(', ')}`)
+}
+
+/** A setting that may be left out. */
+export function optional<T>(schema: z.ZodType<T, string | undefined>): z.ZodType<T | undefined, string | undefined> {
+  return z.union([z.undefined(), schema])
+}
+
+/** An absolute URL with one of the given protocols, for example `redis:`. */
+export function url(...protocols: string[]): z.ZodType<string, string | undefined> {
+  const parse = (given: string) =>
+    URL.canParse(given) && protocols.includes(new URL(given).protocol) ? given : undefined
+  return fromText(parse, `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
+}

@@ -1,0 +1,69 @@
+// Every error that a caller may see knows its type, its status and whether trying again helps; the edge only translates.
+
+/** The `error_type` on the wire: Text Embeddings Inference's values first, then ours (http-api.md, section 5). */
+export type ErrorType =
+  | 'Empty'
+  | 'Validation'
+  | 'Tokenizer'
+  | 'Backend'
+  | 'Overloaded'
+  | 'Unhealthy'
+  | 'Timeout'
+  | 'NotFound'
+  | 'Gone'
+  | 'Conflict'
+  | 'Unauthorized'
+  | 'TooLarge'
+
+export interface AppErrorOptions {
+  /** HTTP headers of the answer, for example `Retry-After`. */
+  headers?: Record<string, string>
+  /** Further members of the problem document, for example `errors`. */
+  members?: Record<string, unknown>
+  cause?: unknown
+}
+
+/** An error with a status; its message is shown to the caller, so it never carries a user's text. */
+export class AppError extends Error {
+  readonly type: ErrorType
+  readonly status: number
+  readonly headers: Record<string, string>
+  readonly members: Record<string, unknown>
+
+  constructor(type: ErrorType, status: number, detail: string, options: AppErrorOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'AppError'
+    this.type = type
+    this.status = status
+    this.headers = options.headers ?? {}
+    this.members = options.members ?? {}
+  }
+}
+
+export interface Problem {
+  /** Where in the body, for example `inputs[3]`. */
+  path: string
+  message: string
+}
+
+export const malformed = (detail: string) => new AppError('Validation', 400, detail)
+export const notFound = (detail: string) => new AppError('NotFound', 404, detail)
+export const gone = (detail: string) => new AppError('Gone', 410, detail)
+export const conflict = (detail: string) => new AppError('Conflict', 409, detail)
+export const timedOut = (detail: string) => new AppError('Timeout', 504, detail)
+
+/** 422 with every problem of the body at once. */
+export function invalid(problems: Problem[]): AppError {
+  const detail = problems.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
+  return new AppError('Validation', 422, detail, { members: { errors: problems } })
+}
+
+/** 503: Redis, or every worker of a model, is away. */
+export function unavailable(detail: string, cause?: unknown): AppError {
+  return new AppError('Unhealthy', 503, detail, { headers: { 'Retry-After': '1' }, cause })
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,11 @@
+// The keys of records: what a client was promised, and what processes say of themselves. (Those of queues and replies
+// are in queue/names.ts.) All keys and channels in Redis begin with `inferq:`, so that one ACL rule covers them.
+
+export function recordKey(...parts: string[]): string {
+  return `inferq:r:${parts.join(':')}`
+}
+
+/** The Redis hash of a prediction's record; its id is the job's id. */
+export function predictionKey(id: string): string {
+  return recordKey('prediction', id)
+}

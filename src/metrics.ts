@@ -1,0 +1,124 @@
+// Every metric of inferq: the unit is in the name, labels have few values (never a text, an id or a path with one).
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+const POWERS_OF_TWO = [1, 2, 4, 8, 16, 32, 64, 128]
+
+export type ApiMetrics = ReturnType<typeof createApiMetrics>
+export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>
+
+export function createApiMetrics() {
+  const registers = [withDefaults()]
+  return {
+    registry: registers[0] as Registry,
+    requests: new Histogram({
+      name: 'inferq_http_request_seconds',
+      help: 'Duration of HTTP requests by route and status',
+      labelNames: ['method', 'route', 'status'] as const,
+      buckets: SECONDS,
+      registers,
+    }),
+    texts: new Counter({
+      name: 'inferq_texts_total',
+      help: 'Texts answered by outcome',
+      labelNames: ['model', 'outcome'] as const,
+      registers,
+    }),
+    jobTexts: new Histogram({
+      name: 'inferq_job_texts',
+      help: 'Texts that went into one job',
+      labelNames: ['model'] as const,
+      buckets: POWERS_OF_TWO,
+      registers,
+    }),
+    refused: new Counter({
+      name: 'inferq_refused_total',
+      help: 'Requests refused at the door by reason',
+      labelNames: ['reason'] as const,
+      registers,
+    }),
+    settled: new Gauge({
+      name: 'inferq_answers_settled',
+      help: 'Answers by the way they came back since the start: a reply, or looking at the job',
+      labelNames: ['by'] as const,
+      registers,
+    }),
+    waiting: new Gauge({ name: 'inferq_waiting_calls', help: 'Callers that wait for an answer now', registers }),
+    jobs: new Gauge({
+      name: 'inferq_queue_jobs',
+      help: 'Jobs in a queue by state',
+      labelNames: ['model', 'lane', 'state'] as const,
+      registers,
+    }),
+    workers: new Gauge({
+      name: 'inferq_live_workers',
+      help: 'Workers with a heartbeat that serve a model',
+      labelNames: ['model'] as const,
+      registers,
+    }),
+    redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
+  }
+}
+
+export function createWorkerMetrics() {
+  const registers = [withDefaults()]
+  return {
+    registry: registers[0] as Registry,
+    jobs: new Counter({
+      name: 'inferq_worker_jobs_total',
+      help: 'Jobs finished by lane and outcome',
+      labelNames: ['model', 'lane', 'outcome'] as const,
+      registers,
+    }),
+    texts: new Counter({
+      name: 'inferq_worker_texts_total',
+      help: 'Texts computed by outcome',
+      labelNames: ['model', 'outcome'] as const,
+      registers,
+    }),
+    runs: new Histogram({
+      name: 'inferq_run_seconds',
+      help: 'Duration of one run of the session',
+      labelNames: ['model'] as const,
+      buckets: SECONDS,
+      registers,
+    }),
+    runTexts: new Histogram({
+      name: 'inferq_run_texts',
+      help: 'Texts in one run',
+      labelNames: ['model'] as const,
+      buckets: POWERS_OF_TWO,
+      registers,
+    }),
+    queueTime: new Histogram({
+      name: 'inferq_queue_seconds',
+      help: 'Time from the making of a job to its first run',
+      labelNames: ['model', 'lane'] as const,
+      buckets: SECONDS,
+      registers,
+    }),
+    bisections: new Counter({
+      name: 'inferq_bisected_runs_total',
+      help: 'Runs that failed as a whole and were taken apart, by cause',
+      labelNames: ['model', 'cause'] as const,
+      registers,
+    }),
+    respawns: new Counter({
+      name: 'inferq_inference_respawns_total',
+      help: 'Inference processes that died and were started again',
+      registers,
+    }),
+    unknownVersions: new Counter({
+      name: 'inferq_unknown_job_versions_total',
+      help: 'Jobs of a version this worker does not know, put off',
+      registers,
+    }),
+    redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
+  }
+}
+
+function withDefaults(): Registry {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
