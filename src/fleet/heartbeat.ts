@@ -1,0 +1,59 @@
+// Who is alive: every worker says so every few seconds, with what it serves and how fast it is.
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { recordKey } from '../keys.ts'
+
+const heartbeat = z.object({
+  id: z.string(),
+  host: z.string(),
+  version: z.string(),
+  /** Epoch milliseconds. */
+  startedAt: z.number(),
+  /** quiet: takes no new jobs, is about to stop. */
+  state: z.enum(['running', 'quiet']),
+  models: z.array(
+    z.object({
+      name: z.string(),
+      revision: z.string(),
+      /** Texts a second that this worker can do, as last measured. */
+      capacity: z.number(),
+      /** Padded tokens that a run may have. */
+      maxRunTokens: z.number(),
+    }),
+  ),
+  /** Folders that are not served, and why. */
+  refused: z.array(z.object({ name: z.string(), reason: z.string() })),
+  /** Jobs that are fetched at once: interactive and bulk. */
+  slots: z.object({ interactive: z.number(), bulk: z.number() }),
+})
+
+export type Heartbeat = z.infer<typeof heartbeat>
+
+export const HEARTBEAT_MS = 5_000
+const EXPIRES_SECONDS = 15
+const index = recordKey('workers')
+
+export async function publishHeartbeat(redis: Redis, beat: Heartbeat): Promise<void> {
+  await redis
+    .multi()
+    .set(recordKey('worker', beat.id), JSON.stringify(beat), 'EX', EXPIRES_SECONDS)
+    .zadd(index, Date.now(), beat.id)
+    .zremrangebyscore(index, '-inf', Date.now() - EXPIRES_SECONDS * 1_000)
+    .exec()
+}
+
+/** Says that a worker is gone, so that nobody has to wait for its heartbeat to expire. */
+export async function removeHeartbeat(redis: Redis, workerId: string): Promise<void> {
+  await redis.multi().del(recordKey('worker', workerId)).zrem(index, workerId).exec()
+}
+
+/** The heartbeats of all live workers. */
+export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
+  const ids = await redis.zrange(index, Date.now() - EXPIRES_SECONDS * 1_000, '+inf', 'BYSCORE')
+  if (ids.length === 0) return []
+  const values = await redis.mget(ids.map((id) => recordKey('worker', id)))
+  return values.flatMap((value) => {
+    const parsed = value === null ? undefined : heartbeat.safeParse(JSON.parse(value))
+    return parsed?.success ? [parsed.data] : []
+  })
+}

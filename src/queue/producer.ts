@@ -1,0 +1,81 @@
+// Puts jobs into Redis for an api, and takes them back.
+import { once } from 'node:events'
+import { type JobsOptions, Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { AppError, unavailable } from '../errors.ts'
+import { lostScripts } from './connection.ts'
+import type { JobName, TextsJob } from './job.ts'
+import { QUEUE_PREFIX } from './names.ts'
+
+/** Infrastructure errors are tried again; an input error is its row's, so it never gets this far. */
+const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
+/** Nobody reads BullMQ's event streams here. */
+const EVENTS_KEPT = 100
+const RECONNECT_MS = 2_000
+
+export class Producer {
+  readonly #redis: Redis
+  readonly #onError: (error: Error) => void
+  readonly #queues = new Map<string, Queue>()
+
+  /** @param redis a producerConnection; it stays the caller's to close. */
+  constructor(redis: Redis, onError: (error: Error) => void) {
+    this.#redis = redis
+    this.#onError = onError
+  }
+
+  /** The BullMQ queue of that name. Names must come from known models: queues are kept. */
+  queue(name: string): Queue {
+    const known = this.#queues.get(name)
+    if (known) return known
+    const queue = new Queue(name, {
+      connection: this.#redis,
+      prefix: QUEUE_PREFIX,
+      skipWaitingForReady: true,
+      skipVersionCheck: true,
+      streams: { events: { maxLen: EVENTS_KEPT } },
+      defaultJobOptions: RETRIES,
+    })
+    queue.on('error', this.#onError)
+    this.#queues.set(name, queue)
+    return queue
+  }
+
+  /**
+   * Adds a job under an id of the caller's; an id that is there already is left as it is.
+   * @throws AppError 503 when Redis cannot be reached.
+   */
+  async add(queueName: string, name: JobName, jobId: string, data: TextsJob, keep: JobsOptions): Promise<void> {
+    await this.#tryTwice(() => this.queue(queueName).add(name, data, { ...keep, jobId }))
+  }
+
+  /** Removes a job, waiting or ended, if there is one; false when it stays because a worker holds it. */
+  async remove(queueName: string, jobId: string): Promise<boolean> {
+    const removed = await this.#tryTwice(() => this.queue(queueName).remove(jobId))
+    return removed === 1
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#queues.values()].map((queue) => queue.close()))
+  }
+
+  async #tryTwice<T>(command: () => Promise<T>): Promise<T> {
+    try {
+      return await command()
+    } catch (error) {
+      if (!lostScripts(error)) throw asUnavailable(error)
+    }
+    try {
+      this.#redis.disconnect(true)
+      await once(this.#redis, 'ready', { signal: AbortSignal.timeout(RECONNECT_MS) })
+      return await command()
+    } catch (error) {
+      throw asUnavailable(error)
+    }
+  }
+}
+
+/** Any error of a Redis command as the 503 that a caller may see. */
+export function asUnavailable(error: unknown): AppError {
+  return error instanceof AppError ? error : unavailable('the queue (Redis) cannot be reached', error)
+}

@@ -1,0 +1,65 @@
+// The short way back: a worker publishes a result on the channel of the api that asked. A publish can be lost; the
+// waiters make up for that (waiter.ts).
+import type { Redis } from 'ioredis'
+import { every } from '../lifecycle.ts'
+import { replyChannel, replyKey } from './names.ts'
+
+/** What a reply holds; `result` is checked by whoever waits. */
+export interface Reply {
+  id: string
+  result: unknown
+}
+
+/** How long a reply that is stored nowhere else can still be read by an api that missed it. */
+const KEPT_SECONDS = 10
+
+/**
+ * Publishes a result to the api that waits for it. `keep`: the job leaves nothing behind when it completes (an
+ * anonymous one), so the reply is stored for a while too. A prediction's result stays with its job.
+ */
+export async function publishReply(redis: Redis, replyTo: string, reply: Reply, keep: boolean): Promise<void> {
+  const pipeline = redis.pipeline()
+  if (keep) pipeline.set(replyKey(reply.id), JSON.stringify(reply.result), 'EX', KEPT_SECONDS)
+  await pipeline.publish(replyChannel(replyTo), JSON.stringify(reply)).exec()
+}
+
+const PING_MS = 5_000
+
+/** Hears messages on one channel, and notices a dead connection by pinging on it. */
+export class Subscription {
+  readonly #redis: Redis
+  readonly #channel: string
+  readonly #onMessage: (message: string) => void
+  readonly #closing = new AbortController()
+
+  /** @param redis a subscriberConnection of its own; it is closed by stop(). */
+  constructor(redis: Redis, channel: string, onMessage: (message: string) => void) {
+    this.#redis = redis
+    this.#channel = channel
+    this.#onMessage = onMessage
+  }
+
+  /** Returns at once: while Redis is away nothing is heard, and ioredis subscribes again when it is back. */
+  start(): void {
+    this.#redis.on('message', (_channel, message) => this.#onMessage(message))
+    const ignore = () => undefined // the connection's own error handler has logged it
+    this.#redis.subscribe(this.#channel).catch(ignore)
+    void every(PING_MS, this.#closing.signal, async () => void (await this.#redis.ping()), ignore)
+  }
+
+  stop(): void {
+    this.#closing.abort()
+    this.#redis.disconnect(false)
+  }
+}
+
+/** Reads a reply; undefined when it is not one. */
+export function parseReply(message: string): Reply | undefined {
+  try {
+    const reply: unknown = JSON.parse(message)
+    if (typeof reply !== 'object' || reply === null || !('id' in reply) || !('result' in reply)) return undefined
+    return typeof reply.id === 'string' ? { id: reply.id, result: reply.result } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,173 @@
+// Waits for jobs to end. The waiter is registered before the job is added, is settled by the worker's reply, and, as
+// a reply can be lost, is reconciled against the job itself: a lost message never loses an answer.
+import type { Redis } from 'ioredis'
+import { pause } from '../lifecycle.ts'
+import { type TextsResult, parseTextsResult } from './job.ts'
+import { jobKey, replyKey } from './names.ts'
+
+/** How a job ended. `missing`: there is no such job (any more). */
+export type JobEnd =
+  | { state: 'completed'; result: TextsResult; finishedOn: number }
+  | { state: 'failed'; finishedOn: number }
+  | { state: 'missing' }
+
+export interface JobRef {
+  queue: string
+  id: string
+}
+
+interface WaiterEntry {
+  job: JobRef
+  since: number
+  /** Nobody will reply to this process: the job itself has to be looked at. */
+  foreign: boolean
+  settle: (end: JobEnd) => void
+}
+
+export interface WaitersOptions {
+  redis: Redis
+  onError: (error: unknown) => void
+  now?: () => number
+}
+
+const TICK_MS = 100
+/** A reply usually comes first; a waiter younger than this is not looked up. */
+const PATIENCE_MS = 400
+const OWN_EVERY_TICKS = 5
+
+export class Waiters {
+  readonly #redis: Redis
+  readonly #onError: (error: unknown) => void
+  readonly #now: () => number
+  readonly #closing = new AbortController()
+  readonly #waiting = new Map<string, Set<WaiterEntry>>()
+  #loop: Promise<void> | undefined
+  /** How answers came: by message, or by looking at the job. */
+  readonly settledBy = { reply: 0, reconcile: 0 }
+
+  constructor(options: WaitersOptions) {
+    this.#redis = options.redis
+    this.#onError = options.onError
+    this.#now = options.now ?? Date.now
+  }
+
+  start(): void {
+    this.#loop ??= this.#reconcileUntilClosed()
+  }
+
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await this.#loop
+  }
+
+  /** How many waits are open. */
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  /**
+   * Resolves when the job ends; rejects with the signal's reason when that aborts first.
+   * Call it before the job is added. @param foreign true when another process gets the reply.
+   */
+  wait(job: JobRef, signal: AbortSignal, foreign = false): Promise<JobEnd> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason)
+      const entry: WaiterEntry = { job, since: this.#now(), foreign, settle: settled }
+      const onAbort = () => {
+        this.#forget(entry)
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      const remove = () => signal.removeEventListener('abort', onAbort)
+      function settled(end: JobEnd) {
+        remove()
+        resolve(end)
+      }
+      const entries = this.#waiting.get(job.id)
+      if (entries) entries.add(entry)
+      else this.#waiting.set(job.id, new Set([entry]))
+    })
+  }
+
+  /** Takes a worker's reply. One that does not fit the contract is left to the reconciling. */
+  takeReply(id: string, result: unknown): void {
+    if (!this.#waiting.has(id)) return
+    try {
+      this.#settle(id, { state: 'completed', result: parseTextsResult(result), finishedOn: this.#now() })
+      this.settledBy.reply += 1
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  #settle(id: string, end: JobEnd): void {
+    const entries = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    for (const entry of entries ?? []) entry.settle(end)
+  }
+
+  #forget(entry: WaiterEntry): void {
+    const entries = this.#waiting.get(entry.job.id)
+    entries?.delete(entry)
+    if (entries?.size === 0) this.#waiting.delete(entry.job.id)
+  }
+
+  async #reconcileUntilClosed(): Promise<void> {
+    for (let tick = 0; await pause(TICK_MS, this.#closing.signal); tick += 1) {
+      const due = this.#due(tick % OWN_EVERY_TICKS === 0)
+      if (due.length > 0) await this.#reconcile(due).catch(this.#onError)
+    }
+  }
+
+  /** Jobs to look at: those that nobody replies to here, and in their turn those whose reply is late. */
+  #due(own: boolean): JobRef[] {
+    return [...this.#waiting.values()].flatMap((entries) => {
+      const due = [...entries].find((entry) => entry.foreign || (own && this.#isLate(entry)))
+      return due ? [due.job] : []
+    })
+  }
+
+  async #reconcile(jobs: JobRef[]): Promise<void> {
+    const ends = await readEnds(this.#redis, jobs)
+    jobs.forEach(({ id }, index) => {
+      const end = ends[index]
+      const entries = [...(this.#waiting.get(id) ?? [])]
+      if (!end || entries.length === 0) return
+      // A waiter is registered before its job is added: for a moment it is no wonder that there is none.
+      if (end.state === 'missing' && !entries.every((entry) => this.#isLate(entry))) return
+      this.#settle(id, end)
+      this.settledBy.reconcile += 1
+    })
+  }
+
+  #isLate(entry: WaiterEntry): boolean {
+    return this.#now() - entry.since > PATIENCE_MS
+  }
+}
+
+/** How each of the jobs ended, in one round trip; undefined where a job has not ended. */
+async function readEnds(redis: Redis, jobs: JobRef[]): Promise<Array<JobEnd | undefined>> {
+  const pipeline = redis.pipeline()
+  for (const { queue, id } of jobs) {
+    pipeline.hmget(jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue')
+    pipeline.get(replyKey(id))
+  }
+  const replies = (await pipeline.exec()) ?? []
+  const values = replies.map(([error, value]) => {
+    if (error) throw error
+    return value
+  })
+  return jobs.map((_job, index) => {
+    const [timestamp, finishedOn, returnvalue] = values[2 * index] as Array<string | null>
+    const reply = values[2 * index + 1] as string | null
+    if (reply !== null) return endOf(Date.now(), reply)
+    if (!timestamp) return { state: 'missing' }
+    return finishedOn ? endOf(Number(finishedOn), returnvalue ?? null) : undefined
+  })
+}
+
+/** How a job ended, from the fields that are kept of it. @throws Error when a stored result does not fit the contract. */
+function endOf(finishedOn: number, returnvalue: string | null): JobEnd {
+  if (returnvalue === null) return { state: 'failed', finishedOn }
+  return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
+}

@@ -1,0 +1,84 @@
+// Lists with a cursor: what an owner made, the newest first.
+import type { Redis } from 'ioredis'
+import { recordKey } from '../keys.ts'
+
+/** Where a page begins; made by this file, opaque to clients. */
+export interface Cursor {
+  direction: 'next' | 'previous'
+  /** Epoch milliseconds and id of the entry next to the page. */
+  at: number
+  id: string
+}
+
+export interface Page {
+  ids: string[]
+  next: Cursor | undefined
+  previous: Cursor | undefined
+}
+
+/** The sorted set of an owner's ids, by the time they were made. */
+export function listKey(list: string, owner: string): string {
+  return recordKey(list, owner)
+}
+
+export async function removeFromList(redis: Redis, list: string, owner: string, ...ids: string[]): Promise<void> {
+  if (ids.length > 0) await redis.zrem(listKey(list, owner), ...ids)
+}
+
+/** At most `limit` ids, the newest first. */
+export async function readPage(
+  redis: Redis,
+  list: string,
+  owner: string,
+  limit: number,
+  cursor?: Cursor,
+): Promise<Page> {
+  const key = listKey(list, owner)
+  const backwards = cursor?.direction === 'previous'
+  const entries = backwards
+    ? await redis.zrange(key, cursor.at, '+inf', 'BYSCORE', 'LIMIT', 0, limit + ENTRIES_OF_ONE_MS, 'WITHSCORES')
+    : await redis.zrange(
+        key,
+        String(cursor?.at ?? '+inf'),
+        '-inf',
+        'BYSCORE',
+        'REV',
+        'LIMIT',
+        0,
+        limit + ENTRIES_OF_ONE_MS,
+        'WITHSCORES',
+      )
+  const beyond = pairs(entries).filter(({ id, at }) => !cursor || isBeyond({ id, at }, cursor))
+  const more = beyond.length > limit
+  const page = beyond.slice(0, limit)
+  if (backwards) page.reverse()
+  const [first, last] = [page.at(0), page.at(-1)]
+  return {
+    ids: page.map(({ id }) => id),
+    next: last && (backwards || more) ? { direction: 'next', ...last } : undefined,
+    previous: first && cursor && (!backwards || more) ? { direction: 'previous', ...first } : undefined,
+  }
+}
+
+/** Entries of the same millisecond as the cursor are read again and left out by id. */
+const ENTRIES_OF_ONE_MS = 200
+
+function isBeyond(entry: { id: string; at: number }, cursor: Cursor): boolean {
+  const order = entry.at - cursor.at || (entry.id < cursor.id ? -1 : entry.id > cursor.id ? 1 : 0)
+  return cursor.direction === 'next' ? order < 0 : order > 0
+}
+
+function pairs(flat: string[]): Array<{ id: string; at: number }> {
+  return flat.flatMap((id, index) => (index % 2 === 0 ? [{ id, at: Number(flat[index + 1]) }] : []))
+}
+
+export function encodeCursor(cursor: Cursor): string {
+  return Buffer.from(`${cursor.direction}:${cursor.at}:${cursor.id}`).toString('base64url')
+}
+
+/** undefined when the text is not a cursor. */
+export function decodeCursor(text: string): Cursor | undefined {
+  const match = /^(next|previous):(\d+):([0-9a-f-]+)$/.exec(Buffer.from(text, 'base64url').toString())
+  if (!match) return undefined
+  return { direction: match[1] === 'next' ? 'next' : 'previous', at: Number(match[2]), id: match[3] ?? '' }
+}

@@ -1,0 +1,50 @@
+// What the api knows of a model: published by the workers that serve it, before they take jobs. Answers are labelled
+// by the revision that computed them, so that two revisions can be served during an update.
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { recordKey } from '../keys.ts'
+
+const modelRecord = z.object({
+  name: z.string(),
+  /** Shortened SHA-256 over the model's files. */
+  revision: z.string(),
+  /** single_label: softmax; multi_label: sigmoid; regression: the number itself. */
+  problemType: z.enum(['single_label', 'multi_label', 'regression']),
+  /** One label a logit, in the order of the model's output. */
+  labels: z.array(z.string()).min(1),
+  /** Longest input in tokens, special tokens included. */
+  maxTokens: z.number(),
+  /** The file that is served, relative to the model's folder, and its bytes. */
+  file: z.string(),
+  bytes: z.number(),
+  /** Model type of config.json, for example `bert`. */
+  architecture: z.string(),
+  /** The model card (README.md without its front matter), shortened. */
+  card: z.string(),
+})
+
+export type ModelRecord = z.infer<typeof modelRecord>
+
+const KEPT_SECONDS = 7 * 24 * 3_600
+const index = recordKey('models')
+
+function keyOf(name: string, revision: string): string {
+  return recordKey('model', name, revision)
+}
+
+export async function publishModel(redis: Redis, record: ModelRecord): Promise<void> {
+  await redis.set(keyOf(record.name, record.revision), JSON.stringify(record), 'EX', KEPT_SECONDS)
+  await redis.zadd(index, Date.now(), `${record.name}:${record.revision}`)
+}
+
+/** Every model published in the last 7 days, the most recently published first. */
+export async function readModels(redis: Redis): Promise<ModelRecord[]> {
+  const since = Date.now() - KEPT_SECONDS * 1_000
+  const members = await redis.zrange(index, '+inf', String(since), 'BYSCORE', 'REV')
+  if (members.length === 0) return []
+  const values = await redis.mget(members.map((member) => recordKey('model', member)))
+  return values.flatMap((value) => {
+    const parsed = value === null ? undefined : modelRecord.safeParse(JSON.parse(value))
+    return parsed?.success ? [parsed.data] : []
+  })
+}

@@ -1,0 +1,71 @@
+// What a client was promised of a prediction. The job in BullMQ carries the texts and the result; this record says
+// whose it is, what was asked, and whether it was canceled. Both have the id OWNER_UUID.
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { predictionKey } from '../keys.ts'
+import { listKey, removeFromList } from './lists.ts'
+
+const record = z.object({
+  /** SHA-256 of route and canonical body: the same again is the same prediction. */
+  hash: z.string(),
+  model: z.string(),
+  /** The pinned revision; empty: any. */
+  revision: z.string(),
+  /** How to answer: JSON of the api's own options. */
+  options: z.string(),
+  metadata: z.string(),
+  /** Epoch milliseconds. */
+  created_at: z.coerce.number(),
+  canceled_at: z.coerce.number().optional(),
+})
+
+export type PredictionRecord = z.infer<typeof record>
+
+export interface PredictionId {
+  owner: string
+  uuid: string
+}
+
+/** The list of an owner's predictions. */
+export const PREDICTIONS_LIST = 'predictions'
+
+/** The id of both the record and the BullMQ job. */
+export function jobIdOf({ owner, uuid }: PredictionId): string {
+  return `${owner}_${uuid}`
+}
+
+/**
+ * Makes the record and its list entry, unless there is one: all or nothing, in one step.
+ * @param ttlMs after this the record is forgotten, milliseconds.
+ * @returns undefined when it was made; else what was there first.
+ */
+export async function createPrediction(
+  redis: Redis,
+  id: PredictionId,
+  fields: Omit<PredictionRecord, 'canceled_at'>,
+  ttlMs: number,
+): Promise<PredictionRecord | undefined> {
+  const keys = [predictionKey(jobIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)]
+  const values = Object.entries(fields).flat()
+  const existing = await redis.eval(CREATE, 2, ...keys, ttlMs, fields.created_at, id.uuid, ...values)
+  return existing === null ? undefined : readPrediction(redis, id)
+}
+
+const CREATE = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+return nil`
+
+export async function readPrediction(redis: Redis, id: PredictionId): Promise<PredictionRecord | undefined> {
+  const fields = await redis.hgetall(predictionKey(jobIdOf(id)))
+  const parsed = record.safeParse(fields)
+  return parsed.success ? parsed.data : undefined
+}
+
+/** Removes record and list entry. */
+export async function removePrediction(redis: Redis, id: PredictionId): Promise<void> {
+  await redis.del(predictionKey(jobIdOf(id)))
+  await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
+}
