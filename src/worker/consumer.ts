@@ -1,0 +1,114 @@
+// Takes jobs from the queues of every served model, both lanes, and brings their endings back to BullMQ.
+import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { messageOf } from '../errors.ts'
+import { type JobName, jobNames, type TextsResult } from '../queue/job.ts'
+import { QUEUE_PREFIX, queueName } from '../queue/names.ts'
+import type { Arrival, Ending } from './pipeline.ts'
+import type { Lane } from './shelf.ts'
+
+export interface ConsumerOptions {
+  model: string
+  lane: Lane
+  /** Jobs that are fetched at once. */
+  slots: number
+  /** A consumerConnection; stays the caller's to close. */
+  redis: Redis
+  answer: (arrival: Arrival) => Promise<Ending>
+  /** Sends a result to the api that waits. `keep`: the job itself leaves nothing behind. Never rejects. */
+  reply: (replyTo: string, id: string, result: TextsResult, keep: boolean) => void
+  onOutcome: (model: string, lane: Lane, outcome: TextsResult['outcome'] | Exclude<Ending['kind'], 'answered'>) => void
+  /** The processor itself failed. */
+  onFailure: (jobId: string, error: unknown) => void
+  /** Errors of BullMQ's own; in a bad hour, thousands. */
+  onError: (error: Error) => void
+}
+
+/** Another worker may know the version by then. */
+const UNKNOWN_VERSION_DELAY_MS = 5_000
+
+export class Consumer {
+  readonly #options: ConsumerOptions
+  readonly #worker: Worker<unknown, TextsResult>
+  #running: Promise<void> | undefined
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options
+    this.#worker = new Worker<unknown, TextsResult>(
+      queueName(options.model, options.lane),
+      (job, token) => this.#process(job, token),
+      {
+        connection: options.redis,
+        prefix: QUEUE_PREFIX,
+        concurrency: options.slots,
+        autorun: false,
+        lockDuration: 10_000,
+        stalledInterval: 5_000,
+        maxStalledCount: 3,
+        // The pause after a connection error; BullMQ's own 15 seconds would be added to every outage.
+        runRetryDelay: 1_000,
+        skipVersionCheck: true,
+      },
+    )
+    this.#worker.on('error', options.onError)
+    // What was answered must be readable, so whatever has an identity is answered only once its job is completed.
+    this.#worker.on('completed', (job, result) => {
+      if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
+    })
+  }
+
+  /** Begins to take jobs; to be called when the models are warm. */
+  start(): void {
+    this.#running ??= this.#worker.run().catch(this.#options.onError)
+  }
+
+  /** Takes no new jobs; those that it has go on. */
+  async quiet(): Promise<void> {
+    await this.#worker.pause(true)
+  }
+
+  /** Takes jobs again. */
+  async resume(): Promise<void> {
+    await this.#worker.resume()
+  }
+
+  /** Resolves when its last job is completed or handed back; while Redis is away, never. */
+  async close(): Promise<void> {
+    await this.#worker.close()
+  }
+
+  async #process(job: Job<unknown, TextsResult>, token: string | undefined): Promise<TextsResult> {
+    const { model, lane, reply, onOutcome } = this.#options
+    const id = String(job.id)
+    const ending = await this.#answer(id, job)
+    onOutcome(model, lane, ending.kind === 'answered' ? ending.result.outcome : ending.kind)
+    switch (ending.kind) {
+      case 'answered':
+        if (job.name === 'texts') reply(ending.replyTo, id, ending.result, true)
+        return ending.result
+      case 'unknown_version':
+        await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
+        throw new DelayedError()
+      case 'handed_back':
+        await job.moveToWait(token)
+        throw new WaitingError()
+    }
+  }
+
+  /** What fails here is stored with the job for everybody to see, so only messages that carry no text get out. */
+  async #answer(id: string, job: Job<unknown, TextsResult>): Promise<Ending> {
+    const name = jobNames.find((known) => known === job.name)
+    if (!name) throw new UnrecoverableError(`jobs named "${job.name}" are not known here`)
+    try {
+      return await this.#options.answer(arrivalOf(id, name, job, this.#options.lane))
+    } catch (error) {
+      this.#options.onFailure(id, error)
+      if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
+      throw new Error('the worker failed on this job; its log says why')
+    }
+  }
+}
+
+function arrivalOf(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): Arrival {
+  return { id, name, lane, data, createdAt: timestamp }
+}

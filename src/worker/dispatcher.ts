@@ -1,0 +1,164 @@
+// Texts in, rows out: puts the texts of jobs into the backlog, sends runs to whichever inference process has room, and
+// brings each text's row or error back to its job.
+import type { Item } from '../queue/job.ts'
+import { type Order, type OrderEnd, Work } from './order.ts'
+import { rowOf } from './rows.ts'
+import { Backlog, type Run } from './runs.ts'
+import type { RunColumns, TextColumns } from './runtime/protocol.ts'
+import type { RunEnd, RunOrder } from './runtime/process.ts'
+import type { Entry, Lane } from './shelf.ts'
+import type { Speed } from './speed.ts'
+
+/** What the dispatcher needs of the pool. */
+export interface Inference {
+  readonly hasRoom: boolean
+  run(order: RunOrder): Promise<RunEnd>
+}
+
+/** What happened, for the metrics. */
+export interface DispatcherEvents {
+  ran: (model: string, texts: number, ms: number) => void
+  queued: (model: string, lane: Lane, ms: number) => void
+  /** A run was taken apart, or lost. */
+  broken: (model: string, cause: 'error' | 'crash' | 'timeout', times: number, complaint?: string) => void
+  rows: (model: string, succeeded: number, failed: number) => void
+}
+
+export interface DispatcherOptions {
+  inference: Inference
+  speed: Speed
+  /** Longest input of a model in tokens. */
+  maxTokens: (model: string) => number
+  /** More processes than this must not work on suspected texts at the same time. */
+  maxSuspects: number
+  /** Milliseconds for a run, whatever it should take; undefined: by what it should take. */
+  runTimeout: number | undefined
+  events: DispatcherEvents
+  now?: () => number
+}
+
+/** An order that is being worked on. */
+export interface Computation {
+  readonly end: Promise<OrderEnd>
+  /** Stops it at the next run. */
+  cancel(): void
+}
+
+const TIMEOUT_FACTOR = 20
+const SHORTEST_TIMEOUT_MS = 2_000
+const LONGEST_TIMEOUT_MS = 10_000
+
+/** Why a text alone could not be computed. */
+const FATAL = {
+  crash: 'the model process ended while it worked on this text',
+  timeout: 'the model took too long for this text',
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions
+  readonly #backlog: Backlog<Work>
+  readonly #now: () => number
+  readonly #open = new Set<Work>()
+  #suspectsRunning = 0
+  #closed = false
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#backlog = new Backlog((model) => options.speed.budget(model))
+    this.#now = options.now ?? Date.now
+  }
+
+  compute(order: Order): Computation {
+    const work = new Work(order, this.#options.maxTokens(order.model))
+    if (this.#closed) work.finish({ kind: 'handed_back' })
+    else {
+      this.#open.add(work)
+      void work.end.then(() => this.#open.delete(work))
+      this.#backlog.add(work, this.#now())
+      this.pump()
+    }
+    return { end: work.end, cancel: () => this.#abandon(work, 'canceled') }
+  }
+
+  /** Gives back every order that is not finished, and all that still come. */
+  handBack(): void {
+    this.#closed = true
+    for (const work of this.#open) this.#abandon(work, 'handed_back')
+  }
+
+  /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
+  pump(): void {
+    const { inference, maxSuspects } = this.#options
+    for (const late of this.#backlog.expire(this.#now())) late.finish({ kind: 'expired' })
+    while (inference.hasRoom) {
+      const run = this.#backlog.take(this.#now(), this.#suspectsRunning < maxSuspects)
+      if (!run) return
+      void this.#send(run)
+    }
+  }
+
+  #abandon(work: Work, kind: 'canceled' | 'handed_back'): void {
+    this.#backlog.drop(work)
+    work.finish({ kind })
+  }
+
+  async #send(run: Run<Work>): Promise<void> {
+    const { inference, speed, runTimeout } = this.#options
+    const startedAt = this.#now()
+    this.#noteQueueTimes(run, startedAt)
+    const expectedMs = speed.expect(run.model, run.paddedTokens)
+    const timeoutMs =
+      runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, SHORTEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
+    if (run.suspect) this.#suspectsRunning += 1
+    const columns = columnsOf(run.entries)
+    const end = await inference.run({ model: run.model, columns, expectedMs, timeoutMs, suspect: run.suspect })
+    if (run.suspect) this.#suspectsRunning -= 1
+    if (end.kind === 'ran') this.#settle(run, end.columns, end.ms)
+    else this.#rescue(run, end)
+    this.pump()
+  }
+
+  #noteQueueTimes(run: Run<Work>, startedAt: number): void {
+    for (const { group } of run.entries) {
+      if (group.startedAt !== undefined) continue
+      group.startedAt = startedAt
+      this.#options.events.queued(run.model, group.lane, Math.max(0, startedAt - group.order.createdAt))
+    }
+  }
+
+  #settle(run: Run<Work>, columns: RunColumns, ms: number): void {
+    const { speed, events } = this.#options
+    const { model, entries } = run
+    speed.learn(model, run.paddedTokens, entries.length, ms)
+    events.ran(model, entries.length, ms)
+    if (columns.bisections > 0 || columns.complaint !== undefined) {
+      events.broken(model, 'error', columns.bisections, columns.complaint)
+    }
+    events.rows(model, entries.length - columns.errors.length, columns.errors.length)
+    const errors = new Map(columns.errors)
+    entries.forEach(({ group, index }, place) => {
+      group.put(index, rowOf(columns, place, entries.length, errors.get(place), group.queueMs))
+    })
+  }
+
+  /** The process died. Whoever was not at fault goes back; the others run alone, and who dies alone was the poison. */
+  #rescue(run: Run<Work>, { cause, blamed }: RunEnd & { kind: 'lost' }): void {
+    const { events } = this.#options
+    const entries = run.entries.filter(({ group }) => !group.finished)
+    if (!blamed) return run.suspect ? this.#backlog.suspect(entries) : this.#backlog.giveBack(entries)
+    events.broken(run.model, cause, 1)
+    if (!run.suspect) return this.#backlog.suspect(entries)
+    events.rows(run.model, 0, entries.length)
+    for (const { group, index } of entries) group.put(index, { error: { code: 'Backend', message: FATAL[cause] } })
+  }
+}
+
+function columnsOf(entries: readonly Entry<Work>[]): TextColumns {
+  const items = entries.map(({ group, index }) => group.order.items[index] as Item)
+  const columns: TextColumns = {
+    texts: items.map(({ text }) => text),
+    truncate: entries.map(({ group }) => group.order.truncate),
+  }
+  if (items.some(({ pair }) => pair !== undefined)) columns.pairs = items.map(({ pair }) => pair)
+  return columns
+}

@@ -1,0 +1,152 @@
+// The computing half of a worker: its models, the processes in which they run, and the dispatcher before them.
+import { SettingsError } from '../env.ts'
+import type { Logger } from '../logger.ts'
+import { onceASecond } from '../logger.ts'
+import type { WorkerMetrics } from '../metrics.ts'
+import type { WorkerConfig } from './config.ts'
+import { Dispatcher, type DispatcherEvents } from './dispatcher.ts'
+import type { Manifest } from './models/manifest.ts'
+import { type Refusal, readRegistry } from './models/registry.ts'
+import { Pool } from './runtime/pool.ts'
+import type { InferenceProgram } from './runtime/process.ts'
+import type { Loaded } from './runtime/protocol.ts'
+import { Speed } from './speed.ts'
+
+export interface EngineOptions {
+  config: WorkerConfig
+  logger: Logger
+  metrics: WorkerMetrics
+  /** What the inference processes run; the real thing when left out. */
+  program: InferenceProgram | undefined
+}
+
+export interface ServedModel {
+  manifest: Manifest
+  /** Texts a second, of all processes together. */
+  capacity: number
+  /** Padded tokens that a run may have. */
+  maxRunTokens: number
+}
+
+export class Engine {
+  readonly #options: EngineOptions
+  readonly #speed: Speed
+  readonly #manifests = new Map<string, Manifest>()
+  readonly #refused = new Map<string, string>()
+  #pool: Pool | undefined
+  #dispatcher: Dispatcher | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    const { inferenceProcesses, maxRunTokens } = options.config
+    this.#speed = new Speed({ processes: inferenceProcesses, maxRunTokens })
+  }
+
+  /**
+   * Resolves when the models are loaded and warm, or when it was stopped meanwhile.
+   * @throws SettingsError when no model can be served.
+   */
+  async start(): Promise<void> {
+    const { config, metrics, logger } = this.#options
+    const { models, refused } = await readRegistry(config.modelsDir, config.models)
+    for (const manifest of models) this.#manifests.set(manifest.name, manifest)
+    for (const { name, reason } of refused) this.#refuse(name, reason)
+    this.#requireModels()
+    this.#pool = new Pool({
+      processes: config.inferenceProcesses,
+      models: models.map(({ name, dir, file, labels, maxTokens }) => ({
+        name,
+        dir,
+        file,
+        labels: labels.length,
+        maxTokens,
+      })),
+      intraOpThreads: config.intraOpThreads,
+      program: this.#options.program,
+      onReady: (loaded) => this.#ready(loaded),
+      onDeath: (how) => {
+        metrics.respawns.inc()
+        logger.error({ how }, 'an inference process ended and is started again')
+      },
+    })
+    this.#dispatcher = new Dispatcher({
+      inference: this.#pool,
+      speed: this.#speed,
+      maxTokens: (model) => this.#manifests.get(model)?.maxTokens ?? 1,
+      maxSuspects: Math.max(1, config.inferenceProcesses - 1),
+      runTimeout: config.runTimeout,
+      events: dispatcherEvents(metrics, logger),
+    })
+    await this.#pool.start()
+    this.#requireModels()
+  }
+
+  /** Ends the processes at once; what they compute is lost. */
+  async stop(): Promise<void> {
+    await this.#pool?.stop()
+  }
+
+  /** @throws Error before it was started. */
+  get dispatcher(): Dispatcher {
+    if (!this.#dispatcher) throw new Error('the engine was not started')
+    return this.#dispatcher
+  }
+
+  /** Whether at least one process can take runs. */
+  get isReady(): boolean {
+    return (this.#pool?.ready ?? 0) > 0
+  }
+
+  served(): ServedModel[] {
+    return [...this.#manifests.values()].map((manifest) => ({
+      manifest,
+      capacity: this.#speed.capacity(manifest.name),
+      maxRunTokens: this.#speed.budget(manifest.name),
+    }))
+  }
+
+  refused(): Refusal[] {
+    return [...this.#refused].map(([name, reason]) => ({ name, reason }))
+  }
+
+  #ready(loaded: Loaded[]): void {
+    for (const model of loaded) {
+      if ('refused' in model) this.#refuse(model.name, model.refused)
+      else this.#speed.measured(model.name, model.pace)
+    }
+    this.#dispatcher?.pump()
+  }
+
+  #refuse(name: string, reason: string): void {
+    if (this.#refused.has(name)) return
+    this.#manifests.delete(name)
+    this.#refused.set(name, reason)
+    this.#options.logger.error({ model: name, reason }, 'a model is not served')
+  }
+
+  #requireModels(): void {
+    if (this.#manifests.size > 0) return
+    const { modelsDir } = this.#options.config
+    const reasons = this.refused().map(({ name, reason }) => `MODELS_DIR: ${modelsDir}/${name}: ${reason}`)
+    throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: there is no model in "${modelsDir}"`])
+  }
+}
+
+function dispatcherEvents(metrics: WorkerMetrics, logger: Logger): DispatcherEvents {
+  const warn = onceASecond((message, leftOut) => logger.warn({ leftOut }, message))
+  return {
+    ran(model, texts, ms) {
+      metrics.runs.observe({ model }, ms / 1_000)
+      metrics.runTexts.observe({ model }, texts)
+    },
+    queued: (model, lane, ms) => metrics.queueTime.observe({ model, lane }, ms / 1_000),
+    broken(model, cause, times, complaint) {
+      metrics.bisections.inc({ model, cause }, times)
+      warn(complaint ? `a run of ${model} failed: ${complaint}` : `a run of ${model} was lost: ${cause}`)
+    },
+    rows(model, succeeded, failed) {
+      metrics.texts.inc({ model, outcome: 'done' }, succeeded)
+      metrics.texts.inc({ model, outcome: 'failed' }, failed)
+    },
+  }
+}

@@ -1,0 +1,205 @@
+// The queue's half of a worker: its connections to Redis, the consumers of all lanes, and its place in the fleet.
+import type { Redis } from 'ioredis'
+import { messageOf } from '../errors.ts'
+import { CANCEL_CHANNEL, CanceledIds } from '../fleet/cancel.ts'
+import { pause, settledWithin } from '../lifecycle.ts'
+import { type Logger, onceASecond } from '../logger.ts'
+import type { WorkerMetrics } from '../metrics.ts'
+import {
+  closeConnection,
+  consumerConnection,
+  durabilityProblems,
+  producerConnection,
+  subscriberConnection,
+} from '../queue/connection.ts'
+import { processId } from '../queue/names.ts'
+import { publishReply, Subscription } from '../queue/replies.ts'
+import { VERSION } from '../version.ts'
+import { Brake } from './brake.ts'
+import type { WorkerConfig } from './config.ts'
+import { Consumer } from './consumer.ts'
+import type { Engine, ServedModel } from './engine.ts'
+import { Pipeline } from './pipeline.ts'
+import { Presence } from './presence.ts'
+import type { Lane } from './shelf.ts'
+
+export interface IntakeOptions {
+  config: WorkerConfig
+  logger: Logger
+  metrics: WorkerMetrics
+  engine: Engine
+}
+
+const JOIN_AGAIN_MS = 250
+const PING_MS = 1_000
+/** What is left of the grace for handing jobs back and closing. */
+const HAND_BACK_MS = 5_000
+/** A Redis that is away for so long while the worker stops is not waited for. */
+const AWAY_MS = 2_000
+const LOOK_MS = 100
+const lanes: Lane[] = ['interactive', 'bulk']
+
+export class Intake {
+  readonly #options: IntakeOptions
+  readonly #closing = new AbortController()
+  readonly #id = processId()
+  readonly #canceled = new CanceledIds()
+  readonly #presence: Presence
+  readonly #brake: Brake
+  readonly #log: (message: string) => void
+  /** Waits for a Redis that is away: takes jobs, reads what must be known. */
+  readonly #patient: Redis
+  /** Fails at once: replies, heartbeats, pings. */
+  readonly #hasty: Redis
+  readonly #cancellations: Subscription
+  #consumers: Consumer[] = []
+  #joining: Promise<void> | undefined
+  #notJoined: string | undefined = 'the models are loading'
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    const { config, engine, logger } = options
+    const { redisUrl, inferenceProcesses, predictJobs, bulkChunks } = config
+    this.#log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, message))
+    const onError = (error: unknown) => this.#redisError(error)
+    this.#patient = consumerConnection(redisUrl, onError)
+    this.#hasty = producerConnection(redisUrl, onError)
+    this.#cancellations = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
+      this.#canceled.hear(id),
+    )
+    this.#brake = new Brake({ onBrake: (ms) => void this.#rest(ms) })
+    this.#presence = new Presence({
+      id: this.#id,
+      version: VERSION,
+      slots: { interactive: predictJobs * inferenceProcesses, bulk: bulkChunks * inferenceProcesses },
+      redis: this.#hasty,
+      models: () => engine.served(),
+      refused: () => engine.refused(),
+      onError,
+    })
+  }
+
+  /** Begins to take jobs as soon as Redis is there; returns at once. To be called when the models are warm. */
+  start(): void {
+    this.#cancellations.start()
+    this.#joining ??= this.#join()
+  }
+
+  /** Why no jobs can be taken now; undefined when they can. */
+  async notReady(): Promise<string | undefined> {
+    if (this.#closing.signal.aborted) return 'the worker is stopping'
+    if (this.#notJoined !== undefined) return this.#notJoined
+    const answered = await settledWithin(this.#hasty.ping(), PING_MS).catch(() => false)
+    return answered ? undefined : 'Redis does not answer'
+  }
+
+  /** Takes no new jobs, finishes what it can within the grace, hands the rest back. */
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await this.#joining
+    if (this.#consumers.length > 0) {
+      const { engine, config } = this.#options
+      for (const consumer of this.#consumers) await consumer.quiet()
+      await this.#presence.quiet()
+      const closed = Promise.all(this.#consumers.map((consumer) => consumer.close())).catch((error: unknown) =>
+        this.#redisError(error),
+      )
+      if (!(await this.#settledWhileRedisIsThere(closed, config.shutdownGrace - HAND_BACK_MS))) {
+        engine.dispatcher.handBack()
+        await settledWithin(closed, HAND_BACK_MS / 2)
+      }
+      await this.#presence.leave()
+    }
+    this.#cancellations.stop()
+    closeConnection(this.#patient)
+    closeConnection(this.#hasty)
+  }
+
+  /** Without Redis nothing can be completed, and nothing is lost by leaving either: the jobs' locks run out. */
+  async #settledWhileRedisIsThere(closed: Promise<unknown>, ms: number): Promise<boolean> {
+    const until = Date.now() + ms
+    let seen = Date.now()
+    while (Date.now() < until && Date.now() - seen < AWAY_MS) {
+      if (await settledWithin(closed, LOOK_MS)) return true
+      if (this.#hasty.status === 'ready') seen = Date.now()
+    }
+    return false
+  }
+
+  async #join(): Promise<void> {
+    while (!(await this.#admitted())) {
+      if (!(await pause(JOIN_AGAIN_MS, this.#closing.signal))) return
+    }
+    if (this.#closing.signal.aborted) return
+    const { logger, engine } = this.#options
+    this.#consumers = engine.served().flatMap((model) => lanes.map((lane) => this.#consumer(model, lane)))
+    for (const consumer of this.#consumers) consumer.start()
+    this.#presence.start(this.#closing.signal)
+    this.#notJoined = undefined
+    const models = engine.served().map(({ manifest: { name, revision }, ...speed }) => ({ name, revision, ...speed }))
+    logger.info({ worker: this.#id, models }, 'taking jobs')
+  }
+
+  /** Whether Redis is there, keeps what it is given, and knows the models of this worker. */
+  async #admitted(): Promise<boolean> {
+    const { config, logger } = this.#options
+    try {
+      const problems = await durabilityProblems(this.#hasty)
+      if (problems.length > 0 && config.requireDurable) {
+        this.#notJoined = `REQUIRE_DURABLE: ${problems.join('; ')}`
+        this.#log(`no jobs are taken. ${this.#notJoined}`)
+        return false
+      }
+      await this.#presence.announce()
+      if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
+      return true
+    } catch (error) {
+      this.#notJoined = 'Redis does not answer'
+      this.#log(`Redis does not answer: ${messageOf(error)}`)
+      return false
+    }
+  }
+
+  #consumer({ manifest: model }: ServedModel, lane: Lane): Consumer {
+    const { config, engine, metrics, logger } = this.#options
+    const pipeline = new Pipeline({
+      worker: this.#id,
+      model,
+      dispatcher: engine.dispatcher,
+      canceled: this.#canceled,
+      redis: this.#patient,
+    })
+    return new Consumer({
+      model: model.name,
+      lane,
+      slots: (lane === 'bulk' ? config.bulkChunks : config.predictJobs) * config.inferenceProcesses,
+      redis: this.#patient,
+      answer: (arrival) => pipeline.answer(arrival),
+      reply: (replyTo, id, result, keep) => {
+        // A reply that is lost is made up for by whoever waits; the job must not fail for it.
+        publishReply(this.#hasty, replyTo, { id, result }, keep).catch((error: unknown) => this.#redisError(error))
+      },
+      onOutcome: (name, jobLane, outcome) => {
+        metrics.jobs.inc({ model: name, lane: jobLane, outcome })
+        if (outcome === 'unknown_version') metrics.unknownVersions.inc()
+      },
+      onFailure: (job, error) => logger.error({ job, err: error }, 'a job failed'),
+      onError: (error) => {
+        this.#redisError(error)
+        this.#brake.hit()
+      },
+    })
+  }
+
+  async #rest(ms: number): Promise<void> {
+    this.#options.logger.error({ ms }, 'too many errors of Redis: no jobs are taken for a while')
+    for (const consumer of this.#consumers) await consumer.quiet()
+    if (!(await pause(ms, this.#closing.signal))) return
+    for (const consumer of this.#consumers) await consumer.resume()
+  }
+
+  #redisError(error: unknown): void {
+    this.#options.metrics.redisErrors.inc()
+    this.#log(`Redis: ${messageOf(error)}`)
+  }
+}

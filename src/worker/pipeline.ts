@@ -1,0 +1,127 @@
+// The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
+import { type CanceledIds, isCanceled } from '../fleet/cancel.ts'
+import { type JobName, parseTextsJob, type TextsJob, type TextsResult, UnknownJobVersion } from '../queue/job.ts'
+import type { Redis } from 'ioredis'
+import type { Computation, Dispatcher } from './dispatcher.ts'
+import type { Lane } from './shelf.ts'
+
+/** What is known of a job when it arrives. */
+export interface Arrival {
+  id: string
+  name: JobName
+  lane: Lane
+  /** Not looked at yet: it may be of another version. */
+  data: unknown
+  /** Epoch milliseconds at which it was made. */
+  createdAt: number
+}
+
+/** `unknown_version`: for a newer worker. `handed_back`: this worker stops, and another one shall do it. */
+export type Ending =
+  | { kind: 'answered'; replyTo: string; result: TextsResult }
+  | { kind: 'unknown_version' }
+  | { kind: 'handed_back' }
+
+export interface PipelineOptions {
+  worker: string
+  model: { name: string; revision: string }
+  dispatcher: Dispatcher
+  canceled: CanceledIds
+  /** Where predictions' records are; waits for a Redis that is away. */
+  redis: Redis
+  now?: () => number
+}
+
+type Outcome = TextsResult['outcome']
+
+export class Pipeline {
+  readonly #options: PipelineOptions
+  readonly #now: () => number
+
+  constructor(options: PipelineOptions) {
+    this.#options = options
+    this.#now = options.now ?? Date.now
+  }
+
+  /** @throws Error naming the paths of what does not fit the contract; whatever Redis throws. */
+  async answer(arrival: Arrival): Promise<Ending> {
+    const startedAt = this.#now()
+    const data = parse(arrival.data)
+    if (!data) return { kind: 'unknown_version' }
+    const ended = (outcome: Outcome, rows: TextsResult['rows'] = []): Ending => {
+      const { worker, model } = this.#options
+      return {
+        kind: 'answered',
+        replyTo: data.replyTo,
+        result: { outcome, revision: model.revision, worker, startedAt, rows },
+      }
+    }
+    if (!this.#isServed(data)) return ended('revision_gone')
+    if (data.deadline !== undefined && data.deadline < startedAt) return ended('aborted')
+    const cancellation = new Cancellation(arrival, this.#options)
+    try {
+      if (await cancellation.isSet()) return ended('canceled')
+      const computation = this.#compute(arrival, data)
+      cancellation.stops(computation)
+      const end = await computation.end
+      switch (end.kind) {
+        case 'done':
+          return (await cancellation.isSet()) ? ended('canceled') : ended('done', end.rows)
+        case 'canceled':
+          return ended('canceled')
+        case 'expired':
+          return ended('aborted')
+        case 'handed_back':
+          return { kind: 'handed_back' }
+      }
+    } finally {
+      cancellation.forget()
+    }
+  }
+
+  #isServed({ revision }: TextsJob): boolean {
+    return revision === undefined || revision === this.#options.model.revision
+  }
+
+  #compute({ lane, createdAt }: Arrival, { items, truncate, deadline }: TextsJob): Computation {
+    const { model, dispatcher } = this.#options
+    return dispatcher.compute({ model: model.name, lane, items, truncate, createdAt, deadline })
+  }
+}
+
+/** Undefined for a version that this process does not know. */
+function parse(data: unknown): TextsJob | undefined {
+  try {
+    return parseTextsJob(data)
+  } catch (error) {
+    if (error instanceof UnknownJobVersion) return undefined
+    throw error
+  }
+}
+
+/** Whether a prediction is canceled, as heard and as its record says. Other jobs have no record and never are. */
+class Cancellation {
+  readonly #id: string
+  readonly #applies: boolean
+  readonly #options: PipelineOptions
+  #computation: Computation | undefined
+  readonly forget: () => void
+
+  constructor({ id, name }: Arrival, options: PipelineOptions) {
+    this.#id = id
+    this.#applies = name === 'prediction'
+    this.#options = options
+    // Listening begins before the record is read, so that no cancellation falls between the two.
+    this.forget = this.#applies ? options.canceled.listen(id, () => this.#computation?.cancel()) : () => undefined
+  }
+
+  async isSet(): Promise<boolean> {
+    if (!this.#applies) return false
+    return this.#options.canceled.has(this.#id) || (await isCanceled(this.#options.redis, this.#id))
+  }
+
+  stops(computation: Computation): void {
+    this.#computation = computation
+    if (this.#applies && this.#options.canceled.has(this.#id)) computation.cancel()
+  }
+}

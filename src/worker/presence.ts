@@ -1,0 +1,94 @@
+// This worker as the fleet sees it: its models' records, published before it takes jobs, and its heartbeat.
+import { hostname } from 'node:os'
+import type { Redis } from 'ioredis'
+import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../fleet/heartbeat.ts'
+import { every, settledWithin } from '../lifecycle.ts'
+import { publishModel } from '../records/models.ts'
+import type { Manifest } from './models/manifest.ts'
+
+export interface PresenceOptions {
+  id: string
+  version: string
+  slots: Heartbeat['slots']
+  /** A producerConnection: a Redis that is away must not hold up a heartbeat. */
+  redis: Redis
+  /** What is served now. */
+  models: () => Array<{ manifest: Manifest; capacity: number; maxRunTokens: number }>
+  refused: () => Heartbeat['refused']
+  onError: (error: unknown) => void
+}
+
+/** Records last for seven days; long before that they are written again. */
+const REPUBLISH_MS = 24 * 3_600_000
+/** Goodbyes are a courtesy: what is not said in time is found out in 15 seconds. */
+const GOODBYE_MS = 1_000
+
+export class Presence {
+  readonly #options: PresenceOptions
+  readonly #startedAt = Date.now()
+  #state: Heartbeat['state'] = 'running'
+  #publishedAt = 0
+  #beating: Promise<void> | undefined
+
+  constructor(options: PresenceOptions) {
+    this.#options = options
+  }
+
+  /** Publishes the models. @throws when Redis is away. */
+  async announce(): Promise<void> {
+    for (const { manifest } of this.#options.models()) await publishModel(this.#options.redis, recordOf(manifest))
+    this.#publishedAt = Date.now()
+  }
+
+  /** Beats now, and then until the signal aborts. */
+  start(closing: AbortSignal): void {
+    this.change()
+    this.#beating = every(HEARTBEAT_MS, closing, () => this.#beat(), this.#options.onError)
+  }
+
+  /** Tells the fleet at once that something is different. */
+  change(): void {
+    this.#beat().catch(this.#options.onError)
+  }
+
+  /** Says that this worker takes no more jobs. */
+  async quiet(): Promise<void> {
+    this.#state = 'quiet'
+    await this.#courteously(this.#beat())
+  }
+
+  /** Says that this worker is gone. */
+  async leave(): Promise<void> {
+    await this.#beating
+    await this.#courteously(removeHeartbeat(this.#options.redis, this.#options.id))
+  }
+
+  async #beat(): Promise<void> {
+    const { id, version, slots, redis, models, refused } = this.#options
+    if (Date.now() - this.#publishedAt > REPUBLISH_MS) await this.announce()
+    await publishHeartbeat(redis, {
+      id,
+      host: hostname(),
+      version,
+      startedAt: this.#startedAt,
+      state: this.#state,
+      models: models().map(({ manifest: { name, revision }, capacity, maxRunTokens }) => ({
+        name,
+        revision,
+        capacity,
+        maxRunTokens,
+      })),
+      refused: refused(),
+      slots,
+    })
+  }
+
+  async #courteously(goodbye: Promise<void>): Promise<void> {
+    await settledWithin(goodbye.catch(this.#options.onError), GOODBYE_MS)
+  }
+}
+
+/** The manifest without what only this machine can use. */
+function recordOf({ dir: _dir, ...record }: Manifest) {
+  return record
+}

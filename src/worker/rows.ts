@@ -1,0 +1,35 @@
+// One text's part of a run as the row that goes into its job's result.
+import type { Row } from '../queue/job.ts'
+import type { RunColumns, TextError } from './runtime/protocol.ts'
+
+/** @param queueMs how long the job waited for its first run. */
+export function rowOf(
+  columns: RunColumns,
+  place: number,
+  texts: number,
+  error: TextError | undefined,
+  queueMs: number,
+): Row {
+  if (error) return { error }
+  const labels = columns.logits.length / texts
+  const row: Row = {
+    logits: Array.from(columns.logits.subarray(place * labels, (place + 1) * labels), restored),
+    tokens: columns.tokens[place] ?? 0,
+    ms: {
+      queue: queueMs,
+      tokenize: hundredths(columns.tokenizeMs),
+      infer: hundredths(columns.inferMs[place] ?? 0),
+    },
+    run: columns.together[place] ?? 0,
+  }
+  return columns.truncated[place] ? { ...row, truncated: true } : row
+}
+
+/** Nine significant digits say exactly which float32 it was; a double's seventeen would only be longer. */
+function restored(float32: number): number {
+  return Number(float32.toPrecision(9))
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100
+}

@@ -1,0 +1,117 @@
+// Which texts run together. Texts of many jobs wait here; whenever an inference process has room, take() makes a run of
+// what waits: people first, filled with texts of like length, under a budget of padded tokens. Nothing sleeps to fill.
+import { type Entry, type Group, type Lane, Shelf } from './shelf.ts'
+
+export interface Run<G extends Group> {
+  model: string
+  /** Whose turn it was; a run of people may be topped up by bulk. */
+  lane: Lane
+  entries: Entry<G>[]
+  /** Estimated: the longest text times their number. */
+  paddedTokens: number
+  /** A text that may have killed its process: nothing else shall be lost with it. */
+  suspect: boolean
+}
+
+/** One run in so many is bulk's own while bulk waits, so that it never starves. */
+const BULK_TURN = 8
+/** People wait for their whole run, so bulk fills it only up to this share of its budget. */
+const TOP_UP_SHARE = 1 / 4
+/** While people are about, bulk's own runs get this share, so that whoever comes next waits less. */
+const SHORT_SHARE = 1 / 4
+const PEOPLE_ABOUT_MS = 2_000
+
+export class Backlog<G extends Group> {
+  readonly #budget: (model: string) => number
+  readonly #lanes: Record<Lane, Map<string, Shelf<G>>> = { interactive: new Map(), bulk: new Map() }
+  #suspects: Entry<G>[] = []
+  #arrivals = 0
+  #sinceBulk = 0
+  #peopleSeenAt = Number.NEGATIVE_INFINITY
+
+  /** @param budget padded tokens that a run of a model may have; one text may always run. */
+  constructor(budget: (model: string) => number) {
+    this.#budget = budget
+  }
+
+  /** Texts that wait. */
+  get size(): number {
+    return this.#shelves().reduce((sum, shelf) => sum + shelf.size, this.#suspects.length)
+  }
+
+  add(group: G, now: number): void {
+    if (group.lane === 'interactive') this.#peopleSeenAt = now
+    this.#shelf(group).add(group, group.costs.keys(), this.#arrivals++)
+  }
+
+  /** Takes back texts that were in the hands of a process that died before it got to them. */
+  giveBack(entries: readonly Entry<G>[]): void {
+    for (const { group, index } of entries) this.#shelf(group).add(group, [index], this.#arrivals++, true)
+  }
+
+  /** These texts were in the run that killed its process: each runs by itself, before everything else. */
+  suspect(entries: readonly Entry<G>[]): void {
+    this.#suspects.push(...entries)
+  }
+
+  /** Forgets the texts of a group that wait. */
+  drop(group: G): void {
+    this.#lanes[group.lane].get(group.model)?.drop(group)
+    this.#suspects = this.#suspects.filter((entry) => entry.group !== group)
+  }
+
+  /** Removes and returns the groups of which no text was taken by their deadline. */
+  expire(now: number): G[] {
+    return this.#shelves().flatMap((shelf) => shelf.expire(now))
+  }
+
+  /** The next run; undefined when nothing waits. @param suspectsToo whether a suspected text may run now. */
+  take(now: number, suspectsToo = true): Run<G> | undefined {
+    const suspect = suspectsToo ? this.#suspects.shift() : undefined
+    if (suspect) return runOf([suspect], suspect.group.lane, true)
+    const lane = this.#nextLane()
+    const shelf = lane && oldest(this.#lanes[lane])
+    if (!lane || !shelf) return undefined
+    this.#sinceBulk = lane === 'bulk' ? 0 : this.#sinceBulk + 1
+    const { model, cost } = shelf.oldest
+    const short = lane === 'bulk' && now - this.#peopleSeenAt < PEOPLE_ABOUT_MS
+    const budget = this.#budget(model) * (short ? SHORT_SHARE : 1)
+    const entries = shelf.takeLike(cost, [], budget)
+    if (lane === 'interactive') this.#lanes.bulk.get(model)?.takeLike(cost, entries, budget * TOP_UP_SHARE)
+    return runOf(entries, lane, false)
+  }
+
+  #nextLane(): Lane | undefined {
+    const bulk = oldest(this.#lanes.bulk) !== undefined
+    const people = oldest(this.#lanes.interactive) !== undefined
+    if (people && !(bulk && this.#sinceBulk >= BULK_TURN - 1)) return 'interactive'
+    return bulk ? 'bulk' : undefined
+  }
+
+  #shelf({ lane, model }: G): Shelf<G> {
+    const known = this.#lanes[lane].get(model)
+    if (known) return known
+    const shelf = new Shelf<G>()
+    this.#lanes[lane].set(model, shelf)
+    return shelf
+  }
+
+  #shelves(): Shelf<G>[] {
+    return [...this.#lanes.interactive.values(), ...this.#lanes.bulk.values()]
+  }
+}
+
+/** The shelf whose oldest group came first; undefined when all are empty. */
+function oldest<G extends Group>(shelves: Map<string, Shelf<G>>): Shelf<G> | undefined {
+  let first: Shelf<G> | undefined
+  for (const shelf of shelves.values()) {
+    if (shelf.size > 0 && (!first || shelf.oldest.arrival < first.oldest.arrival)) first = shelf
+  }
+  return first
+}
+
+function runOf<G extends Group>(entries: Entry<G>[], lane: Lane, suspect: boolean): Run<G> {
+  const longest = entries.reduce((max, { group, index }) => Math.max(max, group.costs[index] ?? 1), 1)
+  const model = (entries[0] as Entry<G>).group.model
+  return { model, lane, entries, paddedTokens: longest * entries.length, suspect }
+}

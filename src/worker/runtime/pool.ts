@@ -1,0 +1,126 @@
+// The inference processes of a worker: kept at their number, started again when they die.
+import { extname } from 'node:path'
+import { pause } from '../../lifecycle.ts'
+import { InferenceProcess, type InferenceProgram, type RunEnd, type RunOrder } from './process.ts'
+import type { Loaded, ModelSource } from './protocol.ts'
+
+export interface PoolOptions {
+  processes: number
+  models: ModelSource[]
+  intraOpThreads: number
+  /** What a process runs; the real thing when left out. */
+  program?: InferenceProgram | undefined
+  /** A process is ready and can take runs. */
+  onReady: (models: Loaded[]) => void
+  /** A process ended by itself and is started again. */
+  onDeath: (how: string) => void
+}
+
+/** Loading a model may kill its process so often; then the model is refused. */
+const LOAD_DEATHS = 2
+const FIRST_PAUSE_MS = 100
+const LONGEST_PAUSE_MS = 5_000
+
+export class Pool {
+  readonly #options: PoolOptions
+  readonly #closing = new AbortController()
+  readonly #slots: Array<InferenceProcess | undefined>
+  readonly #loadDeaths = new Map<string, number>()
+  readonly #lives: Promise<void>[] = []
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    this.#slots = Array.from({ length: options.processes }, () => undefined)
+  }
+
+  /** Starts the processes. Resolves when each of them is ready for the first time, or the pool was stopped. */
+  async start(): Promise<void> {
+    if (this.#lives.length > 0) return
+    const firsts = this.#slots.map(
+      (_empty, slot) => new Promise<void>((resolve) => this.#lives.push(this.#live(slot, resolve).finally(resolve))),
+    )
+    await Promise.all(firsts)
+  }
+
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    for (const process of this.#slots) process?.kill()
+    await Promise.all(this.#lives)
+  }
+
+  /** How many processes are ready. */
+  get ready(): number {
+    return this.#slots.filter((process) => process?.isReady).length
+  }
+
+  /** Whether some process can take a run now. */
+  get hasRoom(): boolean {
+    return this.#roomiest() !== undefined
+  }
+
+  /** Sends a run to the process that has the least to do. Never rejects. */
+  run(order: RunOrder): Promise<RunEnd> {
+    const process = this.#roomiest()
+    return process ? process.run(order) : Promise.resolve({ kind: 'lost', cause: 'crash', blamed: false })
+  }
+
+  #roomiest(): InferenceProcess | undefined {
+    let best: InferenceProcess | undefined
+    for (const process of this.#slots) {
+      if (process?.load !== undefined && process.load < (best?.load ?? Number.POSITIVE_INFINITY)) best = process
+    }
+    return best
+  }
+
+  /** One process after the other in this place. One that computed something is replaced at once. */
+  async #live(slot: number, onFirstReady: () => void): Promise<void> {
+    const { signal } = this.#closing
+    let failures = 0
+    while (!signal.aborted) {
+      const useful = await this.#oneLife(slot, onFirstReady)
+      if (signal.aborted) return
+      failures = useful ? 0 : failures + 1
+      if (failures > 0) await pause(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS), signal)
+    }
+  }
+
+  /** @returns whether it became ready and computed at least one run. */
+  #oneLife(slot: number, onReady: () => void): Promise<boolean> {
+    const { program = ownProgram, intraOpThreads } = this.#options
+    return new Promise((resolve) => {
+      const process = new InferenceProcess({
+        ...program,
+        load: { models: this.#loadable(), intraOpThreads },
+        onLoaded: (loaded) => {
+          this.#options.onReady([...loaded, ...this.#tooDeadly()])
+          onReady()
+        },
+        onEnd: (how, loading) => {
+          this.#slots[slot] = undefined
+          if (loading !== undefined) this.#loadDeaths.set(loading, (this.#loadDeaths.get(loading) ?? 0) + 1)
+          if (!this.#closing.signal.aborted) this.#options.onDeath(loading ? `${how} while loading ${loading}` : how)
+          resolve(process.computed > 0)
+        },
+      })
+      this.#slots[slot] = process
+    })
+  }
+
+  #loadable(): ModelSource[] {
+    return this.#options.models.filter(({ name }) => (this.#loadDeaths.get(name) ?? 0) < LOAD_DEATHS)
+  }
+
+  #tooDeadly(): Loaded[] {
+    const loadable = this.#loadable()
+    return this.#options.models
+      .filter((model) => !loadable.includes(model))
+      .map(({ name }) => ({ name, refused: 'loading it killed its process; is there enough memory?' }))
+  }
+}
+
+/** Built, it is JavaScript that plain Node runs; from the sources it needs the loader that this process was started with. */
+const extension = extname(import.meta.url)
+const ownProgram: InferenceProgram = {
+  module: new URL(`./child${extension}`, import.meta.url),
+  execArgv: extension === '.ts' ? process.execArgv : [],
+}

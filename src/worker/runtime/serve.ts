@@ -1,0 +1,49 @@
+// The life of an inference process: loads what it is told to, then answers one run after the other until its parent
+// is gone.
+import { messageOf } from '../../errors.ts'
+import type { Classifier } from './classifier.ts'
+import type { FromInference, LoadRequest, Loaded, ModelSource, RunRequest, ToInference } from './protocol.ts'
+
+export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Promise<Classifier>
+
+/** Serves the parent of this process. */
+export function serveRuns(load: LoadClassifier): void {
+  const classifiers = new Map<string, Classifier>()
+  // Runs are computed in the order in which they were sent; the parent relies on it to know what a crash hit.
+  let last: Promise<void> = Promise.resolve()
+  process.on('message', (message: ToInference) => {
+    last = last.then(() => (message.kind === 'load' ? loadAll(message, load, classifiers) : run(message, classifiers)))
+  })
+  // The parent decides when this process ends; a Ctrl-C in the terminal reaches the whole group.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
+  process.on('disconnect', () => process.exit())
+}
+
+async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassifier, into: Map<string, Classifier>) {
+  const loaded: Loaded[] = []
+  for (const source of models) {
+    // Should loading it kill this process, the parent knows which model did it.
+    answer({ kind: 'loading', name: source.name })
+    try {
+      const classifier = await load(source, intraOpThreads)
+      into.set(source.name, classifier)
+      loaded.push({ name: source.name, pace: classifier.pace })
+    } catch (error) {
+      loaded.push({ name: source.name, refused: messageOf(error) })
+    }
+  }
+  answer({ kind: 'loaded', models: loaded })
+}
+
+async function run({ id, model, ...columns }: RunRequest, classifiers: Map<string, Classifier>) {
+  const began = performance.now()
+  const classifier = classifiers.get(model)
+  if (!classifier) throw new Error(`model ${model} is not loaded in this process`)
+  const ran = await classifier.classify(columns)
+  answer({ kind: 'ran', id, ...ran, ms: performance.now() - began })
+}
+
+function answer(message: FromInference): void {
+  // A parent that is gone needs no answer: the disconnect ends this process.
+  process.send?.(message, undefined, undefined, () => undefined)
+}

@@ -1,0 +1,65 @@
+// A worker: models warm first, then jobs; stopped in the other order, with nothing lost.
+import type { Service } from '../lifecycle.ts'
+import type { Logger } from '../logger.ts'
+import { createWorkerMetrics } from '../metrics.ts'
+import type { WorkerConfig } from './config.ts'
+import { Engine } from './engine.ts'
+import { HealthServer } from './health.ts'
+import { Intake } from './intake.ts'
+import type { InferenceProgram } from './runtime/process.ts'
+
+export class WorkerService implements Service {
+  readonly #engine: Engine
+  readonly #intake: Intake
+  readonly #health: HealthServer
+  #stopping: Promise<void> | undefined
+  /** Where health and metrics are; undefined until it listens, or when the port is taken. */
+  monitorPort: number | undefined
+
+  private constructor(engine: Engine, intake: Intake, health: HealthServer) {
+    this.#engine = engine
+    this.#intake = intake
+    this.#health = health
+  }
+
+  /** @param program what the inference processes run, in tests. */
+  static create(config: WorkerConfig, logger: Logger, program?: InferenceProgram): WorkerService {
+    const metrics = createWorkerMetrics()
+    const engine = new Engine({ config, logger, metrics, program })
+    const intake = new Intake({ config, logger, metrics, engine })
+    const health = new HealthServer({
+      port: config.monitorPort,
+      host: config.monitorHost,
+      notReady: async () => (engine.isReady ? intake.notReady() : 'the models are loading'),
+      metrics: metrics.registry,
+      logger,
+    })
+    return new WorkerService(engine, intake, health)
+  }
+
+  /**
+   * Resolves when the models are warm; jobs are taken from then on, as soon as Redis is there.
+   * @throws SettingsError when no model can be served; it is stopped then.
+   */
+  async start(): Promise<void> {
+    try {
+      this.monitorPort = await this.#health.start()
+      await this.#engine.start()
+      if (!this.#stopping) this.#intake.start()
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    await this.#intake.stop()
+    await this.#engine.stop()
+    await this.#health.stop()
+  }
+}
