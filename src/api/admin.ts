@@ -1,0 +1,63 @@
+// The dashboard's login: a password from the settings, or one that is made once for all apis and kept hashed in Redis.
+import { type BinaryLike, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import type { Redis } from 'ioredis'
+import type { Logger } from '../logger.ts'
+import { recordKey } from '../keys.ts'
+import { sha256 } from './config.ts'
+
+const KEY_BYTES = 32
+const stretch = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)
+const adminKey = recordKey('admin')
+
+export class AdminLogin {
+  readonly #redis: Redis
+  readonly #user: string
+  readonly #password: string | undefined
+  readonly #logger: Logger
+  /** SHA-256 of credentials that were right, so that scrypt runs once and not at every request. */
+  #accepted: Buffer | undefined
+
+  constructor(redis: Redis, user: string, password: string | undefined, logger: Logger) {
+    this.#redis = redis
+    this.#user = user
+    this.#password = password
+    this.#logger = logger
+  }
+
+  /** Makes the password when none is set and no api has made one; logs it, this once. */
+  async prepare(): Promise<void> {
+    if (this.#password !== undefined) return
+    const password = randomBytes(12).toString('base64url')
+    const made = await this.#redis.set(adminKey, await hash(password), 'NX')
+    if (made) this.#logger.warn({ user: this.#user, password }, 'made a login for the dashboard: it is shown only here')
+  }
+
+  /** @param header the Authorization header; Basic credentials. */
+  async accepts(header: string | undefined): Promise<boolean> {
+    const encoded = /^Basic ([A-Za-z0-9+/=]+)$/.exec(header ?? '')?.[1]
+    if (encoded === undefined) return false
+    const digest = sha256(encoded)
+    if (this.#accepted && timingSafeEqual(digest, this.#accepted)) return true
+    const credentials = Buffer.from(encoded, 'base64').toString()
+    const colon = credentials.indexOf(':')
+    const rightUser = timingSafeEqual(sha256(credentials.slice(0, colon)), sha256(this.#user))
+    const rightPassword = await this.#isPassword(credentials.slice(colon + 1))
+    if (!rightUser || !rightPassword) return false
+    this.#accepted = digest
+    return true
+  }
+
+  async #isPassword(given: string): Promise<boolean> {
+    if (this.#password !== undefined) return timingSafeEqual(sha256(given), sha256(this.#password))
+    const stored = await this.#redis.get(adminKey)
+    const [salt, expected] = (stored ?? '').split(':').map((part) => Buffer.from(part, 'base64'))
+    if (!salt || !expected || expected.length !== KEY_BYTES) return false
+    return timingSafeEqual(await stretch(given, salt, KEY_BYTES), expected)
+  }
+}
+
+async function hash(password: string): Promise<string> {
+  const salt = randomBytes(16)
+  return `${salt.toString('base64')}:${(await stretch(password, salt, KEY_BYTES)).toString('base64')}`
+}

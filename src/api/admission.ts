@@ -1,0 +1,60 @@
+// The one place that says "too much": decided in this process from what was sampled last, without a Redis call.
+import { AppError } from '../errors.ts'
+
+export interface Load {
+  /** Texts that wait or run for the model, as far as this process knows. */
+  texts: number
+  /** Texts a second that the live workers can do; 0: none is alive, or none has measured yet. */
+  capacity: number
+  /** Used share of Redis' memory, 0 to 1. */
+  memoryShare: number
+  /** Calls that wait in this process. */
+  waitingCalls: number
+}
+
+export interface AdmissionLimits {
+  maxWaiting: number
+  /** Milliseconds of work that may wait. */
+  maxQueue: number
+}
+
+/** From here on a full Redis would stop the workers too (docs/operations.md). */
+const MEMORY_SHARE = 0.7
+
+export type RefusalReason = 'queue_full' | 'too_many_waiting' | 'redis_full'
+
+/** 429; `reason` is a metric's label. */
+export class Refused extends AppError {
+  readonly reason: RefusalReason
+
+  constructor(reason: RefusalReason, detail: string, retryAfterSeconds: number) {
+    super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) } })
+    this.reason = reason
+  }
+}
+
+/** Milliseconds until what waits now is done; 0 when nothing is known of the workers' speed. */
+export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
+  return load.capacity > 0 ? (load.texts / load.capacity) * 1_000 : 0
+}
+
+/**
+ * Lets a request in, or throws.
+ * @param random 0 to 1, spreads the callers who come back.
+ * @throws Refused (429) with Retry-After: the seconds until the wait is short enough again, 1 to 30.
+ */
+export function admit(load: Load, limits: AdmissionLimits, random: number): void {
+  const excess = expectedWait(load) - limits.maxQueue
+  if (load.memoryShare >= MEMORY_SHARE) throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, random))
+  if (excess > 0) {
+    const seconds = Math.ceil(expectedWait(load) / 1_000)
+    throw new Refused('queue_full', `about ${seconds} s of work are waiting`, retryAfter(excess, random))
+  }
+  if (load.waitingCalls >= limits.maxWaiting) {
+    throw new Refused('too_many_waiting', `${load.waitingCalls} calls are waiting`, retryAfter(1_000, random))
+  }
+}
+
+function retryAfter(milliseconds: number, random: number): number {
+  return Math.min(30, Math.max(1, Math.ceil((milliseconds / 1_000) * (1 + random / 2))))
+}

@@ -1,0 +1,72 @@
+// Makes answers from rows: scores with labels, errors in their places, and the headers that tell how it went.
+import { AppError } from '../errors.ts'
+import type { FleetView } from './fleet.ts'
+import { type Row, type TextsResult, isFailed } from '../queue/job.ts'
+import type { ModelRecord } from '../records/models.ts'
+import type { Answer } from './calls.ts'
+import type { ScoreOptions } from './inputs.ts'
+import { type LabelScore, defaultFunction, labelScores } from './scores.ts'
+
+export interface ItemError {
+  index: number
+  message: string
+}
+
+/** Scores, or what went wrong, at each item's place. */
+export type Scored = LabelScore[] | { error: string }
+
+/** @throws AppError 409 when nobody knows the labels of that revision any more. */
+export async function labelsOf(fleet: FleetView, model: string, revision: string): Promise<ModelRecord> {
+  const record = await fleet.findRevision(model, revision)
+  if (!record) throw new AppError('Conflict', 409, 'the revision that computed this is not known any more')
+  return record
+}
+
+export function scoreRow(row: Row, model: ModelRecord, options: ScoreOptions): Scored {
+  if (isFailed(row)) return { error: row.error.message }
+  return labelScores(model.labels, row.logits, options.fn ?? defaultFunction(model.problemType), options.topK)
+}
+
+/** Every item's scores. @throws AppError 422 or 424 with `errors: [{index, message}]` unless lenient. */
+export async function scoreAnswers(
+  fleet: FleetView,
+  model: string,
+  answers: Answer[],
+  options: ScoreOptions,
+  lenient: boolean,
+): Promise<Scored[]> {
+  const rows = answers.map(({ row }) => row)
+  if (!lenient) throwFailed(rows)
+  const records = new Map<string, ModelRecord>()
+  for (const { revision } of new Set(answers.map(({ result }) => result))) {
+    if (!records.has(revision)) records.set(revision, await labelsOf(fleet, model, revision))
+  }
+  return answers.map(({ row, result }) => scoreRow(row, records.get(result.revision) as ModelRecord, options))
+}
+
+/** The failed rows of an answer, by index. */
+export function errorsOf(rows: Row[]): ItemError[] {
+  return rows.flatMap((row, index) => (isFailed(row) ? [{ index, message: row.error.message }] : []))
+}
+
+function throwFailed(rows: Row[]): void {
+  const errors = errorsOf(rows)
+  if (errors.length === 0) return
+  const onlyInvalid = rows.every((row) => !isFailed(row) || row.error.code === 'Validation')
+  const detail = `${errors.length} of ${rows.length} inputs could not be classified: ${errors[0]?.message ?? ''}`
+  throw new AppError(onlyInvalid ? 'Validation' : 'Backend', onlyInvalid ? 422 : 424, detail, { members: { errors } })
+}
+
+/** X-Model, X-Model-Revision, X-Worker and Server-Timing (milliseconds; of many rows the longest). */
+export function answerHeaders(model: string, results: TextsResult[]): Record<string, string> {
+  const rows = results.flatMap(({ rows }) => rows).flatMap((row) => (isFailed(row) ? [] : [row]))
+  const longest = (part: 'queue' | 'tokenize' | 'infer') =>
+    rows.reduce((most, { ms }) => Math.max(most, ms[part]), 0).toFixed(2)
+  return {
+    'X-Model': model,
+    'X-Model-Revision': results[0]?.revision ?? '',
+    'X-Worker': [...new Set(results.map(({ worker }) => worker))].join(', '),
+    'Server-Timing': `queue;dur=${longest('queue')}, tokenize;dur=${longest('tokenize')}, infer;dur=${longest('infer')}`,
+    'Cache-Control': 'no-store',
+  }
+}

@@ -1,0 +1,70 @@
+// The Express application: what every request passes, in order.
+import compression from 'compression'
+import express, { type Express, type RequestHandler } from 'express'
+import helmet from 'helmet'
+import swaggerUi from 'swagger-ui-express'
+import type { Context } from './context.ts'
+import { DASHBOARD_PATH, createDashboard } from './dashboard.ts'
+import { sendProblems, unknownPath } from './middleware/errors.ts'
+import { numberRequests, observeRequests, refuseUnreadable } from './middleware/request.ts'
+import { mountRoutes } from './mount.ts'
+import { openApiDocument } from './openapi.ts'
+import { createRoutes } from './routes.ts'
+
+export function createApp(context: Context): Express {
+  const app = express()
+  const routes = createRoutes(context.config)
+  app.disable('x-powered-by')
+  app.set('query parser', 'simple')
+  app.use(numberRequests, observeRequests(context.logger, context.metrics), refuseUnreadable)
+  app.use(securityHeaders())
+  mountRoutes(app, context, routes)
+  // Answers to predictions are small and many; only what browsers load is worth compressing.
+  app.use(compression())
+  app.get(
+    '/openapi.json',
+    named('/openapi.json'),
+    sendDocument(openApiDocument(routes, context.config.apiKeys.length > 0)),
+  )
+  app.use('/docs', named('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
+  app.use(DASHBOARD_PATH, named(DASHBOARD_PATH), createDashboard(context))
+  app.get('/favicon.ico', named('/favicon.ico'), (_request, response) => void response.status(204).end())
+  app.use(unknownPath)
+  app.use(sendProblems(context.logger))
+  return app
+}
+
+const docsOptions: swaggerUi.SwaggerUiOptions = {
+  customSiteTitle: 'inferq',
+  swaggerOptions: { url: '/openapi.json', tryItOutEnabled: true, validatorUrl: null },
+}
+
+/** The dashboard's page names a font service: a browser that opens it must not tell that service. */
+const onlyFromHere = { styleSrc: ["'self'", "'unsafe-inline'"], fontSrc: ["'self'", 'data:'] }
+
+/** Pages get the full set; an answer to a program needs only what keeps a browser from guessing its type. */
+function securityHeaders(): RequestHandler {
+  // Served over plain http inside a network, so browsers must not be sent to https.
+  const ofPages = helmet({
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null, ...onlyFromHere } },
+    strictTransportSecurity: false,
+  })
+  return (request, response, next) => {
+    if (request.path === '/' || /^\/(?:docs|admin)(?:\/|$)/.test(request.path)) return ofPages(request, response, next)
+    response.setHeader('X-Content-Type-Options', 'nosniff')
+    next()
+  }
+}
+
+/** The route's name in metrics and logs. */
+function named(route: string): RequestHandler {
+  return (_request, response, next) => {
+    response.locals['route'] = route
+    next()
+  }
+}
+
+function sendDocument(document: object): RequestHandler {
+  const body = JSON.stringify(document)
+  return (_request, response) => void response.type('application/json').send(body)
+}

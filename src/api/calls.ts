@@ -1,0 +1,193 @@
+// Plain calls: texts of callers who wait and never see an id. Texts that arrive together become one anonymous job.
+import { uuidv7 } from 'uuidv7'
+import { AppError, conflict, timedOut } from '../errors.ts'
+import type { ServedModel } from './fleet.ts'
+import type { ApiMetrics } from '../metrics.ts'
+import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
+import { queueName } from '../queue/names.ts'
+import type { Producer } from '../queue/producer.ts'
+import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
+import { Coalescer } from './coalescer.ts'
+import type { JobSnapshot } from './jobs.ts'
+
+/** What all texts of one call have in common. */
+export interface Call {
+  model: ServedModel
+  /** Only this revision may answer. */
+  revision?: string
+  truncate: Truncate
+  /** Epoch milliseconds. */
+  deadline: number
+  /** Aborts when the caller is gone or the deadline has passed, with the error to be thrown as its reason. */
+  signal: AbortSignal
+  traceparent?: string | undefined
+}
+
+/** One text's row, and the result it came in. */
+export interface Answer {
+  row: Row
+  result: TextsResult
+}
+
+export interface CallsOptions {
+  apiId: string
+  producer: Producer
+  waiters: Waiters
+  metrics: ApiMetrics
+  onError: (error: unknown) => void
+}
+
+interface Entry {
+  item: Item
+  call: Call
+}
+
+/** Texts in one job at the most (architecture.md, decision 1). */
+const MAX_TEXTS = 64
+
+export class Calls {
+  readonly #options: CallsOptions
+  readonly #coalescers = new Map<string, Coalescer<Entry, Answer>>()
+  #texts = 0
+  #jobs = 0
+
+  constructor(options: CallsOptions) {
+    this.#options = options
+  }
+
+  /** Texts and jobs of this process that have no answer yet. */
+  get outstanding(): { texts: number; jobs: number } {
+    return { texts: this.#texts, jobs: this.#jobs }
+  }
+
+  /**
+   * @returns one answer an item, in order; an item that failed has a row with an error.
+   * @throws the signal's reason; AppError 503 when Redis is away, 504, 409 when the pinned revision is gone.
+   */
+  async ask(items: Item[], call: Call): Promise<Answer[]> {
+    const coalescer = this.#coalescerFor(call)
+    this.#texts += items.length
+    try {
+      return await orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
+    } finally {
+      this.#texts -= items.length
+    }
+  }
+
+  /** Only texts of the same model, revision and truncation share a job. */
+  #coalescerFor(call: Call): Coalescer<Entry, Answer> {
+    const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate}`
+    const known = this.#coalescers.get(key)
+    if (known) return known
+    const coalescer = new Coalescer<Entry, Answer>({ maxItems: MAX_TEXTS, send: (entries) => this.#send(entries) })
+    this.#coalescers.set(key, coalescer)
+    return coalescer
+  }
+
+  async #send(entries: Entry[]): Promise<Answer[]> {
+    const [first] = entries
+    if (!first) return []
+    const { call } = first
+    const job = { queue: queueName(call.model.name, 'interactive'), id: `t-${uuidv7()}` }
+    const signals = new Set(entries.map((entry) => entry.call.signal))
+    const abandoned = allAborted(signals)
+    const data = {
+      v: JOB_VERSION,
+      model: call.model.name,
+      ...(call.revision === undefined ? {} : { revision: call.revision }),
+      items: entries.map(({ item }) => item),
+      truncate: call.truncate,
+      replyTo: this.#options.apiId,
+      deadline: Math.max(...entries.map((entry) => entry.call.deadline)),
+      ...(call.traceparent === undefined ? {} : { trace: { traceparent: call.traceparent } }),
+    }
+    this.#options.metrics.jobTexts.observe({ model: call.model.name }, entries.length)
+    this.#jobs += 1
+    try {
+      const result = finishedResult(await this.#addAndWait(job, data, abandoned.signal))
+      if (result.rows.length !== entries.length) {
+        throw new Error(`${result.rows.length} rows for ${entries.length} texts`)
+      }
+      return result.rows.map((row) => ({ row, result }))
+    } catch (error) {
+      if (abandoned.signal.aborted) this.#options.producer.remove(job.queue, job.id).catch(this.#options.onError)
+      throw error
+    } finally {
+      this.#jobs -= 1
+      abandoned.stop()
+    }
+  }
+
+  /** A job that is missing although nobody answered lost its reply: it is added again, under the same id. */
+  async #addAndWait(job: JobRef, data: Parameters<Producer['add']>[3], signal: AbortSignal): Promise<JobEnd> {
+    for (;;) {
+      const attempt = new AbortController()
+      const end = this.#options.waiters.wait(job, AbortSignal.any([signal, attempt.signal]))
+      try {
+        await this.#options.producer.add(job.queue, 'texts', job.id, data, {
+          removeOnComplete: true,
+          removeOnFail: KEEP_FAILED,
+        })
+      } catch (error) {
+        attempt.abort(error)
+        end.catch(() => undefined)
+        throw error
+      }
+      const ended = await end
+      if (ended.state !== 'missing') return ended
+    }
+  }
+}
+
+/** Failed jobs can be looked at in the dashboard for a day. */
+const KEEP_FAILED = { age: 24 * 3_600, count: 1_000 }
+
+/** @throws AppError for every end but `done`. */
+export function finishedResult(end: JobEnd | JobSnapshot): TextsResult {
+  if (end.state !== 'completed') throw new AppError('Backend', 424, 'the workers could not run this job')
+  switch (end.result.outcome) {
+    case 'done':
+      return end.result
+    case 'aborted':
+      throw timedOut('no worker could start in time')
+    case 'canceled':
+      throw conflict('the job was canceled')
+    case 'revision_gone':
+      throw conflict('no worker serves this revision of the model any more')
+  }
+}
+
+/** A signal that aborts when all of the given ones have. */
+function allAborted(signals: Set<AbortSignal>): { signal: AbortSignal; stop: () => void } {
+  const controller = new AbortController()
+  let left = signals.size
+  const onAbort = (event: Event) => {
+    left -= 1
+    if (left === 0) controller.abort((event.target as AbortSignal).reason)
+  }
+  for (const signal of signals) {
+    if (signal.aborted) left -= 1
+    else signal.addEventListener('abort', onAbort, { once: true })
+  }
+  if (left === 0) controller.abort([...signals][0]?.reason)
+  return {
+    signal: controller.signal,
+    stop: () => signals.forEach((signal) => signal.removeEventListener('abort', onAbort)),
+  }
+}
+
+/** The promise, unless the signal aborts first. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+    promise.catch(() => undefined)
+  }
+}

@@ -1,0 +1,103 @@
+// What the routes work with: made once at start, handed to every handler.
+import { once } from 'node:events'
+import type { Redis } from 'ioredis'
+import { FleetView } from './fleet.ts'
+import { type Logger, onceASecond } from '../logger.ts'
+import type { ApiMetrics } from '../metrics.ts'
+import { closeConnection, producerConnection, subscriberConnection } from '../queue/connection.ts'
+import { processId, replyChannel } from '../queue/names.ts'
+import { Producer } from '../queue/producer.ts'
+import { Subscription, parseReply } from '../queue/replies.ts'
+import { Waiters } from '../queue/waiter.ts'
+import { AdminLogin } from './admin.ts'
+import { Calls } from './calls.ts'
+import type { ApiConfig } from './config.ts'
+import { Predictions } from './predictions.ts'
+
+const CONNECT_MS = 1_000
+
+export interface Context {
+  config: ApiConfig
+  logger: Logger
+  metrics: ApiMetrics
+  /** Names this process; replies are published to it. */
+  apiId: string
+  redis: Redis
+  producer: Producer
+  waiters: Waiters
+  replies: Subscription
+  fleet: FleetView
+  calls: Calls
+  predictions: Predictions
+  admin: AdminLogin
+  /** Aborts when the process is about to stop: no new work. */
+  closing: AbortController
+  /** Aborts when the process can wait no longer: open calls get their 504. */
+  lastCall: AbortController
+}
+
+export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMetrics): Context {
+  const apiId = processId()
+  const onError = redisErrors(logger, metrics)
+  const redis = producerConnection(config.redisUrl, onError)
+  const producer = new Producer(redis, onError)
+  const waiters = new Waiters({ redis, onError })
+  const replies = new Subscription(subscriberConnection(config.redisUrl, onError), replyChannel(apiId), (message) => {
+    const reply = parseReply(message)
+    if (reply) waiters.takeReply(reply.id, reply.result)
+  })
+  return {
+    config,
+    logger,
+    metrics,
+    apiId,
+    redis,
+    producer,
+    waiters,
+    replies,
+    fleet: new FleetView(redis, onError),
+    calls: new Calls({ apiId, producer, waiters, metrics, onError }),
+    predictions: new Predictions({ apiId, redis, producer, waiters, resultTtl: config.resultTtl }),
+    admin: new AdminLogin(redis, config.adminUser, config.adminPassword, logger),
+    closing: new AbortController(),
+    lastCall: new AbortController(),
+  }
+}
+
+/** Starts what runs in the background. A Redis that is away is no error here: all of it recovers by itself. */
+export async function startContext(context: Context): Promise<void> {
+  await untilConnected(context.redis)
+  context.replies.start()
+  context.waiters.start()
+  await context.fleet.start()
+}
+
+/** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
+async function untilConnected(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return
+  await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)
+}
+
+export async function stopContext(context: Context): Promise<void> {
+  await context.waiters.stop()
+  await context.fleet.stop()
+  context.replies.stop()
+  await context.producer.close()
+  closeConnection(context.redis)
+}
+
+/** Counts errors of Redis and logs each kind at most once a second: a Redis that is away would fill the disk. */
+function redisErrors(logger: Logger, metrics: ApiMetrics): (error: unknown) => void {
+  const log = onceASecond((message, leftOut) => logger.warn({ leftOut }, `Redis: ${message}`))
+  return (error) => {
+    metrics.redisErrors.inc()
+    log(describe(error))
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return `${error.message || code}${cause}`
+}

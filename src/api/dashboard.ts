@@ -1,0 +1,95 @@
+// bull-board: what is in the queues, for operators. It has no login and no protection of its own, so all of that is
+// here: a login, an allow-list of what it may change, and nothing of what users sent unless that is asked for.
+import { createBullBoard } from '@bull-board/api'
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
+import { ExpressAdapter } from '@bull-board/express'
+import { type RequestHandler, Router } from 'express'
+import { AppError } from '../errors.ts'
+import { type TextsResult, parseTextsResult } from '../queue/job.ts'
+import { type Lane, queueName } from '../queue/names.ts'
+import { scoreRow } from './answers.ts'
+import type { Context } from './context.ts'
+import type { ServedModel } from './fleet.ts'
+import { requireAdmin } from './middleware/auth.ts'
+
+export const DASHBOARD_PATH = '/admin/queues'
+
+const lanes: Lane[] = ['interactive', 'bulk']
+const ROWS_SHOWN = 20
+/** With ADMIN_WRITE: retry, promote, pause and resume. Nothing that removes or adds jobs. */
+const WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
+
+/** A router for DASHBOARD_PATH; queues appear in it as their models do. */
+export function createDashboard(context: Context): Router {
+  const serverAdapter = new ExpressAdapter()
+  serverAdapter.setBasePath(DASHBOARD_PATH)
+  const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
+  const shown = new Set<string>()
+  const showModels: RequestHandler = (_request, _response, next) => {
+    for (const model of context.fleet.models()) {
+      for (const lane of lanes) {
+        const name = queueName(model.name, lane)
+        if (shown.has(name)) continue
+        shown.add(name)
+        board.addQueue(createAdapter(context, model, name))
+      }
+    }
+    next()
+  }
+  const router = Router()
+  router.use(
+    requireAdmin(context.admin),
+    refuseWrites(context.config.adminWrite),
+    showModels,
+    serverAdapter.getRouter(),
+  )
+  return router
+}
+
+function createAdapter(context: Context, model: ServedModel, name: string): BullMQAdapter {
+  const { adminWrite, adminShowTexts } = context.config
+  const adapter = new BullMQAdapter(context.producer.queue(name), {
+    readOnlyMode: !adminWrite,
+    allowRetries: adminWrite,
+  })
+  adapter.setFormatter('data', (data: unknown) => (adminShowTexts ? data : withoutTexts(data)))
+  adapter.setFormatter('returnValue', (value: unknown) => labelled(context, model.name, value))
+  adapter.setFormatter('progress', () => '')
+  return adapter
+}
+
+/** What a job carries, its texts replaced by their lengths in characters. */
+export function withoutTexts(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null || !('items' in data) || !Array.isArray(data.items)) return 'hidden'
+  const lengthOf = (item: { text?: unknown }) => (typeof item.text === 'string' ? item.text.length : 0)
+  return { ...data, items: `${data.items.length} hidden, characters: ${data.items.map(lengthOf).join(', ')}` }
+}
+
+/** A result with labels and scores instead of numbers: the first rows, and no text. */
+function labelled(context: Context, model: string, value: unknown): unknown {
+  const parsed = value === null || value === undefined ? undefined : readResult(value)
+  if (!parsed) return value === null || value === undefined ? value : 'hidden'
+  const { rows, ...summary } = parsed
+  const record = context.fleet
+    .models()
+    .find(({ name }) => name === model)
+    ?.records.get(parsed.revision)
+  const shown = record ? rows.slice(0, ROWS_SHOWN).map((row) => scoreRow(row, record, {})) : []
+  return { ...summary, rows: rows.length, shown }
+}
+
+function readResult(value: unknown): TextsResult | undefined {
+  try {
+    return parseTextsResult(value)
+  } catch {
+    return undefined
+  }
+}
+
+function refuseWrites(mayWrite: boolean): RequestHandler {
+  return (request, _response, next) => {
+    if (request.method === 'GET' || request.method === 'HEAD') return next()
+    if (mayWrite && request.method === 'PUT' && WRITES.test(request.path)) return next()
+    throw new AppError('Unauthorized', 403, mayWrite ? 'this is not allowed here' : 'read-only: ADMIN_WRITE is off')
+  }
+}

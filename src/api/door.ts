@@ -1,0 +1,84 @@
+// The door of every predict route: which model is meant, whether anybody serves it, and whether there is room.
+import { invalid, notFound, unavailable } from '../errors.ts'
+import { type ServedModel, isLive } from './fleet.ts'
+import { Refused, admit } from './admission.ts'
+import type { Context } from './context.ts'
+
+export interface Target {
+  model: ServedModel
+  /** The pinned revision. */
+  revision?: string
+}
+
+/** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
+export type Urgency = 'plain' | 'prediction'
+
+/**
+ * The model that `name`, `owner/name`, `name@revision` or nothing means. Names are looked up, never joined to paths.
+ * @throws AppError 404 when it is not known, or no live worker has that revision; 503 when Redis was never reached.
+ */
+export async function findTarget(context: Context, wanted: string | undefined): Promise<Target> {
+  const [path = '', revision] = (wanted ?? context.config.defaultModel).split('@')
+  const name = path.split('/').at(-1) ?? ''
+  const model = await context.fleet.find(name)
+  if (!model) {
+    const only = wanted === undefined ? onlyModel(context) : undefined
+    if (only) return { model: only }
+    throw modelNotFound(context, wanted)
+  }
+  if (revision === undefined) return { model }
+  if (!isLive(model, revision)) throw notFound('no worker serves this revision of the model')
+  return { model, revision }
+}
+
+/** The model whose live revision this is; Replicate's clients name a version alone. */
+export function findByRevision(context: Context, revision: string): Target | undefined {
+  const model = context.fleet.models().find((each) => isLive(each, revision))
+  return model && { model, revision }
+}
+
+/** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
+export function enter(context: Context, { model }: Target, urgency: Urgency): void {
+  if (urgency === 'plain' && model.workers.length === 0) {
+    throw unavailable(`no live worker serves "${model.name}"`)
+  }
+  const { config, fleet, waiters, metrics } = context
+  const load = {
+    texts: waitingTexts(context, model.name),
+    capacity: model.capacity,
+    memoryShare: fleet.memoryShare,
+    waitingCalls: waiters.size,
+  }
+  const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds
+  try {
+    admit(load, { maxWaiting: config.maxWaiting, maxQueue }, Math.random())
+  } catch (error) {
+    if (error instanceof Refused) metrics.refused.inc({ reason: error.reason })
+    throw error
+  }
+}
+
+/** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
+export function waitingTexts(context: Context, model: string): number {
+  const { waiting, active } = context.fleet.depth(model).interactive
+  const own = context.calls.outstanding
+  const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1
+  return Math.max(own.texts, (waiting + active) * textsPerJob)
+}
+
+function onlyModel(context: Context): ServedModel | undefined {
+  const live = context.fleet.models().filter(({ workers }) => workers.length > 0)
+  return live.length === 1 ? live[0] : undefined
+}
+
+function modelNotFound(context: Context, wanted: string | undefined): Error {
+  const name = wanted ?? context.config.defaultModel
+  const refused = context.fleet.workers.flatMap((worker) => worker.refused).find((each) => each.name === name)
+  if (refused) return unavailable(`the workers refuse the model "${name}": ${refused.reason}`)
+  const names = context.fleet.models().map(({ name }) => name)
+  if (wanted === undefined && names.length > 0) {
+    return invalid([{ path: 'model', message: `is needed: one of ${names.join(', ')}` }])
+  }
+  if (names.length === 0) return unavailable('no worker has started yet, so no model is served')
+  return notFound(`no such model; served are ${names.join(', ')}`)
+}

@@ -1,0 +1,51 @@
+// Reads a prediction's job as BullMQ keeps it, in one round trip.
+import type { Redis } from 'ioredis'
+import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from '../queue/job.ts'
+import { jobKey, queueKey } from '../queue/names.ts'
+import type { JobRef } from '../queue/waiter.ts'
+
+interface Common {
+  data: TextsJob
+  /** Epoch milliseconds. */
+  addedAt: number
+  /** How often a worker has taken it. */
+  attempts: number
+}
+
+export type JobSnapshot =
+  | { state: 'missing' }
+  | (Common & { state: 'waiting' /** Jobs before it; undefined when there are many. */; position: number | undefined })
+  | (Common & { state: 'active'; startedAt: number })
+  | (Common & { state: 'completed'; result: TextsResult; finishedOn: number })
+  | (Common & { state: 'failed'; finishedOn: number })
+
+/** Places in the queue that are counted; beyond, a position says little and costs Redis time. */
+const MAX_POSITION = 10_000
+const FIELDS = ['data', 'timestamp', 'processedOn', 'finishedOn', 'returnvalue', 'ats'] as const
+
+export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
+  const queue = queueKey(job.queue)
+  const replies = await redis
+    .pipeline()
+    .hmget(jobKey(job.queue, job.id), ...FIELDS)
+    .exists(`${jobKey(job.queue, job.id)}:lock`)
+    .lpos(`${queue}:wait`, job.id, 'RANK', -1, 'MAXLEN', MAX_POSITION)
+    .llen(`${queue}:wait`)
+    .exec()
+  const [fields, locked, index, waiting] = (replies ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply
+  })
+  const [data, timestamp, processedOn, finishedOn, returnvalue, attempts] = fields as Array<string | null>
+  if (!data) return { state: 'missing' }
+  const common = { data: parseTextsJob(JSON.parse(data)), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
+  if (finishedOn) {
+    const ended = { ...common, finishedOn: Number(finishedOn) }
+    if (!returnvalue) return { ...ended, state: 'failed' }
+    return { ...ended, state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)) }
+  }
+  // A worker holds the lock of what it runs; a job that was handed back keeps its processedOn but has no lock.
+  if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
+  const position = typeof index === 'number' ? Number(waiting) - 1 - index : undefined
+  return { ...common, state: 'waiting', position }
+}

@@ -1,0 +1,32 @@
+// The edge: whatever was thrown becomes a problem document.
+import type { ErrorRequestHandler, RequestHandler } from 'express'
+import { notFound } from '../../errors.ts'
+import type { Logger } from '../../logger.ts'
+import { HungUp } from '../patience.ts'
+import { asAppError, problemOf } from '../problem.ts'
+
+/** Some clients repeat a 503 without a pause: on a predict route it is not sent before this, in milliseconds. */
+const HOLD_503_MS = 1_000
+
+export const unknownPath: RequestHandler = () => {
+  throw notFound('there is nothing at this path; /docs lists what there is')
+}
+
+export function sendProblems(logger: Logger): ErrorRequestHandler {
+  return (thrown, request, response, next) => {
+    const error = asAppError(thrown)
+    if (error.status === 500) logger.error({ err: thrown, request_id: response.locals['requestId'] }, 'internal error')
+    if (response.headersSent) return next(thrown)
+    if (error instanceof HungUp) return void response.destroy()
+    const send = () => {
+      if (response.destroyed) return
+      const document = problemOf(error, request.path, String(response.locals['requestId'] ?? ''))
+      response.status(error.status).set(error.headers).type('application/problem+json')
+      response.send(request.method === 'HEAD' ? '' : JSON.stringify(document))
+    }
+    const held = error.status === 503 && response.locals['predicts'] === true
+    if (!held) return send()
+    const timer = setTimeout(send, HOLD_503_MS)
+    response.on('close', () => clearTimeout(timer))
+  }
+}

@@ -1,0 +1,55 @@
+// Numbers, checks, times and logs every request. A query may hold a text, so only paths are ever logged.
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import { uuidv7 } from 'uuidv7'
+import { AppError, malformed } from '../../errors.ts'
+import type { Logger } from '../../logger.ts'
+import type { ApiMetrics } from '../../metrics.ts'
+
+const MAX_HEADERS = 100
+
+/** Echoes X-Request-Id, or makes one; it is in `response.locals.requestId` from here on. */
+export function numberRequests(request: Request, response: Response, next: NextFunction): void {
+  const given = request.get('x-request-id')
+  const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : uuidv7()
+  response.locals['requestId'] = id
+  response.setHeader('X-Request-Id', id)
+  next()
+}
+
+/** Refuses what cannot be read: a path or query that is not UTF-8, too many headers. */
+export function refuseUnreadable(request: Request, _response: Response, next: NextFunction): void {
+  if (request.rawHeaders.length / 2 > MAX_HEADERS) {
+    throw new AppError('TooLarge', 431, `more than ${MAX_HEADERS} headers`, { headers: { Connection: 'close' } })
+  }
+  try {
+    decodeURIComponent(request.originalUrl)
+  } catch {
+    throw malformed('the URL is not UTF-8')
+  }
+  next()
+}
+
+/** Observes duration by route and status; logs a 500 as an error, other 5xx as warnings, 4xx as info, the rest as debug. */
+export function observeRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
+  return (request, response, next) => {
+    const startedAt = performance.now()
+    response.on('close', () => {
+      const seconds = (performance.now() - startedAt) / 1_000
+      const route = String(response.locals['route'] ?? 'unknown')
+      const status = response.writableFinished ? response.statusCode : 499
+      metrics.requests.observe({ method: request.method, route, status }, seconds)
+      const level = levelOf(status)
+      if (!logger.isLevelEnabled(level)) return
+      const ms = Math.round(seconds * 1_000)
+      logger[level]({ request_id: response.locals['requestId'], method: request.method, route, status, ms }, 'request')
+    })
+    next()
+  }
+}
+
+/** Only a 500 is a fault of ours: 503 and 504 tell of something that is away, or late. */
+function levelOf(status: number): 'error' | 'warn' | 'info' | 'debug' {
+  if (status === 500) return 'error'
+  if (status > 500) return 'warn'
+  return status >= 400 ? 'info' : 'debug'
+}

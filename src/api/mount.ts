@@ -1,0 +1,99 @@
+// Serves one entry of the route table with Express: the only place that knows both.
+import express, { type Request, type Response, type Router } from 'express'
+import { AppError, malformed } from '../errors.ts'
+import type { Context } from './context.ts'
+import { parseJson } from './json.ts'
+import { ownerOfRequest } from './middleware/auth.ts'
+import { parsePrefer } from './prefer.ts'
+import { checked } from './problem.ts'
+import type { Reply, Route } from './route.ts'
+
+/** Adds every route; a known path with another method answers 405, with what is allowed. */
+export function mountRoutes(router: Router, context: Context, routes: Route[]): void {
+  const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
+  for (const path of new Set(routes.map((each) => each.path))) {
+    const ofPath = routes.filter((each) => each.path === path)
+    const allowed = allowedMethods(ofPath)
+    router.all(path, (request, response, next) => {
+      const method = request.method === 'HEAD' ? 'GET' : request.method
+      const route = ofPath.find((each) => each.method.toUpperCase() === method)
+      response.locals['route'] = path
+      response.locals['predicts'] = route?.predicts === true
+      if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
+      if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
+      const answer = () => answerWith(route, context, request, response).catch(next)
+      if (!route.body) return void answer()
+      refuseOtherTypes(request)
+      return readBody(request, response, (error?: unknown) => (error === undefined ? void answer() : next(error)))
+    })
+  }
+}
+
+async function answerWith(route: Route, context: Context, request: Request, response: Response): Promise<void> {
+  const { config } = context
+  const owner = route.open ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
+  refuseUnacceptable(route, request)
+  const hungUp = new AbortController()
+  response.on('close', () => response.writableFinished || hungUp.abort())
+  const reply = await route.handler(context, {
+    id: String(response.locals['requestId']),
+    params: route.params ? checked(route.params, { ...request.params }) : request.params,
+    query: route.query ? checked(route.query, { ...request.query }) : undefined,
+    body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,
+    owner,
+    prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
+    idempotencyKey: idempotencyKeyOf(request),
+    traceparent: traceparentOf(request),
+    baseUrl: `${request.protocol}://${request.get('host') ?? `localhost:${config.port}`}`,
+    hungUp: hungUp.signal,
+  })
+  send(response, reply)
+}
+
+function send(response: Response, { status, headers, body }: Reply): void {
+  response.status(status).set(headers ?? {})
+  if (body === undefined) response.end()
+  else if (typeof body === 'string' || Buffer.isBuffer(body)) response.send(body)
+  else response.json(body)
+}
+
+function allowedMethods(routes: Route[]): string {
+  const methods = routes.map(({ method }) => method.toUpperCase())
+  const head = routes.some(({ method, predicts }) => method === 'get' && !predicts)
+  return [...methods, ...(head ? ['HEAD'] : []), 'OPTIONS'].join(', ')
+}
+
+function methodNotAllowed(allowed: string): AppError {
+  return new AppError('Validation', 405, `allowed here: ${allowed}`, { headers: { Allow: allowed } })
+}
+
+function bodyOf(request: Request): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+}
+
+/** @throws AppError 415 unless the body says that it is JSON in UTF-8; one without a body is left to be found empty. */
+function refuseOtherTypes(request: Request): void {
+  const type = request.get('content-type')
+  if (type === undefined && !Number(request.get('content-length')) && !request.get('transfer-encoding')) return
+  const charset = /charset\s*=\s*"?([^\s;"]+)/i.exec(type ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
+  const isJson = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i.test(type ?? '')
+  if (isJson && ['utf-8', 'utf8', 'us-ascii'].includes(charset)) return
+  throw new AppError('Validation', 415, 'the body must be application/json in UTF-8')
+}
+
+function refuseUnacceptable(route: Route, request: Request): void {
+  const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
+  if (request.get('accept') === undefined || request.accepts(types) !== false) return
+  throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
+}
+
+function idempotencyKeyOf(request: Request): string | undefined {
+  const key = request.get('idempotency-key')
+  if (key === undefined || /^[\x20-\x7e]{1,255}$/.test(key)) return key
+  throw malformed('Idempotency-Key must have 1 to 255 printable ASCII characters')
+}
+
+function traceparentOf(request: Request): string | undefined {
+  const given = request.get('traceparent')
+  return given !== undefined && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(given) ? given : undefined
+}

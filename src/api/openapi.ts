@@ -1,0 +1,93 @@
+// The OpenAPI document, made from the route table and the same schemas that check requests.
+import { STATUS_CODES } from 'node:http'
+import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
+import { z } from './zod.ts'
+import { VERSION } from '../version.ts'
+import type { Documented, Route } from './route.ts'
+import { problemDocument } from './schema.ts'
+
+export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
+
+/** @param hasKeys whether calls need an API key. */
+export function openApiDocument(routes: Route[], hasKeys: boolean): OpenApiDocument {
+  const registry = new OpenAPIRegistry()
+  registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
+  const problem = registry.register('Problem', problemDocument)
+  for (const route of routes) registry.registerPath(pathOf(route, problem, hasKeys && !route.open))
+  const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
+    openapi: '3.1.0',
+    info: {
+      title: 'inferq',
+      version: VERSION,
+      description: 'A queue for text classification: ask and wait, or submit and poll.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/' }],
+  })
+  for (const route of routes) addParameterExamples(document, route)
+  return document
+}
+
+function pathOf(route: Route, problem: z.ZodType, secured: boolean): RouteConfig {
+  const problems = [...(route.problems ?? []), ...(secured ? [401] : [])]
+  const headers =
+    route.predicts && route.method !== 'get' ? predictHeaders : route.tag === 'Predictions' ? waitHeader : undefined
+  return {
+    method: route.method,
+    path: openApiPath(route.path),
+    operationId: operationId(route),
+    tags: [route.tag],
+    summary: route.summary,
+    ...(route.description === undefined ? {} : { description: route.description }),
+    ...(secured ? { security: [{ bearer: [] }] } : {}),
+    request: {
+      ...(route.params ? { params: route.params as z.ZodObject } : {}),
+      ...(route.query ? { query: route.query as z.ZodObject } : {}),
+      ...(headers ? { headers } : {}),
+      ...(route.body ? { body: bodyOf(route.body, route.example?.body) } : {}),
+    },
+    responses: Object.fromEntries([
+      ...Object.entries(route.responses).map(([status, documented]) => [status, responseOf(documented)]),
+      ...problems.map((status) => [String(status), problemOf(status, problem)]),
+    ]),
+  }
+}
+
+const prefer = z.string().optional().describe('wait[=seconds], respond-async, handling=lenient')
+const waitHeader = z.object({ Prefer: prefer })
+const predictHeaders = z.object({
+  Prefer: prefer,
+  'Idempotency-Key': z.string().optional().describe('The same request again with the same key is the same prediction'),
+})
+
+function bodyOf(schema: z.ZodType, example: unknown) {
+  return { required: true, content: { 'application/json': { schema, ...(example === undefined ? {} : { example }) } } }
+}
+
+function responseOf({ description, schema, example, contentType }: Documented) {
+  if (!schema) return { description }
+  const media = { schema, ...(example === undefined ? {} : { example }) }
+  return { description, content: { [contentType ?? 'application/json']: media } }
+}
+
+function problemOf(status: number, schema: z.ZodType) {
+  return { description: STATUS_CODES[status] ?? '', content: { 'application/problem+json': { schema } } }
+}
+
+function addParameterExamples(document: OpenApiDocument, route: Route): void {
+  const examples: Record<string, string> = { ...route.example?.params, ...route.example?.query }
+  const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
+  for (const parameter of operation?.parameters ?? []) {
+    if ('name' in parameter && examples[parameter.name] !== undefined) parameter.example = examples[parameter.name]
+  }
+}
+
+/** `/models/:model` as `/models/{model}`. */
+export function openApiPath(path: string): string {
+  return path.replaceAll(/:(\w+)/g, '{$1}')
+}
+
+function operationId({ method, path }: Route): string {
+  const words = path.split(/\W+/).filter(Boolean)
+  return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('')
+}

@@ -1,0 +1,41 @@
+// How long a caller waits: until the time is up, the caller hangs up, or the process has to stop.
+import { AppError, timedOut } from '../errors.ts'
+
+export interface Patience {
+  /** Aborts with the error to be thrown as its reason. */
+  signal: AbortSignal
+  /** Epoch milliseconds. */
+  deadline: number
+  /** No more waiting: frees timer and listeners, and aborts the signal for whoever still waits. */
+  end: () => void
+}
+
+/** The caller is gone: nobody reads an answer. */
+export class HungUp extends AppError {
+  constructor() {
+    super('Timeout', 499, 'the caller hung up')
+  }
+}
+
+/** @param waitMs milliseconds. @param stopping aborts when the process can wait no longer. */
+export function patienceFor(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Patience {
+  const controller = new AbortController()
+  const onTime = () => controller.abort(timedOut(`no answer within ${waitMs / 1_000} s`))
+  const onHangUp = () => controller.abort(new HungUp())
+  const onStop = () => controller.abort(timedOut('the server is stopping'))
+  const timer = setTimeout(onTime, waitMs)
+  hungUp.addEventListener('abort', onHangUp, { once: true })
+  stopping.addEventListener('abort', onStop, { once: true })
+  if (hungUp.aborted) onHangUp()
+  if (stopping.aborted) onStop()
+  return {
+    signal: controller.signal,
+    deadline: Date.now() + waitMs,
+    end: () => {
+      controller.abort(new HungUp())
+      clearTimeout(timer)
+      hungUp.removeEventListener('abort', onHangUp)
+      stopping.removeEventListener('abort', onStop)
+    },
+  }
+}

@@ -1,0 +1,181 @@
+// Predictions with an id of their own: made, found, waited for, canceled, erased.
+import { AppError, gone, invalid, notFound } from '../errors.ts'
+import { requestCancel } from '../fleet/cancel.ts'
+import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
+import { queueName } from '../queue/names.ts'
+import type { Producer } from '../queue/producer.ts'
+import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
+import { isUuid, uuidTime } from '../records/idempotency.ts'
+import {
+  type PredictionId,
+  type PredictionRecord,
+  createPrediction,
+  jobIdOf,
+  readPrediction,
+  removePrediction,
+} from '../records/predictions.ts'
+import type { Redis } from 'ioredis'
+import type { Inputs } from './inputs.ts'
+import { type JobSnapshot, readJob } from './jobs.ts'
+
+export interface PredictionsOptions {
+  apiId: string
+  redis: Redis
+  producer: Producer
+  waiters: Waiters
+  /** Milliseconds that a finished prediction can be read. */
+  resultTtl: number
+}
+
+export interface NewPrediction {
+  model: string
+  revision?: string
+  inputs: Inputs
+  metadata: Record<string, string>
+  hash: string
+  traceparent?: string | undefined
+}
+
+/** A prediction as it stands: what was promised, and the job. */
+export interface Prediction {
+  id: PredictionId
+  record: PredictionRecord
+  job: JobSnapshot
+}
+
+/** What the record keeps of how to answer. */
+export type KeptOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
+
+/** Failed jobs are kept for a day, milliseconds; so are records on top of what they promise. */
+export const FAILED_TTL = 24 * 3_600_000
+const ERASE_WAIT_MS = 5_000
+
+export class Predictions {
+  readonly #options: PredictionsOptions
+
+  constructor(options: PredictionsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Makes the prediction, or attaches to the one that the same request made before.
+   * @throws AppError 422 when the id was used with another request; 503 when Redis is away.
+   */
+  async create(
+    id: PredictionId,
+    asked: NewPrediction,
+  ): Promise<{ replayed: boolean; record: PredictionRecord; data: TextsJob }> {
+    const { redis, resultTtl } = this.#options
+    const kept: KeptOptions = {
+      single: asked.inputs.single,
+      truncate: asked.inputs.truncate,
+      scores: asked.inputs.scores,
+    }
+    const record = {
+      hash: asked.hash,
+      model: asked.model,
+      revision: asked.revision ?? '',
+      options: JSON.stringify(kept),
+      metadata: JSON.stringify(asked.metadata),
+      created_at: Date.now(),
+    }
+    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL)
+    if (existing && existing.hash !== asked.hash) {
+      throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
+    }
+    // Also for an existing one: whoever made the record may have died before the job was added. The same id is harmless.
+    const data = await this.#addJob(id, asked)
+    return { replayed: existing !== undefined, record: existing ?? record, data }
+  }
+
+  /** @throws AppError 404 when there is no such prediction of this owner; 410 when it can no longer be read. */
+  async find(owner: string, uuid: string): Promise<Prediction> {
+    const id = { owner, uuid }
+    const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
+    if (!record)
+      throw this.#isExpired(uuid) ? gone('this prediction is past its retention') : notFound('no such prediction')
+    const job = await readJob(this.#options.redis, jobRefOf(id, record))
+    const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
+    const keptFor = job.state === 'failed' ? FAILED_TTL : this.#options.resultTtl
+    if (job.state === 'missing' ? !isRecent(record) : endedAt !== undefined && Date.now() - endedAt > keptFor) {
+      throw gone('this prediction is past its retention')
+    }
+    return { id, record, job }
+  }
+
+  /** Resolves when the job has ended or the signal aborts; `foreign` when this process did not just add it. */
+  async waitFor(
+    id: PredictionId,
+    record: Pick<PredictionRecord, 'model'>,
+    signal: AbortSignal,
+    foreign: boolean,
+  ): Promise<JobEnd | undefined> {
+    try {
+      return await this.#options.waiters.wait(jobRefOf(id, record), signal, foreign)
+    } catch (error) {
+      if (signal.aborted) return undefined
+      throw error
+    }
+  }
+
+  /** @throws AppError 409 when it has ended already. */
+  async cancel(prediction: Prediction): Promise<void> {
+    const { id, record } = prediction
+    if (hasEnded(prediction)) {
+      throw new AppError('Conflict', 409, 'this prediction has ended and cannot be canceled')
+    }
+    if (record.canceled_at === undefined) await requestCancel(this.#options.redis, jobIdOf(id))
+  }
+
+  /** Erases input and output. One that runs is canceled first. @throws AppError 409 when it does not stop soon. */
+  async erase({ id, record, job }: Prediction): Promise<void> {
+    const { redis, producer } = this.#options
+    const ref = jobRefOf(id, record)
+    if (job.state === 'waiting' || job.state === 'active') await requestCancel(redis, jobIdOf(id))
+    if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(ERASE_WAIT_MS), true)
+    const removed = await producer.remove(ref.queue, ref.id)
+    if (!removed) {
+      throw new AppError(
+        'Conflict',
+        409,
+        'this prediction is canceled but has not stopped yet: delete it again in a moment',
+      )
+    }
+    await removePrediction(redis, id)
+  }
+
+  async #addJob(id: PredictionId, asked: NewPrediction): Promise<TextsJob> {
+    const { apiId, producer, resultTtl } = this.#options
+    const data = {
+      v: JOB_VERSION,
+      model: asked.model,
+      ...(asked.revision === undefined ? {} : { revision: asked.revision }),
+      items: asked.inputs.items,
+      truncate: asked.inputs.truncate,
+      replyTo: apiId,
+      ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
+    }
+    const keep = { removeOnComplete: { age: Math.ceil(resultTtl / 1_000) }, removeOnFail: { age: FAILED_TTL / 1_000 } }
+    await producer.add(queueName(asked.model, 'interactive'), 'prediction', jobIdOf(id), data, keep)
+    return data
+  }
+
+  #isExpired(uuid: string): boolean {
+    const madeAt = uuidTime(uuid)
+    return madeAt !== undefined && madeAt < Date.now() - this.#options.resultTtl && madeAt > Date.UTC(2020)
+  }
+}
+
+/** Whether its job has ended, well or not. */
+export function hasEnded({ job }: Prediction): boolean {
+  return job.state === 'completed' || job.state === 'failed'
+}
+
+/** A job may be missing because it is being added right now. */
+function isRecent(record: PredictionRecord): boolean {
+  return Date.now() - record.created_at < 10_000
+}
+
+function jobRefOf(id: PredictionId, record: Pick<PredictionRecord, 'model'>): JobRef {
+  return { queue: queueName(record.model, 'interactive'), id: jobIdOf(id) }
+}

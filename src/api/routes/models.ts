@@ -1,0 +1,125 @@
+// What is served, and how deep the queues are.
+import { z } from '../zod.ts'
+import { notFound } from '../../errors.ts'
+import { type ServedModel, isLive } from '../fleet.ts'
+import type { Context } from '../context.ts'
+import { findTarget, waitingTexts } from '../door.ts'
+import { type Route, route } from '../route.ts'
+
+const modelObject = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  task: z.literal('text-classification'),
+  problem_type: z.string(),
+  labels: z.array(z.string()),
+  max_tokens: z.number(),
+  revision: z.string(),
+  revisions: z.array(z.object({ revision: z.string(), live: z.boolean() })),
+  file: z.string(),
+  bytes: z.number(),
+  architecture: z.string(),
+  state: z.enum(['ready', 'no_worker', 'refused']),
+  reason: z.string().optional(),
+  workers: z.number(),
+  texts_per_second: z.number(),
+  default: z.boolean(),
+})
+
+const queueObject = z.object({
+  models: z.record(
+    z.string(),
+    z.object({
+      depth: z.object({ interactive: z.number(), bulk: z.number() }),
+      active: z.number(),
+      workers: z.number(),
+      drain_per_second: z.number(),
+      eta_seconds: z.number().nullable(),
+    }),
+  ),
+})
+
+export const modelRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/v1/models',
+    tag: 'Models',
+    summary: 'The models that workers serve, and those they refused with the reason',
+    responses: {
+      200: { description: 'Models', schema: z.object({ object: z.literal('list'), data: z.array(z.unknown()) }) },
+    },
+    problems: [503],
+    handler: async (context) => {
+      await context.fleet.refresh()
+      const served = context.fleet.models().map((model) => describe(context, model))
+      return { status: 200, body: { object: 'list', data: [...served, ...refused(context)] } }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/models/:model',
+    tag: 'Models',
+    summary: 'One model, with its card',
+    params: z.object({ model: z.string() }),
+    example: { params: { model: 'cola' } },
+    responses: { 200: { description: 'The model', schema: modelObject.extend({ card: z.string() }) } },
+    problems: [404, 503],
+    handler: async (context, { params }) => {
+      const { model } = await findTarget(context, params.model)
+      if (params.model.includes('@')) throw notFound('a model is looked up by its name alone')
+      return { status: 200, body: { ...describe(context, model), card: model.current.card } }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/queue',
+    tag: 'Operations',
+    summary: 'How much waits, how fast it is worked off, and how long that takes',
+    responses: { 200: { description: 'Jobs by model and lane', schema: queueObject } },
+    problems: [503],
+    handler: async (context) => {
+      await context.fleet.sample()
+      const queues = context.fleet.models().map((model) => [model.name, queueOf(context, model)])
+      return { status: 200, body: { models: Object.fromEntries(queues) } }
+    },
+  }),
+]
+
+function describe(context: Context, model: ServedModel): z.infer<typeof modelObject> {
+  const { current } = model
+  return {
+    id: model.name,
+    object: 'model',
+    task: 'text-classification',
+    problem_type: current.problemType,
+    labels: current.labels,
+    max_tokens: current.maxTokens,
+    revision: current.revision,
+    revisions: [...model.records.keys()].map((revision) => ({ revision, live: isLive(model, revision) })),
+    file: current.file,
+    bytes: current.bytes,
+    architecture: current.architecture,
+    state: model.workers.length > 0 ? 'ready' : 'no_worker',
+    workers: model.workers.length,
+    texts_per_second: Math.round(model.capacity),
+    default: model.name === context.config.defaultModel,
+  }
+}
+
+function refused(context: Context) {
+  const reasons = new Map(
+    context.fleet.workers.flatMap((worker) => worker.refused).map(({ name, reason }) => [name, reason]),
+  )
+  return [...reasons].map(([id, reason]) => ({ id, object: 'model', state: 'refused', reason }))
+}
+
+function queueOf(context: Context, model: ServedModel) {
+  const { interactive, bulk } = context.fleet.depth(model.name)
+  const eta = model.capacity > 0 ? waitingTexts(context, model.name) / model.capacity : null
+  return {
+    depth: { interactive: interactive.waiting, bulk: bulk.waiting },
+    active: interactive.active + bulk.active,
+    workers: model.workers.length,
+    drain_per_second: Math.round(model.capacity),
+    eta_seconds: eta === null ? null : Math.round(eta * 1_000) / 1_000,
+  }
+}

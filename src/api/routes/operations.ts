@@ -1,0 +1,166 @@
+// For operators and orchestrators: is it alive, is it ready, what is it.
+import { z } from '../zod.ts'
+import { unavailable } from '../../errors.ts'
+import { VERSION } from '../../version.ts'
+import type { Context } from '../context.ts'
+import { findTarget } from '../door.ts'
+import { type Reply, type Route, route } from '../route.ts'
+
+const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
+const isOk: Reply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
+
+export const operationRoutes: Route[] = [
+  route({
+    method: 'get',
+    path: '/livez',
+    tag: 'Operations',
+    open: true,
+    summary: 'The process lives',
+    responses: ok,
+    handler: () => isOk,
+  }),
+  route({
+    method: 'get',
+    path: '/readyz',
+    tag: 'Operations',
+    open: true,
+    summary: 'Redis answers, and the process is not about to stop',
+    responses: ok,
+    problems: [503],
+    handler: async (context) => {
+      await checkReady(context)
+      return isOk
+    },
+  }),
+  ...(['/health', '/ping'] as const).map((path) =>
+    route({
+      method: 'get',
+      path,
+      tag: 'Operations',
+      open: true,
+      summary:
+        path === '/health' ? 'Ready, and every known model has a live worker' : 'The same as /health, for SageMaker',
+      responses: ok,
+      problems: [503],
+      handler: async (context) => {
+        await checkReady(context)
+        checkModels(context)
+        return isOk
+      },
+    }),
+  ),
+  route({
+    method: 'get',
+    path: '/info',
+    tag: 'Operations',
+    summary: 'Version, models, live workers and limits; the first fields are those of Text Embeddings Inference',
+    responses: { 200: { description: 'What this is', schema: z.record(z.string(), z.unknown()) } },
+    problems: [503],
+    handler: info,
+  }),
+  route({
+    method: 'get',
+    path: '/metrics',
+    tag: 'Operations',
+    open: true,
+    summary: 'Metrics for Prometheus',
+    responses: { 200: { description: 'Text format', contentType: 'text/plain', schema: z.string() } },
+    handler: async (context) => {
+      sampleGauges(context)
+      const { registry } = context.metrics
+      return { status: 200, headers: { 'Content-Type': registry.contentType }, body: await registry.metrics() }
+    },
+  }),
+]
+
+async function checkReady(context: Context): Promise<void> {
+  if (context.closing.signal.aborted) throw unavailable('this process is about to stop')
+  await context.redis.ping().catch((error: unknown) => {
+    throw unavailable('Redis does not answer', error)
+  })
+}
+
+/** @throws AppError 503 that says which model has no live worker. */
+function checkModels({ fleet }: Context): void {
+  const refused = fleet.workers.flatMap((worker) =>
+    worker.refused.map(({ name, reason }) => `${name} (refused: ${reason})`),
+  )
+  const idle = fleet.models().flatMap(({ name, workers }) => (workers.length === 0 ? [name] : []))
+  if (fleet.models().length === 0 && refused.length === 0) throw unavailable('no worker has started yet')
+  const without = [...new Set([...idle, ...refused])]
+  if (without.length > 0) throw unavailable(`no live worker serves: ${without.join('; ')}`)
+}
+
+async function info(context: Context): Promise<Reply> {
+  const { config, fleet } = context
+  await fleet.refresh()
+  const current = await findTarget(context, undefined).then(
+    ({ model }) => model.current,
+    () => undefined,
+  )
+  const body = {
+    model_id: current?.name ?? null,
+    model_sha: current?.revision ?? null,
+    model_dtype: current?.file.includes('quantized') ? 'int8' : 'float32',
+    model_type: current
+      ? {
+          classifier: {
+            id2label: Object.fromEntries(current.labels.entries()),
+            label2id: Object.fromEntries(current.labels.map((label, id) => [label, id])),
+          },
+        }
+      : null,
+    max_concurrent_requests: config.maxWaiting,
+    max_input_length: current?.maxTokens ?? null,
+    max_client_batch_size: config.maxInputs,
+    auto_truncate: true,
+    tokenization_workers: fleet.workers.length,
+    version: VERSION,
+    default_model: config.defaultModel,
+    models: fleet
+      .models()
+      .map(({ name, current: { revision }, workers }) => ({ name, revision, workers: workers.length })),
+    workers: fleet.workers.map(({ id, host, version, startedAt, state, models, refused, slots }) => ({
+      id,
+      host,
+      version,
+      started_at: new Date(startedAt).toISOString(),
+      state,
+      models: models.map(({ name, revision, capacity, maxRunTokens }) => ({
+        name,
+        revision,
+        texts_per_second: Math.round(capacity),
+        max_run_tokens: maxRunTokens,
+      })),
+      refused,
+      slots,
+    })),
+    limits: {
+      max_body_bytes: config.maxBody,
+      max_inputs: config.maxInputs,
+      max_text_chars: config.maxTextChars,
+      max_waiting: config.maxWaiting,
+      max_queue_seconds: config.maxQueueSeconds / 1_000,
+      wait_timeout_seconds: config.waitTimeout / 1_000,
+      max_wait_seconds: config.maxWait / 1_000,
+      result_ttl_seconds: config.resultTtl / 1_000,
+    },
+  }
+  return { status: 200, body }
+}
+
+/** Gauges are set when they are read. */
+function sampleGauges({ metrics, waiters, fleet }: Context): void {
+  metrics.waiting.set(waiters.size)
+  metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
+  metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)
+  for (const model of fleet.models()) {
+    metrics.workers.set({ model: model.name }, model.workers.length)
+    const depth = fleet.depth(model.name)
+    for (const lane of ['interactive', 'bulk'] as const) {
+      for (const state of ['waiting', 'active'] as const) {
+        metrics.jobs.set({ model: model.name, lane, state }, depth[lane][state])
+      }
+    }
+  }
+}

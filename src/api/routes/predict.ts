@@ -1,0 +1,180 @@
+// Predictions while you wait: the sample's GET, TEI's POST, Hugging Face's nested POST, SageMaker's.
+import { z } from '../zod.ts'
+import type { Context } from '../context.ts'
+import { finishedResult } from '../calls.ts'
+import { answerHeaders, scoreAnswers } from '../answers.ts'
+import { enter, findTarget } from '../door.ts'
+import { type Inputs, inputsOf, inputsOfHuggingFace } from '../inputs.ts'
+import { patienceFor } from '../patience.ts'
+import { preferenceApplied } from '../prefer.ts'
+import { type ApiRequest, type Reply, type Route, route } from '../route.ts'
+import { type Schemas, flatScores, nestedScores, predictionObject } from '../schema.ts'
+import { submit } from '../submit.ts'
+import { viewPrediction } from '../view.ts'
+
+/** How one text is answered: `flat` as a list of scores, `nested` as a list of one such list. */
+type Shape = 'flat' | 'nested'
+
+const EXAMPLE_TEXT = 'The boy is sitting on a bench'
+const exampleScores = [
+  { label: 'acceptable', score: 0.98 },
+  { label: 'unacceptable', score: 0.02 },
+]
+const problems = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
+const asPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
+
+export function predictRoutes(schemas: Schemas): Route[] {
+  const flat = {
+    description: 'Scores, the highest first',
+    schema: z.union([flatScores, nestedScores]),
+    example: exampleScores,
+  }
+  const nested = { description: 'One list of scores a text', schema: nestedScores, example: [exampleScores] }
+  const predictBody = { body: { inputs: EXAMPLE_TEXT } }
+  const nestedBody = { body: { inputs: [EXAMPLE_TEXT, 'The boy are sit on bench a'], parameters: { top_k: 1 } } }
+
+  const post = (path: string, summary: string) =>
+    route({
+      method: 'post',
+      path,
+      tag: 'Predict',
+      summary,
+      predicts: true,
+      body: schemas.predict,
+      example: predictBody,
+      responses: { 200: flat, 202: asPrediction },
+      problems,
+      handler: (context, request) =>
+        predict(context, request, inputsOf(request.body), request.body.model, 'flat', path),
+    })
+  const huggingFace = (
+    path: string,
+    params: z.ZodType<{ model?: string; name?: string }>,
+    example: Record<string, string>,
+  ) =>
+    route({
+      method: 'post',
+      path,
+      tag: 'Predict',
+      summary: 'Hugging Face Inference: always one list of scores a text',
+      predicts: true,
+      params,
+      body: schemas.huggingFace,
+      example: { ...nestedBody, params: example },
+      responses: { 200: nested, 202: asPrediction },
+      problems,
+      handler: (context, request) => {
+        const model = request.params.name ?? request.params.model ?? request.body.model
+        return predict(context, request, inputsOfHuggingFace(request.body), model, 'nested', path)
+      },
+    })
+
+  return [
+    route({
+      method: 'get',
+      path: '/predict',
+      tag: 'Predict',
+      summary: 'Classify one text',
+      predicts: true,
+      query: z.strictObject({ text: schemas.text, model: schemas.model }),
+      example: { query: { text: EXAMPLE_TEXT } },
+      responses: { 200: { ...flat, schema: flatScores } },
+      problems,
+      handler: (context, request) =>
+        plain(context, request, inputsOf({ text: request.query.text }), request.query.model, 'flat'),
+    }),
+    post('/predict', 'Classify one text, many texts, or pairs of texts'),
+    post('/invocations', 'The same as POST /predict, for SageMaker'),
+    huggingFace('/', z.object({}), {}),
+    huggingFace('/models/:model', z.object({ model: z.string() }), { model: 'cola' }),
+    huggingFace('/models/:owner/:name', z.object({ owner: z.string(), name: z.string() }), {
+      owner: 'any',
+      name: 'cola',
+    }),
+  ]
+}
+
+type Asked = ApiRequest<unknown, unknown, unknown>
+
+/** A call that asks for an identity of its own is a prediction; any other is plain. */
+function predict(
+  context: Context,
+  request: Asked,
+  inputs: Inputs,
+  model: string | undefined,
+  shape: Shape,
+  path: string,
+) {
+  const { prefer, idempotencyKey } = request
+  const isOwn = idempotencyKey !== undefined || prefer.respondAsync || prefer.wait !== undefined
+  return isOwn
+    ? identified(context, request, inputs, model, shape, path)
+    : plain(context, request, inputs, model, shape)
+}
+
+async function plain(
+  context: Context,
+  request: Asked,
+  inputs: Inputs,
+  wanted: string | undefined,
+  shape: Shape,
+): Promise<Reply> {
+  const target = await findTarget(context, wanted)
+  enter(context, target, 'plain')
+  const patience = patienceFor(context.config.waitTimeout, request.hungUp, context.lastCall.signal)
+  try {
+    const answers = await context.calls.ask(inputs.items, {
+      ...target,
+      truncate: inputs.truncate,
+      deadline: patience.deadline,
+      signal: patience.signal,
+      traceparent: request.traceparent,
+    })
+    const { lenient } = request.prefer
+    const scored = await scoreAnswers(context.fleet, target.model.name, answers, inputs.scores, lenient)
+    context.metrics.texts.inc({ model: target.model.name, outcome: 'answered' }, inputs.items.length)
+    const headers = answerHeaders(target.model.name, [...new Set(answers.map(({ result }) => result))])
+    return {
+      status: 200,
+      headers: { ...headers, ...preferenceApplied(request.prefer) },
+      body: shaped(scored, inputs, shape),
+    }
+  } catch (error) {
+    context.metrics.texts.inc({ model: target.model.name, outcome: 'not_answered' }, inputs.items.length)
+    throw error
+  } finally {
+    patience.end()
+  }
+}
+
+/** 200 in the route's own shape when it is done in time, else 202 with the prediction. */
+async function identified(
+  context: Context,
+  request: Asked,
+  inputs: Inputs,
+  wanted: string | undefined,
+  shape: Shape,
+  route: string,
+): Promise<Reply> {
+  const waitMs = request.prefer.respondAsync ? 0 : (request.prefer.wait ?? context.config.waitTimeout)
+  const target = await findTarget(context, wanted)
+  const submitted = await submit(context, request, { target, inputs, metadata: {}, route, waitMs })
+  const { prediction, headers } = submitted
+  if (!submitted.ended) {
+    const body = await viewPrediction(prediction, context.fleet, request.baseUrl)
+    return { status: 202, headers, body: { ...body, status: 'starting' } }
+  }
+  const result = finishedResult(prediction.job)
+  const answers = result.rows.map((row) => ({ row, result }))
+  const model = prediction.record.model
+  const scored = await scoreAnswers(context.fleet, model, answers, inputs.scores, request.prefer.lenient)
+  return {
+    status: 200,
+    headers: { ...headers, ...answerHeaders(model, [result]) },
+    body: shaped(scored, inputs, shape),
+  }
+}
+
+function shaped<T>(scored: T[], inputs: Inputs, shape: Shape): T | T[] | undefined {
+  return shape === 'flat' && inputs.single ? scored[0] : scored
+}

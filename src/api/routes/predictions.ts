@@ -1,0 +1,207 @@
+// Predictions with an id: submit, poll, cancel, erase (Replicate's dialect).
+import { z } from '../zod.ts'
+import { AppError, invalid, malformed } from '../../errors.ts'
+import { isUuid } from '../../records/idempotency.ts'
+import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
+import { PREDICTIONS_LIST } from '../../records/predictions.ts'
+import type { Context } from '../context.ts'
+import { type Target, findByRevision, findTarget } from '../door.ts'
+import { inputsOf } from '../inputs.ts'
+import { patienceFor } from '../patience.ts'
+import { type Prediction, hasEnded } from '../predictions.ts'
+import { type ApiRequest, type Reply, type Route, route } from '../route.ts'
+import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from '../schema.ts'
+import { submit } from '../submit.ts'
+import { viewPrediction } from '../view.ts'
+
+const PAGE_SIZE = 100
+const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }
+const EXAMPLE_ID = '0190f3f2-7c1e-7000-8000-000000000000'
+
+const object = { description: 'The prediction', schema: predictionObject }
+const createResponses = {
+  201: { ...object, description: 'Made, and finished while you waited' },
+  202: { ...object, description: 'Made; poll urls.get' },
+}
+const createProblems = [400, 404, 406, 409, 413, 415, 422, 429, 503]
+const idParams = z.object({ id: z.string() })
+
+export function predictionRoutes(schemas: Schemas): Route[] {
+  const create = (path: string, params: z.ZodType<{ name?: string }>, example: Record<string, string>) =>
+    route({
+      method: 'post',
+      path,
+      tag: 'Predictions',
+      summary: 'Submit a prediction',
+      description:
+        'Prefer: wait[=seconds] waits for the result. Idempotency-Key: the same request again is the same prediction.',
+      predicts: true,
+      params,
+      body: schemas.prediction,
+      example: { body: EXAMPLE_BODY, params: example },
+      responses: createResponses,
+      problems: createProblems,
+      handler: (context, request) => createOne(context, request, path, request.params.name),
+    })
+  return [
+    create('/v1/predictions', z.object({}), {}),
+    create('/v1/models/:owner/:name/predictions', z.object({ owner: z.string(), name: z.string() }), {
+      owner: 'any',
+      name: 'cola',
+    }),
+    route({
+      method: 'put',
+      path: '/v1/predictions/:id',
+      tag: 'Predictions',
+      summary: 'Submit a prediction under a UUID of your own; again with the same body: the same prediction',
+      predicts: true,
+      params: idParams,
+      body: schemas.prediction,
+      example: { body: EXAMPLE_BODY, params: { id: EXAMPLE_ID } },
+      responses: createResponses,
+      problems: createProblems,
+      handler: (context, request) => {
+        const uuid = request.params.id.toLowerCase()
+        if (!isUuid(uuid)) throw invalid([{ path: 'id', message: 'must be a UUID' }])
+        return createOne(context, request, '/v1/predictions/:id', undefined, uuid)
+      },
+    }),
+    route({
+      method: 'get',
+      path: '/v1/predictions/:id',
+      tag: 'Predictions',
+      summary: 'A prediction as it stands; with Prefer: wait=n the answer waits for its end',
+      params: idParams,
+      example: { params: { id: EXAMPLE_ID } },
+      responses: { 200: object },
+      problems: [404, 410, 503],
+      handler: getOne,
+    }),
+    route({
+      method: 'get',
+      path: '/v1/predictions',
+      tag: 'Predictions',
+      summary: 'Your predictions, the newest first, 100 a page',
+      query: z.strictObject({ cursor: z.string().max(200).optional() }),
+      responses: {
+        200: {
+          description: 'A page; next and previous are addresses of the neighbouring pages, or null',
+          schema: z.object({
+            previous: z.string().nullable(),
+            next: z.string().nullable(),
+            results: z.array(predictionObject),
+          }),
+        },
+      },
+      problems: [400, 503],
+      handler: (context, request) => listThem(context, request, request.query.cursor),
+    }),
+    route({
+      method: 'post',
+      path: '/v1/predictions/:id/cancel',
+      tag: 'Predictions',
+      summary: 'Cancel a prediction, waiting or running, whichever worker has it',
+      params: idParams,
+      example: { params: { id: EXAMPLE_ID } },
+      responses: { 200: object },
+      problems: [404, 409, 410, 503],
+      handler: async (context, { owner, params, baseUrl }) => {
+        await context.predictions.cancel(await context.predictions.find(owner, params.id))
+        return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
+      },
+    }),
+    route({
+      method: 'delete',
+      path: '/v1/predictions/:id',
+      tag: 'Predictions',
+      summary: 'Erase a prediction, its input and its output',
+      params: idParams,
+      example: { params: { id: EXAMPLE_ID } },
+      responses: { 204: { description: 'Erased' } },
+      problems: [404, 409, 410, 503],
+      handler: async (context, { owner, params }) => {
+        await context.predictions.erase(await context.predictions.find(owner, params.id))
+        return { status: 204 }
+      },
+    }),
+  ]
+}
+
+type Asked = ApiRequest<unknown, unknown, unknown>
+
+async function createOne(
+  context: Context,
+  request: ApiRequest<unknown, unknown, PredictionBody>,
+  route: string,
+  modelOfPath: string | undefined,
+  uuid?: string,
+): Promise<Reply> {
+  const { body, prefer, baseUrl } = request
+  const waitMs = prefer.respondAsync ? 0 : (prefer.wait ?? 0)
+  const target = await targetOf(context, modelOfPath ?? body.model, body.version)
+  const submitted = await submit(context, request, {
+    target,
+    inputs: inputsOf(body.input),
+    metadata: body.metadata ?? {},
+    route,
+    waitMs,
+    uuid,
+  })
+  const status = submitted.ended ? 201 : 202
+  return reply(context, submitted.prediction, baseUrl, status, submitted.headers)
+}
+
+/** A version may be a revision, or, as Replicate's clients send it, anything that names a model. */
+async function targetOf(context: Context, model: string | undefined, version: string | undefined): Promise<Target> {
+  if (version === undefined) return findTarget(context, model)
+  if (model !== undefined) return findTarget(context, `${model}@${version}`)
+  return findByRevision(context, version) ?? findTarget(context, version)
+}
+
+async function getOne(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<Reply> {
+  const { owner, params, prefer, hungUp, baseUrl } = request
+  const found = await context.predictions.find(owner, params.id)
+  if (prefer.wait === undefined || hasEnded(found)) return reply(context, found, baseUrl, 200)
+  const patience = patienceFor(prefer.wait, hungUp, context.lastCall.signal)
+  try {
+    await context.predictions.waitFor(found.id, found.record, patience.signal, true)
+  } finally {
+    patience.end()
+  }
+  return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
+}
+
+async function listThem(context: Context, { owner, baseUrl }: Asked, cursorText: string | undefined): Promise<Reply> {
+  const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
+  if (cursorText !== undefined && !cursor) throw malformed('this cursor was not made here')
+  const page = await readPage(context.redis, PREDICTIONS_LIST, owner, PAGE_SIZE, cursor)
+  const found = await Promise.all(page.ids.map((uuid) => findOrNothing(context, owner, uuid)))
+  const expired = page.ids.filter((_uuid, index) => found[index] === undefined)
+  await removeFromList(context.redis, PREDICTIONS_LIST, owner, ...expired)
+  const present = found.filter((prediction) => prediction !== undefined)
+  const results = await Promise.all(present.map((prediction) => viewPrediction(prediction, context.fleet, baseUrl)))
+  const address = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
+  return { status: 200, body: { previous: address(page.previous), next: address(page.next), results } }
+}
+
+async function findOrNothing(context: Context, owner: string, uuid: string): Promise<Prediction | undefined> {
+  try {
+    return await context.predictions.find(owner, uuid)
+  } catch (error) {
+    if (error instanceof AppError && (error.status === 404 || error.status === 410)) return undefined
+    throw error
+  }
+}
+
+async function reply(
+  context: Context,
+  prediction: Prediction,
+  baseUrl: string,
+  status: number,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
+  const body: PredictionObject = await viewPrediction(prediction, context.fleet, baseUrl)
+  // A client that waited takes `processing` without an output for the result; at `starting` it goes on polling.
+  if (status === 202 && body.status === 'processing') body.status = 'starting'
+  return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }
+}

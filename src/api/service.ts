@@ -1,0 +1,76 @@
+// The api as a service: start, and stop without dropping a caller.
+import { durabilityProblems } from '../queue/connection.ts'
+import { messageOf } from '../errors.ts'
+import { type Service, pause, settledWithin } from '../lifecycle.ts'
+import type { Logger } from '../logger.ts'
+import { createApiMetrics } from '../metrics.ts'
+import { createApp } from './app.ts'
+import type { ApiConfig } from './config.ts'
+import { type Context, createContext, startContext, stopContext } from './context.ts'
+import { close, createHttpServer, listen } from './server.ts'
+import { sweepUntilClosed } from './sweep.ts'
+import type { Server } from 'node:http'
+
+/** Kept back of SHUTDOWN_GRACE for closing connections, milliseconds. */
+const LAST_STEPS_MS = 5_000
+const RETRY_MS = 1_000
+
+export class ApiService implements Service {
+  readonly #context: Context
+  readonly #server: Server
+  #stopping: Promise<void> | undefined
+  /** The port that it listens on; 0 before the start. */
+  port = 0
+
+  constructor(config: ApiConfig, logger: Logger) {
+    this.#context = createContext(config, logger, createApiMetrics())
+    this.#server = createHttpServer(createApp(this.#context))
+  }
+
+  /** @throws Error when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
+  async start(): Promise<void> {
+    const { config, logger, closing } = this.#context
+    if (closing.signal.aborted) return
+    if (config.requireDurable) await this.#refuseLossyRedis()
+    await startContext(this.#context)
+    this.port = await listen(this.#server, config.port, config.host)
+    logger.info({ host: config.host, port: this.port }, 'listening')
+    void this.#prepareWhenRedisAnswers()
+    void sweepUntilClosed(this.#context)
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    const { closing, config, lastCall } = this.#context
+    closing.abort()
+    const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
+    const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - LAST_STEPS_MS))
+    lastCall.abort()
+    if (!inTime && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
+    await stopContext(this.#context)
+  }
+
+  async #refuseLossyRedis(): Promise<void> {
+    const problems = await durabilityProblems(this.#context.redis)
+    if (problems.length > 0) throw new Error(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
+  }
+
+  /** What needs Redis once, tried until it answers: the dashboard's login, and a warning about a Redis that loses jobs. */
+  async #prepareWhenRedisAnswers(): Promise<void> {
+    const { admin, closing, logger, redis } = this.#context
+    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, closing.signal)) {
+      try {
+        await admin.prepare()
+        const problems = await durabilityProblems(redis)
+        if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose jobs')
+        return
+      } catch (error) {
+        logger.debug({ reason: messageOf(error) }, 'Redis does not answer yet')
+      }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// Makes a prediction of its own, and waits for it as long as was asked for.
+import { uuidv7 } from 'uuidv7'
+import type { TextsJob } from '../queue/job.ts'
+import { requestHash, uuidFromKey } from '../records/idempotency.ts'
+import type { Context } from './context.ts'
+import { type Target, enter } from './door.ts'
+import type { Inputs } from './inputs.ts'
+import type { JobSnapshot } from './jobs.ts'
+import { patienceFor } from './patience.ts'
+import { preferenceApplied } from './prefer.ts'
+import { type Prediction, hasEnded } from './predictions.ts'
+import type { ApiRequest } from './route.ts'
+
+export interface Submission {
+  target: Target
+  inputs: Inputs
+  metadata: Record<string, string>
+  /** The route's path: the same key on another route is another request. */
+  route: string
+  /** Milliseconds; 0: do not wait. */
+  waitMs: number
+  /** An id of the caller's choice. */
+  uuid?: string | undefined
+}
+
+export interface Submitted {
+  prediction: Prediction
+  ended: boolean
+  /** Location, Preference-Applied, Idempotency-Replayed. */
+  headers: Record<string, string>
+}
+
+/** @throws AppError 429 when too much waits, 422 when key or id were used with another request, 503 without Redis. */
+export async function submit(
+  context: Context,
+  request: ApiRequest<unknown, unknown, unknown>,
+  asked: Submission,
+): Promise<Submitted> {
+  const { owner, idempotencyKey, prefer, baseUrl, hungUp, traceparent } = request
+  const { target, inputs, metadata, waitMs } = asked
+  enter(context, target, 'prediction')
+  const uuid = asked.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
+  const mayRepeat = asked.uuid !== undefined || idempotencyKey !== undefined
+  const id = { owner, uuid }
+  const model = target.model.name
+  const patience = patienceFor(waitMs, hungUp, context.lastCall.signal)
+  try {
+    // Registered before the job is added, so that no reply comes too early. A repeat may be replied to elsewhere.
+    const end = waitMs > 0 ? context.predictions.waitFor(id, { model }, patience.signal, mayRepeat) : undefined
+    const { replayed, record, data } = await context.predictions.create(id, {
+      model,
+      ...(target.revision === undefined ? {} : { revision: target.revision }),
+      inputs,
+      metadata,
+      hash: requestHash(asked.route, { model, revision: target.revision, inputs, metadata }),
+      traceparent,
+    })
+    await end
+    const isNew = !replayed && waitMs === 0
+    const prediction = isNew ? { id, record, job: justAdded(data) } : await context.predictions.find(owner, uuid)
+    const headers = {
+      Location: `${baseUrl}/v1/predictions/${uuid}`,
+      ...preferenceApplied(prefer),
+      ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}),
+    }
+    return { prediction, ended: hasEnded(prediction), headers }
+  } finally {
+    patience.end()
+  }
+}
+
+/** The job of a caller who does not wait for it: not read back, since it is known to be there. */
+function justAdded(data: TextsJob): JobSnapshot {
+  return { state: 'waiting', data, addedAt: Date.now(), attempts: 0, position: undefined }
+}

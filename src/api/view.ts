@@ -1,0 +1,138 @@
+// The Prediction object that clients see, from record and job.
+import type { FleetView } from './fleet.ts'
+import { type Item, type TextsResult, isFailed } from '../queue/job.ts'
+import { errorsOf, labelsOf, scoreRow } from './answers.ts'
+import type { JobSnapshot } from './jobs.ts'
+import type { KeptOptions, Prediction } from './predictions.ts'
+import type { PredictionObject, PredictionStatus } from './schema.ts'
+
+/** @param baseUrl for `urls`. @throws AppError 409 when the labels of the answer's revision are not known any more. */
+export async function viewPrediction(
+  prediction: Prediction,
+  fleet: FleetView,
+  baseUrl: string,
+): Promise<PredictionObject> {
+  const { id, record, job } = prediction
+  const options = JSON.parse(record.options) as KeptOptions
+  const result = job.state === 'completed' ? job.result : undefined
+  const startedAt = result?.startedAt ?? (job.state === 'active' ? job.startedAt : undefined)
+  const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
+  const status = statusOf(job, record.canceled_at !== undefined)
+  const failed = result ? errorsOf(result.rows) : []
+  return {
+    id: id.uuid,
+    model: record.model,
+    version: result?.revision ?? (record.revision || null),
+    status,
+    input: inputOf(job, options),
+    output: result?.rows.length && status !== 'canceled' ? await outputOf(result, record.model, options, fleet) : null,
+    error: errorOf(job, status, failed.length),
+    ...(failed.length > 0 ? { errors: failed } : {}),
+    logs: '',
+    metrics: metricsOf(record.created_at, startedAt, endedAt, result),
+    created_at: new Date(record.created_at).toISOString(),
+    started_at: startedAt === undefined ? null : new Date(startedAt).toISOString(),
+    completed_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
+    urls: urlsOf(id.uuid, baseUrl),
+    queue: queueOf(job, record.model, fleet),
+    attempts: job.state === 'missing' ? 0 : job.attempts,
+    metadata: JSON.parse(record.metadata) as Record<string, string>,
+  }
+}
+
+function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } {
+  const get = `${baseUrl}/v1/predictions/${uuid}`
+  return { get, cancel: `${get}/cancel` }
+}
+
+/** The table "Status, cancel, deadline, retry" of docs/state-machine.md. */
+export function statusOf(job: JobSnapshot, canceled: boolean): PredictionStatus {
+  switch (job.state) {
+    case 'completed':
+      return statusOfResult(job.result)
+    case 'failed':
+      return canceled ? 'canceled' : 'failed'
+    case 'active':
+      return canceled ? 'canceled' : 'processing'
+    case 'waiting':
+    case 'missing':
+      return canceled ? 'canceled' : 'starting'
+  }
+}
+
+function statusOfResult({ outcome, rows }: TextsResult): PredictionStatus {
+  switch (outcome) {
+    case 'done':
+      return rows.some(isFailed) ? 'failed' : 'succeeded'
+    case 'revision_gone':
+      return 'failed'
+    case 'canceled':
+    case 'aborted':
+      return outcome
+  }
+}
+
+function errorOf(job: JobSnapshot, status: PredictionStatus, failedRows: number): string | null {
+  if (failedRows > 0) return `${failedRows} of the inputs could not be classified`
+  if (status === 'aborted') return 'the deadline passed before a worker could start'
+  if (status !== 'failed') return null
+  return job.state === 'completed'
+    ? 'no worker serves this revision of the model any more'
+    : 'the workers could not run this prediction'
+}
+
+async function outputOf(result: TextsResult, model: string, options: KeptOptions, fleet: FleetView) {
+  const record = await labelsOf(fleet, model, result.revision)
+  const scored = result.rows.map((row) => scoreRow(row, record, options.scores))
+  if (!options.single) return scored
+  const [only] = scored
+  return Array.isArray(only) ? only : null
+}
+
+function inputOf(job: JobSnapshot, { single, truncate, scores }: KeptOptions): Record<string, unknown> {
+  const parameters = {
+    ...(scores.topK === undefined ? {} : { top_k: scores.topK }),
+    ...(scores.fn === undefined ? {} : { function_to_apply: scores.fn }),
+  }
+  const items = job.state === 'missing' ? [] : job.data.items.map(asGiven)
+  return {
+    ...(single && typeof items[0] === 'string' ? { text: items[0] } : { inputs: items }),
+    ...(truncate === 'no' ? { truncate: false } : truncate === 'left' ? { truncation_direction: 'Left' } : {}),
+    ...(Object.keys(parameters).length > 0 ? { parameters } : {}),
+  }
+}
+
+function asGiven({ text, pair }: Item): string | [string, string] {
+  return pair === undefined ? text : [text, pair]
+}
+
+/** Seconds, as Replicate's clients expect them. */
+function metricsOf(
+  createdAt: number,
+  startedAt: number | undefined,
+  endedAt: number | undefined,
+  result?: TextsResult,
+) {
+  const rows = result?.rows.flatMap((row) => (isFailed(row) ? [] : [row])) ?? []
+  const seconds = (from: number, to: number) => Math.max(0, to - from) / 1_000
+  return {
+    ...(startedAt === undefined ? {} : { queue_time: seconds(createdAt, startedAt) }),
+    ...(startedAt === undefined || endedAt === undefined ? {} : { predict_time: seconds(startedAt, endedAt) }),
+    ...(endedAt === undefined ? {} : { total_time: seconds(createdAt, endedAt) }),
+    ...(rows.length === 0
+      ? {}
+      : {
+          batch_size: Math.max(...rows.map(({ run }) => run)),
+          tokens: rows.reduce((sum, { tokens }) => sum + tokens, 0),
+          truncated: rows.filter(({ truncated }) => truncated).length,
+        }),
+  }
+}
+
+function queueOf(job: JobSnapshot, model: string, fleet: FleetView): PredictionObject['queue'] {
+  if (job.state !== 'waiting') return null
+  const capacity = fleet.models().find(({ name }) => name === model)?.capacity ?? 0
+  const position = job.position ?? null
+  const eta = position !== null && capacity > 0 ? Math.round(((position + 1) / capacity) * 1_000) / 1_000 : null
+  return { position, eta_seconds: eta }
+}
