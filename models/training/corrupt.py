@@ -1,0 +1,101 @@
+"""Makes sentences that are probably unacceptable out of acceptable ones: the errors of hasty writers, one or two each."""
+
+import random
+import re
+
+SWAPS = [
+    ("is", "are"), ("was", "were"), ("has", "have"), ("does", "do"), ("a", "an"), ("this", "these"), ("that", "those"),
+    ("he", "him"), ("she", "her"), ("they", "them"), ("i", "me"), ("we", "us"), ("himself", "themselves"),
+    ("herself", "himself"), ("who", "which"), ("much", "many"), ("be", "been"), ("will", "would have"),
+    ("his", "he"), ("their", "they"), ("my", "me"), ("to", "for"), ("any", "some"), ("ever", "never"),
+]  # fmt: skip
+SWAP = {**{left: right for left, right in SWAPS}, **{right: left for left, right in SWAPS if " " not in right}}
+SMALL = "the a of to in on at by for with from that which who is are was were has have been be do does did not it there".split()
+PREPOSITIONS = "of to in on at by for with from about into over under".split()
+
+
+def corrupt(sentence: str, dice: random.Random) -> str | None:
+    """The sentence with one error, sometimes two, or None if none of the errors tried fits."""
+    words = sentence.split()
+    end = words.pop() if words and re.fullmatch(r"[.?!]+", words[-1]) else ""
+    if len(words) < 4:
+        return None
+    changed = words
+    for _ in range(1 if dice.random() < 0.75 else 2):
+        for _attempt in range(6):
+            name = dice.choices(*zip(*ERRORS))[0]
+            after = name(list(changed), dice)
+            if after and after != changed:
+                changed = after
+                break
+    if [word.lower() for word in changed] == [word.lower() for word in words]:
+        return None
+    return " ".join([*changed, end]).strip()
+
+
+def exchange(words, dice):
+    """A word of the closed list becomes its opposite: is and are, he and him."""
+    places = [at for at, word in enumerate(words) if word.lower() in SWAP]
+    if not places:
+        return None
+    at = dice.choice(places)
+    words[at] = SWAP[words[at].lower()]
+    return words
+
+
+def bend(words, dice):
+    """A word's ending changes: the -s of agreement or plural, -ed against -ing."""
+    places = [at for at, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in SMALL]
+    if not places:
+        return None
+    at = dice.choice(places)
+    word = words[at]
+    if word.endswith("ing"):
+        words[at] = word[:-3] + dice.choice(["ed", "s", ""])
+    elif word.endswith("ed"):
+        words[at] = word[:-2] + dice.choice(["ing", "s"])
+    elif word.endswith("s") and not word.endswith("ss"):
+        words[at] = word[:-1]
+    else:
+        words[at] = word + dice.choice(["s", "s", "ing", "ed"])
+    return words
+
+
+def drop(words, dice):
+    """A word goes missing; a small one where there is one."""
+    small = [at for at, word in enumerate(words) if word.lower() in SMALL]
+    del words[dice.choice(small) if small and dice.random() < 0.7 else dice.randrange(len(words))]
+    return words
+
+
+def insert(words, dice):
+    """A small word too many."""
+    words.insert(dice.randrange(1, len(words)), dice.choice(SMALL))
+    return words
+
+
+def swap_neighbours(words, dice):
+    at = dice.randrange(len(words) - 1)
+    words[at], words[at + 1] = words[at + 1], words[at]
+    return words
+
+
+def move(words, dice):
+    """A word or two end up elsewhere."""
+    size = dice.choice([1, 1, 2])
+    at = dice.randrange(len(words) - size)
+    moved = words[at : at + size]
+    del words[at : at + size]
+    to = dice.randrange(len(words) + 1)
+    return words[:to] + moved + words[to:]
+
+
+def other_preposition(words, dice):
+    places = [at for at, word in enumerate(words) if word.lower() in PREPOSITIONS]
+    if not places:
+        return None
+    words[dice.choice(places)] = dice.choice(PREPOSITIONS)
+    return words
+
+
+ERRORS = [(exchange, 4), (bend, 4), (drop, 4), (insert, 2), (swap_neighbours, 3), (move, 3), (other_preposition, 2)]
