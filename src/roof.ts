@@ -1,0 +1,202 @@
+// What `npm start` runs: Redis, the api and the workers.
+import { availableParallelism } from 'node:os'
+import { pause, type Service } from './lifecycle.ts'
+import { freePort, isFree } from './ports.ts'
+import { fieldsOf, readable } from './readable-log.ts'
+import { redisBinary } from './redis-binary.ts'
+import { RedisServer } from './redis-server.ts'
+import { Supervised } from './supervised.ts'
+
+interface RoofSettings {
+  host: string
+  port: number
+  redisUrl: string | undefined
+  workers: number
+  monitorPort: number | undefined
+  shutdownGrace: number
+  logLevel: string
+}
+
+export interface RoofOptions {
+  settings: RoofSettings
+  env: NodeJS.ProcessEnv
+  /** Where data is kept. */
+  dataDir: string
+  say: (line: string) => void
+  /** A child refuses its settings; `name` says which. */
+  onRefused: (name: string) => void
+}
+
+/** Thrown when nothing can be started; the message says what a person can do. */
+export class CannotStart extends Error {
+  override name = 'CannotStart'
+}
+
+const usualMonitorPort = 9100
+
+export class Roof implements Service {
+  readonly #options: RoofOptions
+  readonly #closing = new AbortController()
+  readonly #workers: Supervised[] = []
+  readonly #health: { name: string; url: string }[] = []
+  #redis: RedisServer | undefined
+  #api: Supervised | undefined
+
+  constructor(options: RoofOptions) {
+    this.#options = options
+  }
+
+  /** The api's address as this machine reaches it. */
+  get address(): string {
+    const { host, port } = this.#options.settings
+    return `http://${this.#isLocal(host) ? 'localhost' : host}:${port}`
+  }
+
+  /** Resolves when the api and every worker are ready, or when it is stopped meanwhile. */
+  async start(): Promise<void> {
+    const { settings, env, dataDir, say } = this.#options
+    if (!(await isFree(settings.port, settings.host))) {
+      throw new CannotStart(
+        `Port ${settings.port} is taken by another program. Stop that one, or choose another port: PORT=${settings.port + 1} npm start`,
+      )
+    }
+    const monitorPorts = await this.#monitorPorts()
+    const redisUrl = settings.redisUrl ?? (await this.#startRedis(`${dataDir}/redis`))
+    if (this.#closing.signal.aborted) return
+
+    const common = { NODE_ENV: 'production', ...env, REDIS_URL: redisUrl, LOG_LEVEL: settings.logLevel }
+    this.#api = this.#child('api', 'api', { ...common, HOST: settings.host, PORT: String(settings.port) })
+    const api = `http://${this.#reachable(settings.host)}:${settings.port}`
+    this.#health.push({ name: 'the api', url: `${api}/readyz` })
+    const shared = settings.workers > 1 ? { INFERENCE_PROCESSES: shareOfCpus(settings.workers) } : {}
+    for (const [index, port] of monitorPorts.entries()) {
+      const name = settings.workers > 1 ? `worker ${index + 1}` : 'worker'
+      this.#workers.push(
+        this.#child(name, 'worker', {
+          MONITOR_HOST: '127.0.0.1',
+          ...shared,
+          ...common,
+          MONITOR_PORT: String(port),
+        }),
+      )
+      this.#health.push({ name: `the ${name}`, url: `http://127.0.0.1:${port}/readyz` })
+    }
+    say(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
+    await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
+    await this.#allReady()
+    if (settings.workers > 0) await this.#acquainted(`${api}/metrics`)
+  }
+
+  /**
+   * The api first, while there are workers to answer whoever waits in it: the other way round 64 of 64 open calls
+   * ended in a 504 after 25 s.
+   */
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await this.#api?.stop()
+    await Promise.all(this.#workers.map((worker) => worker.stop()))
+    await this.#redis?.stop()
+  }
+
+  /** Ends the api and the workers at once; a stop that is under way then ends too. */
+  kill(): void {
+    for (const child of [...this.#workers, this.#api]) child?.kill()
+  }
+
+  #child(name: string, program: 'api' | 'worker', env: NodeJS.ProcessEnv): Supervised {
+    const { settings, say, onRefused } = this.#options
+    return new Supervised({
+      name,
+      file: new URL(`./${program}/main.js`, import.meta.url).pathname,
+      env,
+      // A child gives up by itself after its grace; only one that hangs needs more.
+      grace: settings.shutdownGrace + 2_000,
+      say,
+      onOutput: (line) => process.stdout.write(`${loginIn(line) ?? readable(name, line)}\n`),
+      onRefused: () => onRefused(name),
+    })
+  }
+
+  async #startRedis(dir: string): Promise<string> {
+    const { env, say } = this.#options
+    this.#redis = new RedisServer({ binary: redisBinary(say, env), dir, say, ownGroup: true })
+    return this.#redis.start()
+  }
+
+  /** One for each worker. Nobody asked for 9100 when it is the default, so a taken one is no reason to stop. */
+  async #monitorPorts(): Promise<number[]> {
+    const { settings } = this.#options
+    const ports: number[] = []
+    for (let worker = 0; worker < settings.workers; worker++) {
+      const wanted = worker === 0 ? (settings.monitorPort ?? usualMonitorPort) : 0
+      const usable = wanted !== 0 && (await isFree(wanted, '127.0.0.1'))
+      if (!usable && worker === 0 && settings.monitorPort) {
+        throw new CannotStart(
+          `Port ${wanted} (MONITOR_PORT) is taken by another program. Choose another, or 0 for any.`,
+        )
+      }
+      ports.push(usable ? wanted : await freePort())
+    }
+    return ports
+  }
+
+  async #allReady(): Promise<void> {
+    const began = Date.now()
+    const missing = new Set(this.#health)
+    let told = 0
+    while (missing.size > 0 && (await pause(100, this.#closing.signal))) {
+      for (const part of missing) if (await isReady(part.url)) missing.delete(part)
+      const waited = Math.floor((Date.now() - began) / 10_000)
+      if (waited > told && missing.size > 0) {
+        told = waited
+        this.#options.say(`still waiting for ${[...missing].map(({ name }) => name).join(', ')} …`)
+      }
+    }
+  }
+
+  /** The api hears of a worker a moment after that one is ready. */
+  async #acquainted(metrics: string): Promise<void> {
+    const deadline = Date.now() + 5_000
+    while (!(await knowsWorker(metrics)) && Date.now() < deadline) {
+      if (!(await pause(100, this.#closing.signal))) return
+    }
+  }
+
+  #isLocal(host: string): boolean {
+    return ['127.0.0.1', '0.0.0.0', '::', '::1', 'localhost'].includes(host)
+  }
+
+  #reachable(host: string): string {
+    if (host === '0.0.0.0') return '127.0.0.1'
+    if (host === '::') return '[::1]'
+    return host.includes(':') ? `[${host}]` : host
+  }
+}
+
+/** The dashboard's login, which the api logs in the one run that makes it. */
+function loginIn(line: string): string | undefined {
+  const { user, password } = line.includes('"password"') ? fieldsOf(line) : {}
+  if (typeof user !== 'string' || typeof password !== 'string') return undefined
+  return `inferq: made a login for the dashboard: user ${user}, password ${password} (shown only now)`
+}
+
+/** Several workers on one machine share its CPUs. */
+function shareOfCpus(workers: number): string {
+  return String(Math.max(1, Math.floor(availableParallelism() / workers)))
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok
+  } catch {
+    return false
+  }
+}
+
+async function knowsWorker(metrics: string): Promise<boolean> {
+  try {
+    return /^inferq_live_workers\{.*\} [1-9]/m.test(await (await fetch(metrics)).text())
+  } catch {
+    return false
+  }
+}
