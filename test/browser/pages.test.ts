@@ -1,0 +1,85 @@
+// What a person sees: the page, the documentation that can be tried, the dashboard behind its login.
+import { type Browser, type Page, chromium } from 'playwright-core'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+let browser: Browser
+let page: Page
+/** What the browser got from elsewhere, and what its console complained of. */
+let foreign: string[]
+let complaints: string[]
+
+beforeAll(async () => {
+  stack = await startStack({ redisUrl: await emptyRedis() })
+  browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+})
+afterAll(async () => {
+  await browser?.close()
+  await stack?.stop()
+})
+beforeEach(async () => {
+  foreign = []
+  complaints = []
+  const context = await browser.newContext({ httpCredentials: { username: 'admin', password: 'secret' } })
+  page = await context.newPage()
+  page.on('response', (response) => {
+    if (!response.url().startsWith(stack.url) && /^https?:/.test(response.url())) foreign.push(response.url())
+  })
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
+})
+
+describe('the page', () => {
+  it('takes a text and shows its scores', async () => {
+    await page.goto(stack.url)
+    expect(await page.title()).toBe('inferq')
+    await page.getByLabel('Text').fill('A sentence from a browser')
+    await page.getByRole('button', { name: 'Predict' }).click()
+    await page.waitForURL(/\/predict\?text=A\+sentence\+from\+a\+browser/)
+    const scores = JSON.parse((await page.locator('body').innerText()).trim()) as { label: string }[]
+    expect(scores.map(({ label }) => label).sort()).toEqual(['negative', 'positive'])
+    expect(complaints).toEqual([])
+  })
+})
+
+describe('/docs', () => {
+  it('shows every route of the document, with nothing from elsewhere', async () => {
+    await page.goto(`${stack.url}/docs/`)
+    await page.locator('.opblock').first().waitFor()
+    const document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as { paths: Record<string, object> }
+    const operations = Object.values(document.paths).reduce((sum, item) => sum + Object.keys(item).length, 0)
+    expect(await page.locator('.opblock').count()).toBe(operations)
+    expect([foreign, complaints]).toEqual([[], []])
+  })
+
+  it('lets one try a route with its example', async () => {
+    await page.goto(`${stack.url}/docs/`)
+    const block = page.locator('#operations-Predict-getPredict')
+    await block.locator('.opblock-summary-control').click()
+    await block.getByRole('button', { name: 'Execute' }).click()
+    const status = block.locator('.live-responses-table tbody .response-col_status')
+    await status.waitFor()
+    expect(await status.innerText()).toMatch(/^200/)
+  })
+})
+
+describe('the dashboard', () => {
+  it('opens after the login, and lists the queues', async () => {
+    await page.goto(`${stack.url}/admin/queues`)
+    await page.getByText('tiny-fp32-bulk').first().waitFor()
+    expect(foreign).toEqual([])
+    expect(complaints.filter((complaint) => !complaint.includes('fonts.googleapis.com'))).toEqual([])
+  })
+})

@@ -1,0 +1,80 @@
+// Clients that people already have, unmodified.
+import { InferenceClient } from '@huggingface/inference'
+import Replicate from 'replicate'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+let replicate: Replicate
+const text = 'The boy is sitting on a bench'
+
+beforeAll(async () => {
+  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:ann-secret' } })
+  replicate = new Replicate({ auth: 'ann-secret', baseUrl: `${stack.url}/v1` })
+})
+afterAll(() => stack?.stop())
+
+async function plainly(): Promise<unknown> {
+  const headers = { Authorization: 'Bearer ann-secret', 'Content-Type': 'application/json' }
+  const response = await fetch(`${stack.url}/predict`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ inputs: text }),
+  })
+  return response.json()
+}
+
+describe('@huggingface/inference', () => {
+  it('classifies at the local endpoint, with the labels and scores of /predict', async () => {
+    const client = new InferenceClient('ann-secret', { endpointUrl: `${stack.url}/models/tiny-fp32` })
+    expect(await client.textClassification({ inputs: text })).toEqual(await plainly())
+    const [best, ...rest] = await client.textClassification({ inputs: text, parameters: { top_k: 1 } })
+    expect([best?.label, rest]).toEqual([expect.any(String), []])
+  })
+
+  it('also at the root of the server', async () => {
+    const client = new InferenceClient('ann-secret', { endpointUrl: stack.url })
+    expect(await client.textClassification({ inputs: text })).toEqual(await plainly())
+  })
+
+  it('reports our errors in its own words', async () => {
+    const client = new InferenceClient('wrong', { endpointUrl: `${stack.url}/models/tiny-fp32` })
+    await expect(client.textClassification({ inputs: text })).rejects.toThrow(/API key/)
+  })
+})
+
+describe('replicate', () => {
+  it('runs a model and returns its output', async () => {
+    expect(await replicate.run('anybody/tiny-fp32', { input: { text } })).toEqual(await plainly())
+  })
+
+  it('runs a version by polling', async () => {
+    const { version } = await replicate.predictions.create({ model: 'anybody/tiny-fp32', input: { text }, wait: 10 })
+    const output = await replicate.run(`anybody/tiny-fp32:${version}`, {
+      input: { text },
+      wait: { mode: 'poll', interval: 20 },
+    })
+    expect(output).toEqual(await plainly())
+  })
+
+  it('creates, gets, waits for and lists predictions', async () => {
+    const created = await replicate.predictions.create({ version: 'tiny-fp32', input: { text } })
+    const done = await replicate.wait(created, { interval: 20 })
+    expect(done).toMatchObject({ id: created.id, status: 'succeeded', output: await plainly() })
+    expect((await replicate.predictions.get(created.id)).status).toBe('succeeded')
+    const { results } = await replicate.predictions.list()
+    expect(results.map(({ id }) => id)).toContain(created.id)
+  })
+
+  it('cancels a prediction', async () => {
+    const inputs = Array.from({ length: 1_000 }, () => 'many words '.repeat(400))
+    const created = await replicate.predictions.create({
+      version: 'tiny-fp32',
+      input: { inputs: inputs.slice(0, 200) },
+    })
+    const canceled = await replicate.predictions.cancel(created.id)
+    expect(canceled.status).toBe('canceled')
+    expect(await replicate.wait(created, { interval: 20 })).toMatchObject({ status: 'canceled', output: null })
+  })
+})

@@ -1,0 +1,87 @@
+// The dashboard: behind a login, read-only, and silent about what users sent.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+beforeAll(async () => {
+  stack = await startStack({ redisUrl: await emptyRedis() })
+  const response = await fetch(`${stack.url}/v1/predictions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Prefer: 'wait' },
+    body: JSON.stringify({ input: { text: TEXT } }),
+  })
+  expect(response.status).toBe(201)
+})
+afterAll(() => stack?.stop())
+
+const TEXT = 'a text that operators need not see'
+const login = `Basic ${Buffer.from('admin:secret').toString('base64')}`
+const call = (path: string, method = 'GET', headers: Record<string, string> = {}) =>
+  fetch(`${stack.url}/admin/queues${path}`, { method, headers: { Authorization: login, ...headers } })
+
+describe('the dashboard', () => {
+  it('asks for a login, and takes no wrong one', async () => {
+    for (const authorization of [
+      undefined,
+      'Basic x',
+      `Basic ${Buffer.from('admin:wrong').toString('base64')}`,
+      'Bearer secret',
+    ]) {
+      const headers: Record<string, string> = authorization ? { Authorization: authorization } : {}
+      for (const path of ['', '/api/queues', '/static/x']) {
+        const response = await fetch(`${stack.url}/admin/queues${path}`, { headers })
+        expect([path, response.status]).toEqual([path, 401])
+        expect(response.headers.get('www-authenticate')).toMatch(/^Basic /)
+      }
+    }
+    expect((await call('')).status).toBe(200)
+  })
+
+  it('shows both lanes of every model, with jobs and labels but without texts', async () => {
+    const queues = await call('/api/queues?activeQueue=tiny-fp32&page=1&jobsPerPage=10&status=completed')
+    const text = await queues.text()
+    const names = (JSON.parse(text) as { queues: { name: string }[] }).queues.map(({ name }) => name)
+    expect(names).toEqual(expect.arrayContaining(['tiny-fp32', 'tiny-fp32-bulk', 'tiny-pairs']))
+    expect(text).toContain('1 hidden, characters: 34')
+    expect(text).not.toContain(TEXT)
+    expect(text).not.toContain('logits')
+    expect(text).toMatch(/positive.*score/)
+    const [id] = /public_[0-9a-f-]{36}/.exec(text) ?? []
+    const job = await (await call(`/api/queues/tiny-fp32/${id}`)).text()
+    expect(job).toContain('hidden')
+    expect(job).not.toContain(TEXT)
+  })
+
+  it.each([
+    ['PUT', '/api/queues/tiny-fp32/pause'],
+    ['PUT', '/api/queues/tiny-fp32/obliterate'],
+    ['PUT', '/api/queues/tiny-fp32/clean/completed'],
+    ['POST', '/api/queues/tiny-fp32/add'],
+    ['PUT', '/api/queues/pause'],
+  ])('is read-only: 403 for %s %s', async (method, path) => {
+    expect((await call(path, method)).status).toBe(403)
+  })
+
+  it('refuses other sites', async () => {
+    expect((await call('/api/queues', 'GET', { Origin: 'http://elsewhere.example' })).status).toBe(403)
+    expect((await call('/api/queues', 'GET', { Origin: stack.url })).status).toBe(200)
+  })
+})
+
+describe('with ADMIN_WRITE', () => {
+  it('pauses and resumes, and still removes and adds nothing', async () => {
+    const writable = await startStack({ redisUrl: await emptyRedis(), apiEnv: { ADMIN_WRITE: 'on' } })
+    const put = (path: string, method = 'PUT') =>
+      fetch(`${writable.url}/admin/queues/api/queues/tiny-fp32/${path}`, { method, headers: { Authorization: login } })
+    try {
+      expect((await put('pause')).status).toBe(200)
+      expect((await put('resume')).status).toBe(200)
+      for (const path of ['obliterate', 'empty', 'clean/completed'])
+        expect([path, (await put(path)).status]).toEqual([path, 403])
+      expect((await put('add', 'POST')).status).toBe(403)
+    } finally {
+      await writable.stop()
+    }
+  })
+})

@@ -1,0 +1,104 @@
+// What describes the api must be true: every example of the OpenAPI document works against the running api.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { OpenApiDocument } from '../../src/api/openapi.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+let stack: Stack
+let document: OpenApiDocument
+beforeAll(async () => {
+  // The examples name the shipped model.
+  stack = await startStack({
+    redisUrl: await emptyRedis(),
+    apiEnv: { DEFAULT_MODEL: 'cola' },
+    workerEnv: { MODELS_DIR: 'models', MODELS: 'cola' },
+  })
+  document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as OpenApiDocument
+})
+afterAll(() => stack?.stop())
+
+interface Operation {
+  parameters?: Array<{ name: string; in: string; example?: string }>
+  requestBody?: { content: Record<string, { example: unknown }> }
+  responses: Record<string, { content?: Record<string, unknown> }>
+}
+type Entry = [method: string, path: string, operation: Operation]
+
+/** Creates come first, so that what the others look up is there; what erases comes last. */
+function entries(): Entry[] {
+  const order = ['put', 'post', 'get', 'delete']
+  return Object.entries(document.paths ?? {})
+    .flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]): Entry => [method, path, operation as Operation]),
+    )
+    .sort(([a, pathA], [b, pathB]) => order.indexOf(a) - order.indexOf(b) || pathA.length - pathB.length)
+}
+
+describe('the OpenAPI document', () => {
+  it('has examples that all work, with answers of the documented statuses and types', async () => {
+    const seen: string[] = []
+    for (const [method, path, operation] of entries()) {
+      const of = (where: string) =>
+        (operation.parameters ?? []).filter((parameter) => parameter.in === where && parameter.example)
+      const filled = of('path').reduce((url, { name, example }) => url.replace(`{${name}}`, String(example)), path)
+      const query = new URLSearchParams(
+        Object.fromEntries(of('query').map(({ name, example }) => [name, String(example)])),
+      )
+      const body = operation.requestBody?.content['application/json']?.example
+      const response = await fetch(`${stack.url}${filled}?${query}`, {
+        method: method.toUpperCase(),
+        ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+      })
+      const documented = operation.responses[response.status]
+      const type = response.headers.get('content-type')?.split(';')[0] ?? 'none'
+      seen.push(`${method} ${path} ${response.status}`)
+      expect(documented, `${method} ${path} answered ${response.status} ${await response.text()}`).toBeDefined()
+      expect(Object.keys(documented?.content ?? { none: 1 })).toContain(type)
+      // The example to cancel is done before it can be canceled.
+      expect(response.status, `${method} ${path}`).toBeLessThan(path.endsWith('/cancel') ? 410 : 300)
+    }
+    expect(seen.length).toBeGreaterThan(20)
+  })
+
+  it('is shown by /docs with local files only', async () => {
+    const page = await (await fetch(`${stack.url}/docs/`)).text()
+    expect(page).toContain('swagger-ui')
+    const addresses = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address ?? '')
+    expect(addresses.filter((address) => /^(https?:)?\/\//.test(address))).toEqual([])
+    for (const address of addresses) expect((await fetch(new URL(address, `${stack.url}/docs/`))).status).toBe(200)
+  })
+})
+
+describe('the operations routes', () => {
+  const get = async (path: string) => {
+    const response = await fetch(stack.url + path)
+    expect([path, response.status]).toEqual([path, 200])
+    return response
+  }
+
+  it('say what is served, by whom, how fast, and within which limits', async () => {
+    const info = (await (await get('/info')).json()) as Record<string, unknown> & { workers: unknown[] }
+    expect(info).toMatchObject({ model_id: 'cola', default_model: 'cola', limits: { max_inputs: 1_000 } })
+    expect(info.workers).toHaveLength(1)
+    const models = (await (await get('/v1/models')).json()) as { data: unknown[] }
+    expect(models.data).toEqual([
+      expect.objectContaining({ id: 'cola', state: 'ready', labels: ['unacceptable', 'acceptable'] }),
+    ])
+    const one = (await (await get('/v1/models/cola')).json()) as { card: string }
+    expect(one.card).toMatch(/acceptab/i)
+    const queue = (await (await get('/v1/queue')).json()) as { models: Record<string, unknown> }
+    expect(queue.models['cola']).toMatchObject({ depth: { interactive: 0, bulk: 0 }, workers: 1 })
+  })
+
+  it('answer health questions', async () => {
+    for (const path of ['/livez', '/readyz', '/health', '/ping', '/']) await get(path)
+  })
+
+  it('count in metrics, with units in the names and no text in the labels', async () => {
+    await get('/predict?text=count%20me')
+    const metrics = await (await get('/metrics')).text()
+    expect(metrics).toMatch(/inferq_http_request_seconds_count\{method="GET",route="\/predict",status="200"\} \d+/)
+    expect(metrics).toMatch(/inferq_live_workers\{model="cola"\} 1/)
+    expect(metrics).not.toContain('count me')
+  })
+})

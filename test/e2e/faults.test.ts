@@ -1,0 +1,201 @@
+// What must hold when something breaks: no caller hangs, nothing that was accepted is lost, all recovers by itself.
+import { afterEach, describe, expect, it } from 'vitest'
+import type { RedisServer } from '../../src/redis-server.ts'
+import { emptyRedis, ownRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const stops: Array<() => Promise<unknown>> = []
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop()
+})
+
+async function stackOn(redisUrl: string, options: Partial<Parameters<typeof startStack>[0]> = {}): Promise<Stack> {
+  const stack = await startStack({ redisUrl, ...options })
+  stops.push(stack.stop)
+  return stack
+}
+async function redisOfOurOwn(): Promise<{ server: RedisServer; url: string }> {
+  const redis = await ownRedis()
+  stops.push(redis.stop)
+  return redis
+}
+const predict = (stack: Stack) => fetch(`${stack.url}/predict?text=hello`)
+const submit = (stack: Stack, input: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${stack.url}/v1/predictions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify({ input }),
+  })
+const works = (stack: Stack) => async () => (await predict(stack)).status === 200
+
+interface Found {
+  id: string
+  status: string
+  output: unknown[] | null
+  urls: { get: string; cancel: string }
+}
+const find = async (url: string) => (await (await fetch(url)).json()) as Found
+async function submitted(stack: Stack, input: unknown): Promise<Found> {
+  const response = await submit(stack, input)
+  expect(response.status).toBe(202)
+  return (await response.json()) as Found
+}
+const ended = (url: string) => async () => {
+  const found = await find(url)
+  return ['succeeded', 'failed', 'canceled'].includes(found.status) && found
+}
+const queueIsEmpty = (stack: Stack) => async () => {
+  const { models } = (await (await fetch(`${stack.url}/v1/queue`)).json()) as {
+    models: Record<string, { active: number; depth: { interactive: number } }>
+  }
+  const queue = models['tiny-fp32']
+  return queue?.active === 0 && queue.depth.interactive === 0
+}
+/** Enough work to be in the middle of it for a while. */
+const muchWork = { inputs: Array.from({ length: 250 }, (_each, index) => `${index} ${'a '.repeat(500)}`) }
+
+describe('Redis', () => {
+  it('away in the middle: 503 soon, processes live, and all goes on when it is back with what it had', async () => {
+    const { server, url } = await redisOfOurOwn()
+    const stack = await stackOn(url)
+    expect((await predict(stack)).status).toBe(200)
+    const before = await submitted(stack, { text: 'kept' })
+    await waitFor('the first prediction', ended(before.urls.get))
+    await server.stop()
+    const answers = await Promise.all([predict(stack), fetch(`${stack.url}/readyz`), fetch(before.urls.get)])
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
+    expect((await fetch(`${stack.url}/livez`)).status).toBe(200)
+    await server.start()
+    await waitFor('predictions after Redis is back', works(stack), { within: 20_000 })
+    expect((await find(before.urls.get)).status).toBe('succeeded')
+    expect(stack.api.child.exitCode).toBeNull()
+    expect(stack.workers[0]?.child.exitCode).toBeNull()
+  })
+
+  it('away at the start: both processes come up, say so, and work as soon as it is there', async () => {
+    const { server, url } = await redisOfOurOwn()
+    await server.stop()
+    const stack = await stackOn(url, { workers: 0 })
+    expect((await fetch(`${stack.url}/readyz`)).status).toBe(503)
+    expect((await predict(stack)).status).toBe(503)
+    const worker = stack.addWorker()
+    await server.start()
+    await worker
+    await waitFor('predictions', works(stack), { within: 20_000 })
+  })
+
+  it('killed and started again: every prediction that was accepted is there and ends', async () => {
+    const { server, url } = await redisOfOurOwn()
+    const stack = await stackOn(url, { workers: 0 })
+    const first = await stack.addWorker()
+    await first.stop()
+    const accepted = await Promise.all(
+      Array.from({ length: 50 }, (_each, index) => submitted(stack, { text: `${index}` })),
+    )
+    process.kill(server.pid ?? 0, 'SIGKILL')
+    await server.stop()
+    await server.start()
+    await stack.addWorker()
+    for (const { urls } of accepted) {
+      expect((await waitFor('each to end', ended(urls.get), { within: 20_000 })).status).toBe('succeeded')
+    }
+  })
+})
+
+describe('a worker', () => {
+  it('killed in the middle of a job: another one finishes it', async () => {
+    const stack = await stackOn(await emptyRedis())
+    const [victim] = stack.workers
+    const { urls } = await submitted(stack, muchWork)
+    await waitFor('the job to run', async () => (await find(urls.get)).status === 'processing')
+    victim?.child.kill('SIGKILL')
+    await stack.addWorker()
+    const done = await waitFor('the job to end on the other', ended(urls.get), { within: 40_000 })
+    expect([done.status, done.output?.length]).toEqual(['succeeded', 250])
+  })
+
+  it('told to stop in the middle of a job: hands back what it cannot finish, and exits with 0', async () => {
+    const stack = await stackOn(await emptyRedis(), { workerEnv: { SHUTDOWN_GRACE: '6s' } })
+    const [first] = stack.workers
+    const many = await Promise.all(Array.from({ length: 6 }, () => submitted(stack, muchWork)))
+    await waitFor('a job to run', async () => (await find(many[0]?.urls.get ?? '')).status !== 'starting')
+    const exit = first?.stop()
+    await stack.addWorker({ SHUTDOWN_GRACE: '30s' })
+    expect(await exit).toBe(0)
+    for (const { urls } of many) {
+      expect((await waitFor('each to end', ended(urls.get), { within: 40_000 })).status).toBe('succeeded')
+    }
+  })
+
+  it('is missing: a plain call gets a 503 that says so, a prediction waits for one', async () => {
+    const stack = await stackOn(await emptyRedis())
+    await stack.workers[0]?.stop()
+    await waitFor('the api to notice', async () => (await fetch(`${stack.url}/health`)).status === 503)
+    const refused = await predict(stack)
+    expect([refused.status, ((await refused.json()) as { detail: string }).detail]).toEqual([
+      503,
+      'no live worker serves "tiny-fp32"',
+    ])
+    const { urls } = await submitted(stack, { text: 'patient' })
+    await stack.addWorker()
+    expect((await waitFor('the prediction', ended(urls.get))).status).toBe('succeeded')
+  })
+})
+
+describe('an api', () => {
+  it('told to stop answers those who wait, takes nobody new, and exits with 0', async () => {
+    const stack = await stackOn(await emptyRedis())
+    const waiting = submit(stack, muchWork, { Prefer: 'wait=20' })
+    await waitFor('the job to be there', async () => {
+      const { results } = (await (await fetch(`${stack.url}/v1/predictions`)).json()) as { results: Found[] }
+      return results.length > 0
+    })
+    const exit = stack.api.stop()
+    expect((await waiting).status).toBe(201)
+    expect(await exit).toBe(0)
+    await expect(predict(stack)).rejects.toThrow('fetch failed')
+  })
+})
+
+describe('cancel', () => {
+  it('stops one that runs on a worker, whichever has it, and never runs one that waits', async () => {
+    const stack = await stackOn(await emptyRedis(), { workers: 2 })
+    const jobs = await Promise.all(Array.from({ length: 6 }, () => submitted(stack, muchWork)))
+    await waitFor('some to run', async () => (await find(jobs[0]?.urls.get ?? '')).status === 'processing')
+    for (const { urls } of jobs) {
+      const response = await fetch(urls.cancel, { method: 'POST' })
+      expect(response.status).toBe(200)
+      expect(((await response.json()) as Found).status).toBe('canceled')
+    }
+    await waitFor('the queue to be empty', queueIsEmpty(stack))
+    for (const { urls } of jobs) expect(await find(urls.get)).toMatchObject({ status: 'canceled', output: null })
+  })
+})
+
+describe('a caller', () => {
+  it('gets its 504 when the time is up, and the job is not run afterwards', async () => {
+    const stack = await stackOn(await emptyRedis(), { apiEnv: { WAIT_TIMEOUT: '500ms' } })
+    stack.workers[0]?.child.kill('SIGSTOP')
+    stops.push(async () => stack.workers[0]?.child.kill('SIGCONT'))
+    const response = await predict(stack)
+    expect([response.status, ((await response.json()) as { error_type: string }).error_type]).toEqual([504, 'Timeout'])
+    await waitFor('the job to be dropped', queueIsEmpty(stack))
+  })
+
+  it('is refused with 429 and a time to come back when too many wait', async () => {
+    const stack = await stackOn(await emptyRedis(), { apiEnv: { MAX_WAITING: '4', WAIT_TIMEOUT: '3s' } })
+    stack.workers[0]?.child.kill('SIGSTOP')
+    stops.push(async () => stack.workers[0]?.child.kill('SIGCONT'))
+    const calls: Promise<Response>[] = []
+    for (let sent = 0; sent < 8; sent += 1) {
+      calls.push(predict(stack))
+      await waitFor('the call to be in', async () => (await (await fetch(`${stack.url}/metrics`)).text()) !== '')
+    }
+    const answers = await Promise.all(calls)
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused.length).toBeGreaterThan(0)
+    expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    expect(answers.filter(({ status }) => status === 504).length).toBeGreaterThanOrEqual(4)
+  })
+})

@@ -1,0 +1,31 @@
+// One private Redis for a run of the tests; redis.ts gives each file its own database in it.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { redisBinary } from '../../src/redis-binary.ts'
+import { RedisServer } from '../../src/redis-server.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    redisUrl: string
+  }
+}
+
+const say = (line: string) => console.log(line)
+
+/** TEST_REDIS_URL names a Redis whose data may be thrown away; without it a new one is started. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const given = process.env['TEST_REDIS_URL']
+  if (given) {
+    project.provide('redisUrl', given)
+    return async () => undefined
+  }
+  const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
+  const server = new RedisServer({ binary: redisBinary(say), dir, say })
+  project.provide('redisUrl', await server.start())
+  return async () => {
+    await server.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,36 @@
+// Redis for a test file: an empty database of the run's server, or a server of the file's own that it may kill.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { inject } from 'vitest'
+import { redisBinary } from '../../src/redis-binary.ts'
+import { RedisServer } from '../../src/redis-server.ts'
+
+/**
+ * The URL of an empty database. Files that run at the same time get different ones (messages, though, reach every
+ * database: whoever tests channels takes `ownRedis`).
+ */
+export async function emptyRedis(): Promise<string> {
+  const url = `${inject('redisUrl')}/${process.env['VITEST_POOL_ID'] ?? 0}`
+  const redis = new Redis(url)
+  await redis.flushdb()
+  await redis.quit()
+  return url
+}
+
+/** A started server of one's own, for tests that stop or kill it; `stop` removes its data too. */
+export async function ownRedis(): Promise<{ server: RedisServer; url: string; stop: () => Promise<void> }> {
+  const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
+  const say = (line: string) => console.log(line)
+  const server = new RedisServer({ binary: redisBinary(say), dir, say })
+  const url = await server.start()
+  return {
+    server,
+    url,
+    stop: async () => {
+      await server.stop()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}

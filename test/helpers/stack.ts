@@ -1,0 +1,60 @@
+// An api and workers as real processes from dist/, on an empty database, serving the tiny models.
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../src/ports.ts'
+import { type StartedProcess, startProcess } from './start-process.ts'
+import { waitFor } from './wait-for.ts'
+
+const pathOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+const TINY_MODELS = pathOf('test/fixtures/models')
+
+export interface StackOptions {
+  redisUrl: string
+  workers?: number
+  apiEnv?: Record<string, string>
+  workerEnv?: Record<string, string>
+}
+
+export interface Stack {
+  url: string
+  api: StartedProcess
+  workers: StartedProcess[]
+  /** Starts one more worker, and resolves when it takes jobs. */
+  addWorker: (env?: Record<string, string>) => Promise<StartedProcess>
+  stop: () => Promise<void>
+}
+
+/** Resolves when the api and all workers are ready. */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const common = { REDIS_URL: options.redisUrl, LOG_LEVEL: 'debug' }
+  const workers: StartedProcess[] = []
+  const addWorker = async (env: Record<string, string> = {}) => {
+    const port = await freePort()
+    const worker = await startProcess(pathOf('dist/worker/main.js'), {
+      env: {
+        ...common,
+        MODELS_DIR: TINY_MODELS,
+        INFERENCE_PROCESSES: '1',
+        MONITOR_PORT: String(port),
+        ...options.workerEnv,
+        ...env,
+      },
+      readyUrl: `http://127.0.0.1:${port}/readyz`,
+    })
+    workers.push(worker)
+    return worker
+  }
+  const port = await freePort()
+  const api = await startProcess(pathOf('dist/api/main.js'), {
+    env: { ...common, PORT: String(port), DEFAULT_MODEL: 'tiny-fp32', ADMIN_PASSWORD: 'secret', ...options.apiEnv },
+    readyUrl: `http://127.0.0.1:${port}/livez`,
+  })
+  await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
+  const url = `http://127.0.0.1:${port}`
+  const isHealthy = async () => (await fetch(`${url}/health`)).ok
+  if (workers.length > 0) await waitFor('the api to know its workers', isHealthy)
+  const stop = async () => {
+    await Promise.all(workers.map((worker) => worker.stop()))
+    await api.stop()
+  }
+  return { url, api, workers, addWorker, stop }
+}

@@ -1,0 +1,174 @@
+// Answers on a real Redis: by reply, and when the reply is lost.
+import { Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { Calls } from '../../src/api/calls.ts'
+import type { ServedModel } from '../../src/api/fleet.ts'
+import { createApiMetrics } from '../../src/metrics.ts'
+import {
+  closeConnection,
+  consumerConnection,
+  producerConnection,
+  subscriberConnection,
+} from '../../src/queue/connection.ts'
+import { type TextsResult, parseTextsJob } from '../../src/queue/job.ts'
+import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
+import { Producer } from '../../src/queue/producer.ts'
+import { Subscription, parseReply, publishReply } from '../../src/queue/replies.ts'
+import { Waiters } from '../../src/queue/waiter.ts'
+import { ownRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const fail = (error: unknown) => {
+  throw error
+}
+const ignore = () => undefined
+const API = 'api-under-test'
+
+let server: Awaited<ReturnType<typeof ownRedis>>
+let redis: Redis
+let consumer: Redis
+let producer: Producer
+let waiters: Waiters
+let subscription: Subscription
+let worker: Worker
+/** What the stand-in for a worker does with a result. */
+let answer: 'reply' | 'store only' | 'lose'
+let computed: string[][]
+
+beforeAll(async () => {
+  server = await ownRedis()
+  redis = producerConnection(server.url, ignore)
+  consumer = consumerConnection(server.url, ignore)
+  await waitFor('Redis', () => redis.status === 'ready')
+  producer = new Producer(redis, fail)
+  waiters = new Waiters({ redis, onError: fail })
+  waiters.start()
+  subscription = new Subscription(subscriberConnection(server.url, ignore), replyChannel(API), (message) => {
+    const reply = parseReply(message)
+    if (reply) waiters.takeReply(reply.id, reply.result)
+  })
+  subscription.start()
+  worker = new Worker('m', (job) => work(job.id ?? '', job.data), { connection: consumer, prefix: QUEUE_PREFIX })
+  await worker.waitUntilReady()
+})
+afterAll(async () => {
+  await worker.close()
+  await waiters.stop()
+  subscription.stop()
+  await producer.close()
+  closeConnection(redis)
+  closeConnection(consumer)
+  await server.stop()
+})
+beforeEach(() => {
+  answer = 'reply'
+  computed = []
+})
+
+/** Logits are the lengths of the texts. */
+async function work(id: string, data: unknown): Promise<TextsResult> {
+  const { items } = parseTextsJob(data)
+  computed.push(items.map(({ text }) => text))
+  const rows = items.map(({ text }) => ({
+    logits: [text.length],
+    tokens: 1,
+    ms: { queue: 0, tokenize: 0, infer: 0 },
+    run: 1,
+  }))
+  const result: TextsResult = { outcome: 'done', revision: 'r', worker: 'w', startedAt: Date.now(), rows }
+  if (answer === 'reply') await publishReply(redis, API, { id, result }, true)
+  if (answer === 'store only') await publishReply(redis, 'nobody', { id, result }, true)
+  return result
+}
+
+const model = { name: 'm' } as ServedModel
+const never = new AbortController().signal
+const call = (signal = never) => ({ model, truncate: 'right' as const, deadline: Date.now() + 10_000, signal })
+const calls = () => new Calls({ apiId: API, producer, waiters, metrics: createApiMetrics(), onError: fail })
+const lengths = (answers: Awaited<ReturnType<Calls['ask']>>) =>
+  answers.map(({ row }) => ('logits' in row ? row.logits[0] : row.error))
+
+describe('plain calls', () => {
+  it('of one moment share a job, and each gets its own answers in order', async () => {
+    const asked = calls()
+    const answers = await Promise.all([
+      asked.ask([{ text: 'a' }, { text: 'bb' }], call()),
+      asked.ask([{ text: 'ccc' }], call()),
+    ])
+    expect(answers.map(lengths)).toEqual([[1, 2], [3]])
+    expect(computed).toEqual([['a', 'bb', 'ccc']])
+    expect(asked.outstanding).toEqual({ texts: 0, jobs: 0 })
+  })
+
+  it('of another truncation or revision do not', async () => {
+    const asked = calls()
+    await Promise.all([
+      asked.ask([{ text: 'a' }], call()),
+      asked.ask([{ text: 'b' }], { ...call(), truncate: 'left' }),
+      asked.ask([{ text: 'c' }], { ...call(), revision: 'r' }),
+    ])
+    expect(computed.map((texts) => texts.length)).toEqual([1, 1, 1])
+  })
+
+  it('leave nothing behind in Redis but a reply that expires', async () => {
+    await calls().ask([{ text: 'a' }], call())
+    await waitFor('the job to be gone', async () => (await redis.keys(`${QUEUE_PREFIX}:m:t-*`)).length === 0)
+    for (const key of await redis.keys('inferq:reply:*')) expect(await redis.ttl(key)).toBeLessThanOrEqual(10)
+  })
+
+  it('get their answer when the reply is lost but was stored', async () => {
+    answer = 'store only'
+    const before = waiters.settledBy.reconcile
+    expect(lengths(await calls().ask([{ text: 'four' }], call()))).toEqual([4])
+    expect(waiters.settledBy.reconcile).toBe(before + 1)
+    expect(computed).toHaveLength(1)
+  })
+
+  it('are computed again when job and reply are both lost', async () => {
+    answer = 'lose'
+    const pending = calls().ask([{ text: 'four' }], call())
+    await waitFor('the first, lost computation', () => computed.length === 1)
+    answer = 'reply'
+    expect(lengths(await pending)).toEqual([4])
+    expect(computed).toEqual([['four'], ['four']])
+  })
+
+  it('that nobody waits for any more are taken out of the queue', async () => {
+    await producer.queue('m').pause()
+    const [first, second] = [new AbortController(), new AbortController()]
+    const asked = calls()
+    const both = Promise.allSettled([
+      asked.ask([{ text: 'a' }], call(first.signal)),
+      asked.ask([{ text: 'b' }], call(second.signal)),
+    ])
+    const jobs = () => producer.queue('m').getJobCountByTypes('wait')
+    await waitFor('the job', async () => (await jobs()) === 1)
+    first.abort(new Error('gone'))
+    await waitFor('the first to be told', () => asked.outstanding.texts === 1)
+    expect(await jobs()).toBe(1)
+    second.abort(new Error('gone too'))
+    expect((await both).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await waitFor('the job to be removed', async () => (await jobs()) === 0)
+    await producer.queue('m').resume()
+    expect(computed).toEqual([])
+  })
+})
+
+describe('a producer', () => {
+  it('goes on after Redis has lost its scripts', async () => {
+    await redis.script('FLUSH')
+    expect(lengths(await calls().ask([{ text: 'a' }], call()))).toEqual([1])
+  })
+
+  it('adds a job once, however often', async () => {
+    await producer.queue('m').pause()
+    const data = { v: 1, model: 'm', items: [{ text: 'once' }], truncate: 'right' as const, replyTo: API }
+    const keep = { removeOnComplete: true }
+    await Promise.all(Array.from({ length: 5 }, () => producer.add('m', 'texts', 'the-same', data, keep)))
+    expect(await producer.queue('m').getJobCountByTypes('wait')).toBe(1)
+    expect(await producer.remove('m', 'the-same')).toBe(true)
+    expect(await producer.queue('m').getJobCountByTypes('wait')).toBe(0)
+    await producer.queue('m').resume()
+  })
+})

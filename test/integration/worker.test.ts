@@ -1,0 +1,140 @@
+// A worker on a real Redis: what a job gets, in each of its endings.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { requestCancel } from '../../src/fleet/cancel.ts'
+import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
+import { predictionKey } from '../../src/keys.ts'
+import { isFailed, type Row } from '../../src/queue/job.ts'
+import { readModels } from '../../src/records/models.ts'
+import type { WorkerService } from '../../src/worker/service.ts'
+import { Caller } from '../helpers/caller.ts'
+import { ownRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+import { createWorker, standIn } from '../helpers/worker.ts'
+
+let redis: Awaited<ReturnType<typeof ownRedis>>
+let worker: WorkerService
+let caller: Caller
+
+beforeAll(async () => {
+  redis = await ownRedis()
+  worker = createWorker(redis.url, standIn)
+  caller = await new Caller(redis.url, 'tiny-fp32').start()
+  await worker.start()
+  await waitFor('the worker to be ready', async () => (await health('/readyz')).ok)
+})
+
+afterAll(async () => {
+  await worker.stop()
+  await caller.stop()
+  await redis.stop()
+})
+
+const health = (path: string) => fetch(`http://127.0.0.1:${worker.monitorPort}${path}`)
+const lengths = (rows: Row[]) => rows.map((row) => (isFailed(row) ? row.error.code : row.logits[0]))
+
+describe('a job', () => {
+  it('is answered in the order of its texts', async () => {
+    const result = await caller.call(['four', 'fourteen chars', 'x'])
+    expect(result).toMatchObject({ outcome: 'done', revision: expect.stringMatching(/^[0-9a-f]{12}$/) })
+    expect(lengths(result.rows)).toEqual([4, 14, 1])
+  })
+
+  it('of a thousand texts is too, over many runs', async () => {
+    const texts = Array.from({ length: 1_000 }, (_, index) => 'word '.repeat(1 + (index % 90)))
+    const { rows } = await caller.call(texts, { lane: 'bulk', name: 'chunk' })
+    expect(lengths(rows)).toEqual(texts.map((text) => text.length))
+  })
+
+  it('is replied to before it is looked for, whatever its name', async () => {
+    const before = caller.settledBy.reply
+    for (const name of ['texts', 'prediction', 'chunk'] as const) await caller.call(['a'], { name })
+    expect(caller.settledBy.reply - before).toBe(3)
+  })
+
+  it('with an identity is completed when it is replied to', async () => {
+    const { id, queue, end } = await caller.send(['a'], { name: 'prediction' })
+    await end
+    expect(await caller.producer.queue(queue).getJobState(id)).toBe('completed')
+  })
+
+  it('past its deadline is aborted', async () => {
+    expect(await caller.call(['a'], { deadline: Date.now() - 1 })).toMatchObject({ outcome: 'aborted', rows: [] })
+  })
+
+  it('that waits in the worker past its deadline is aborted', async () => {
+    // One runs, one is ready behind it; the next has to wait for the first to end.
+    const slow = [await caller.send(['slow 300']), await caller.send(['slow 300'])]
+    const late = await caller.call(['slow 1'], { deadline: Date.now() + 100 })
+    expect(late.outcome).toBe('aborted')
+    for (const { end } of slow) expect(await end).toMatchObject({ result: { outcome: 'done' } })
+  })
+
+  it('pinned to another revision is not computed', async () => {
+    expect(await caller.call(['a'], { revision: 'another' })).toMatchObject({ outcome: 'revision_gone', rows: [] })
+  })
+
+  it('of another version is put off, and counted', async () => {
+    const { id, queue } = await caller.send(['a'], { v: 99 })
+    const jobs = caller.producer.queue(queue)
+    await waitFor('the job to be delayed', async () => (await jobs.getJobState(id)) === 'delayed')
+    expect(await (await health('/metrics')).text()).toContain('inferq_unknown_job_versions_total 1')
+    await jobs.remove(id)
+  })
+
+  it('that does not fit the contract fails at once, and says nothing of its texts', async () => {
+    const { id, queue, end } = await caller.send([], {
+      items: [{ text: 5 as unknown as string }, { text: 'a secret' }],
+    })
+    expect(await end).toMatchObject({ state: 'failed' })
+    const job = await caller.producer.queue(queue).getJob(id)
+    expect(job?.failedReason).toContain('items.0.text')
+    expect(JSON.stringify([job?.failedReason, job?.stacktrace])).not.toContain('secret')
+  })
+})
+
+describe('a prediction that is canceled', () => {
+  it('before a worker takes it never runs', async () => {
+    await caller.redis.hset(predictionKey('never'), 'canceled_at', Date.now())
+    expect(await caller.call(['a'], { id: 'never', name: 'prediction' })).toMatchObject({
+      outcome: 'canceled',
+      rows: [],
+    })
+  })
+
+  it('while it runs stops at the next run', async () => {
+    const texts = Array.from({ length: 200 }, () => `slow 50 ${'word '.repeat(600)}`)
+    const { end } = await caller.send(texts, { id: 'stop', name: 'prediction' })
+    await waitFor('it to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 1)
+    expect(await requestCancel(caller.redis, 'stop')).toBe(true)
+    // All of it would take ten seconds; it ends in a fraction of that, or this test times out.
+    expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'canceled', rows: [] } })
+  })
+})
+
+describe('the fleet', () => {
+  it('knows the model before the first heartbeat', async () => {
+    const [model] = await readModels(caller.redis)
+    expect(model).toMatchObject({ name: 'tiny-fp32', labels: ['negative', 'positive'], maxTokens: 512 })
+    expect(model).not.toHaveProperty('dir')
+  })
+
+  it('sees the worker', async () => {
+    const [beat] = await waitFor('a heartbeat', async () => {
+      const beats = await readHeartbeats(caller.redis)
+      return beats.length > 0 && beats
+    })
+    expect(beat).toMatchObject({ state: 'running', refused: [], slots: { interactive: 64, bulk: 16 } })
+    expect(beat?.models[0]).toMatchObject({ name: 'tiny-fp32', capacity: expect.any(Number) })
+    expect(beat?.models[0]?.capacity).toBeGreaterThan(0)
+  })
+})
+
+describe('its own port', () => {
+  it('tells that it lives, is ready, and how it does', async () => {
+    expect((await health('/livez')).status).toBe(200)
+    expect((await health('/readyz')).status).toBe(200)
+    const metrics = await (await health('/metrics')).text()
+    expect(metrics).toMatch(/inferq_worker_jobs_total\{model="tiny-fp32",lane="interactive",outcome="done"\} \d+/)
+    expect((await health('/anything')).status).toBe(404)
+  })
+})

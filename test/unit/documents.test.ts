@@ -1,0 +1,33 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { apiSettings } from '../../src/api/config.ts'
+import { workerSettings } from '../../src/worker/config.ts'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+
+describe('docs/operations.md', () => {
+  const settings = [...Object.values(apiSettings), ...Object.values(workerSettings)]
+
+  it.each(settings)('has $name with its default and meaning', ({ name, fallback, description }) => {
+    expect(read('docs/operations.md')).toContain(`| \`${name}\` | ${fallback ?? ''} | ${description} |`)
+  })
+})
+
+describe('links', () => {
+  const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs'), ...markdownIn('docs/decisions')]
+
+  it.each(pages)('of %s lead somewhere', (page) => {
+    const targets = [...read(page).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, target]) => target ?? '')
+    const missing = targets.filter(
+      (target) => !/^https?:/.test(target) && !existsSync(join(root, dirname(page), target)),
+    )
+    expect(missing).toEqual([])
+  })
+})
+
+function markdownIn(folder: string): string[] {
+  return readdirSync(join(root, folder)).flatMap((name) => (name.endsWith('.md') ? [`${folder}/${name}`] : []))
+}

@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest'
+import { readApiConfig } from '../../src/api/config.ts'
+import { SettingsError, parseDuration } from '../../src/env.ts'
+
+const REDIS_URL = 'redis://127.0.0.1:6379'
+
+function problemsOf(env: Record<string, string>): string[] {
+  try {
+    readApiConfig(env)
+    return []
+  } catch (error) {
+    return (error as SettingsError).problems
+  }
+}
+
+describe('settings', () => {
+  it('have defaults that need nothing but a Redis', () => {
+    expect(readApiConfig({ REDIS_URL })).toMatchObject({
+      port: 8_000,
+      host: '127.0.0.1',
+      waitTimeout: 30_000,
+      maxBody: 1_048_576,
+    })
+  })
+
+  it('are read with their units; an empty one is an unset one', () => {
+    const config = readApiConfig({ REDIS_URL, WAIT_TIMEOUT: '1.5m', MAX_BODY: '2gb', ADMIN_WRITE: 'yes', PORT: '' })
+    expect(config).toMatchObject({ waitTimeout: 90_000, maxBody: 2 * 1_024 ** 3, adminWrite: true, port: 8_000 })
+    expect(['500ms', '30s', '5m', '1h', '30d'].map(parseDuration)).toEqual([
+      500, 30_000, 300_000, 3_600_000, 2_592_000_000,
+    ])
+  })
+
+  it('report every problem at once, by name, with what is expected', () => {
+    const problems = problemsOf({
+      PORT: '70000',
+      WAIT_TIMEOUT: '30',
+      ADMIN_WRITE: 'perhaps',
+      LOG_LEVEL: 'loud',
+      REDIS_URL: 'http://x',
+    })
+    expect(problems).toHaveLength(5)
+    expect(problems.join('\n')).toMatch(/PORT: must be a whole number from 0 to 65535 \(got "70000"\)/)
+    expect(problems.join('\n')).toMatch(/WAIT_TIMEOUT: must be a duration such as/)
+    expect(problemsOf({})).toEqual([expect.stringMatching(/^REDIS_URL: must be set/)])
+  })
+
+  it('keep no secret of an API key, and never print one', () => {
+    const config = readApiConfig({ REDIS_URL, API_KEYS: 'ann:s3cret,bob:other' })
+    expect(config.apiKeys).toHaveLength(2)
+    expect(JSON.stringify(config)).not.toContain('s3cret')
+    expect(problemsOf({ REDIS_URL, API_KEYS: 'justasecret' }).join()).not.toContain('justasecret')
+  })
+})

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest'
+import { cpuQuota, defaultProcesses } from '../../../src/worker/machine.ts'
+
+it.each([
+  ['max 100000\n', undefined],
+  ['200000 100000\n', 2],
+  ['150000 100000\n', 2],
+  ['20000 100000\n', 1],
+  ['', undefined],
+])('reads a quota of CPUs from %j', (cpuMax, cpus) => {
+  expect(cpuQuota(cpuMax)).toBe(cpus)
+})
+
+it('always has at least one process', () => {
+  expect(defaultProcesses()).toBeGreaterThanOrEqual(1)
+  expect(defaultProcesses()).toBeLessThanOrEqual(8)
+})

@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest'
+import { Speed } from '../../../src/worker/speed.ts'
+
+const pace = { overheadMs: 2, tokenMs: 0.1 }
+const speedOf = (maxRunTokens?: number) => {
+  const speed = new Speed({ processes: 2, maxRunTokens })
+  speed.measured('cola', pace)
+  return speed
+}
+
+it('expects what the warm-up measured', () => {
+  expect(speedOf().expect('cola', 100)).toBeCloseTo(12)
+})
+
+it('gives a run as many tokens as it takes some 20 ms for', () => {
+  expect(speedOf().budget('cola')).toBe(180)
+})
+
+it('keeps to what the operator says', () => {
+  expect(speedOf(64).budget('cola')).toBe(64)
+})
+
+it('keeps runs of very slow and very fast models within reason', () => {
+  const speed = new Speed({ processes: 1, maxRunTokens: undefined })
+  speed.measured('slow', { overheadMs: 50, tokenMs: 10 })
+  speed.measured('fast', { overheadMs: 0.01, tokenMs: 0.0001 })
+  expect(speed.budget('slow')).toBe(32)
+  expect(speed.budget('fast')).toBe(4_096)
+})
+
+it('learns from runs what they really take', () => {
+  const speed = speedOf()
+  for (let run = 0; run < 100; run += 1) speed.learn('cola', 100, 10, 24)
+  expect(speed.expect('cola', 100)).toBeCloseTo(24)
+  expect(speed.capacity('cola')).toBeCloseTo((2 * 1_000) / 2.4, -1)
+})
+
+it('keeps what it learned when a process is replaced', () => {
+  const speed = speedOf()
+  for (let run = 0; run < 100; run += 1) speed.learn('cola', 100, 10, 24)
+  speed.measured('cola', pace)
+  expect(speed.expect('cola', 100)).toBeCloseTo(24)
+})
+
+it('says nothing of models that it does not know', () => {
+  const speed = speedOf()
+  speed.learn('other', 100, 10, 24)
+  expect(speed.capacity('other')).toBe(0)
+  expect(speed.expect('other', 100)).toBe(0)
+})
