@@ -1,0 +1,36 @@
+# One image, two kinds of process: it runs the api; a worker is `node dist/worker/main.js`.
+# Written for BuildKit and for the classic builder alike.
+ARG BASE=node:24-bookworm-slim
+
+FROM ${BASE} AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --no-audit
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+RUN npm run build
+# Never --omit=optional: the tokeniser's import needs sharp's binary. ONNX Runtime brings the libraries of every
+# platform, other packages their sources, source maps and bundles for browsers: most of the weight is never loaded.
+RUN npm prune --omit=dev --no-audit \
+ && cd node_modules \
+ && rm -rf typescript @typescript .cache \
+ && cd onnxruntime-node/bin/napi-v6 \
+ && rm -rf darwin win32 \
+ && find linux -mindepth 1 -maxdepth 1 ! -name "$(node -p process.arch)" -exec rm -rf {} + \
+ && cd /app \
+ && find node_modules dist -name '*.map' -delete
+
+FROM ${BASE}
+ENV NODE_ENV=production HOST=0.0.0.0
+WORKDIR /app
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/dist dist
+COPY package.json ./
+COPY web web
+COPY models models
+RUN mkdir /data && chown node:node /data
+USER node
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "dist/api/main.js"]

@@ -1,0 +1,237 @@
+// `npm run test:compose`: the image and compose.yaml in real containers, from building to taking it all down.
+// Ends with "N passed, N failed"; exit code 77 when this machine has no Docker to run it with.
+
+import { spawnSync } from 'node:child_process'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const CANNOT_RUN = 77
+const MAX_IMAGE_MB = 450
+
+process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..', '..'))
+const compose = findCompose()
+const port = await freePort()
+const base = `http://127.0.0.1:${port}`
+// A project and a port of its own: whoever runs inferq on this machine keeps running it.
+const env = { ...process.env, INFERQ_PORT: String(port), COMPOSE_PROJECT_NAME: 'inferq-test' }
+const count = { passed: 0, failed: 0 }
+
+process.once('SIGINT', () => takeDown(130))
+process.once('SIGTERM', () => takeDown(143))
+
+try {
+  await everything()
+} catch (error) {
+  console.error(error)
+  count.failed += 1
+}
+takeDown(count.failed > 0 ? 1 : 0)
+
+async function everything() {
+  if (!(await check('the image builds', () => run([...compose, 'build'])))) return
+  await check(`what we add to the base image stays under ${MAX_IMAGE_MB} MB`, imageIsSmall)
+  if (!(await check('everything comes up healthy', comesUp))) return
+  await check('a prediction is answered', async () => {
+    const { scores } = await predict()
+    must(scores.length === 2 && scores[0].label === 'acceptable', `unexpected answer: ${JSON.stringify(scores)}`)
+  })
+  await check('it scales to three workers', async () => {
+    run([...compose, 'up', '-d', '--no-build', '--scale', 'worker=3'])
+    await waitFor('three live workers in /info', 120, async () => (await liveWorkers()).length === 3)
+    await waitFor('healthy workers', 60, () => containers('worker').every(isHealthy))
+  })
+  console.log(output([...compose, 'ps']))
+  await check('all three workers answer', async () => {
+    const seen = new Set()
+    await waitFor('an answer of each worker', 60, async () => {
+      for (const { worker } of await Promise.all(Array.from({ length: 24 }, () => predict()))) seen.add(worker)
+      return seen.size === 3
+    })
+    console.log(`    answered: ${[...seen].join(', ')}`)
+  })
+  await check('containers have no rights and write nowhere but in their own data', hasNoRights)
+  await check('Redis asks for its password', () => {
+    const anonymous = output(['docker', 'exec', '-e', 'REDISCLI_AUTH=', containers('redis')[0], 'redis-cli', 'ping'])
+    must(anonymous.includes('NOAUTH'), `it answered: ${anonymous}`)
+  })
+  await check('with one worker killed, every call is still answered', async () => {
+    const [victim] = containers('worker')
+    const calls = Array.from({ length: 40 }, async (_, index) => {
+      await delay(index * 50)
+      return predict()
+    })
+    await delay(300)
+    run(['docker', 'kill', victim])
+    await Promise.all(calls)
+    await waitFor('two live workers in /info', 60, async () => (await liveWorkers()).length === 2)
+    await predict()
+  })
+  await check('a restart of Redis loses no finished prediction', redisKeepsPredictions)
+  await check('a stop ends every process in good order', stopsInOrder)
+}
+
+async function comesUp() {
+  run([...compose, 'up', '-d', '--no-build'])
+  await waitFor('healthy containers', 180, () => {
+    const all = ['redis', 'api', 'worker'].flatMap(containers)
+    return all.length === 3 && all.every(isHealthy)
+  })
+}
+
+function isHealthy(id) {
+  return inspect(id).State.Health.Status === 'healthy'
+}
+
+function imageIsSmall() {
+  const megabytes = Math.round(
+    Number(output(['docker', 'run', '--rm', 'inferq', 'du', '-sk', '/app']).split('\t')[0]) / 1024,
+  )
+  console.log(`    ${megabytes} MB`)
+  must(megabytes < MAX_IMAGE_MB, `${megabytes} MB`)
+}
+
+function hasNoRights() {
+  for (const id of ['redis', 'api', 'worker'].flatMap(containers)) {
+    const { Name, HostConfig } = inspect(id)
+    must(HostConfig.ReadonlyRootfs, `${Name}: its file system can be written`)
+    must(HostConfig.CapDrop?.includes('ALL'), `${Name}: has capabilities`)
+    must(
+      HostConfig.SecurityOpt?.some((option) => option.startsWith('no-new-privileges')),
+      `${Name}: may gain rights`,
+    )
+    must(HostConfig.Memory > 0, `${Name}: has no memory limit`)
+    must(output(['docker', 'exec', id, 'id', '-u']).trim() !== '0', `${Name}: runs as root`)
+    const written = spawnSync('docker', ['exec', id, 'sh', '-c', 'echo x > /written || echo x > "$PWD/models/x"'])
+    must(Name.includes('redis') || written.status !== 0, `${Name}: could write a file`)
+  }
+  const published = inspect(containers('api')[0]).NetworkSettings.Ports['8000/tcp']
+  must(
+    published.every(({ HostIp }) => HostIp === '127.0.0.1'),
+    'the api is published beyond this machine',
+  )
+}
+
+async function redisKeepsPredictions() {
+  const created = await fetch(`${base}/v1/predictions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'wait=30' },
+    body: JSON.stringify({ input: { text: 'The boy is sitting on a bench' } }),
+  })
+  const { id, status } = await created.json()
+  must(status === 'succeeded', `the prediction is ${status}`)
+  run(['docker', 'restart', containers('redis')[0]])
+  await waitFor('the prediction, after the restart', 60, async () => {
+    const answer = await fetch(`${base}/v1/predictions/${id}`)
+    return answer.ok && (await answer.json()).status === 'succeeded'
+  })
+}
+
+function stopsInOrder() {
+  const ids = ['api', 'worker'].flatMap(containers).filter((id) => inspect(id).State.Running)
+  const began = Date.now()
+  run([...compose, 'stop'])
+  console.log(`    after ${((Date.now() - began) / 1_000).toFixed(1)} s`)
+  for (const id of ids) {
+    const { Name, State } = inspect(id)
+    must(State.ExitCode === 0, `${Name} ended with ${State.ExitCode}`)
+  }
+}
+
+/** One call of /predict, which must be answered. */
+async function predict() {
+  const answer = await fetch(`${base}/predict?text=${encodeURIComponent('The boy is sitting on a bench')}`)
+  must(answer.ok, `/predict answered ${answer.status}: ${answer.ok ? '' : await answer.text()}`)
+  return { scores: await answer.json(), worker: answer.headers.get('x-worker') }
+}
+
+async function liveWorkers() {
+  const { workers } = await (await fetch(`${base}/info`)).json()
+  return workers.filter(({ state }) => state === 'running')
+}
+
+/** Containers of a service, the dead ones too. */
+function containers(service) {
+  return output([...compose, 'ps', '-q', ...(compose.length === 2 ? ['-a'] : []), service])
+    .split('\n')
+    .filter(Boolean)
+}
+
+function inspect(id) {
+  return JSON.parse(output(['docker', 'inspect', id]))[0]
+}
+
+async function check(what, task) {
+  const began = Date.now()
+  try {
+    await task()
+    count.passed += 1
+    console.log(`ok      ${what} (${((Date.now() - began) / 1_000).toFixed(1)} s)`)
+    return true
+  } catch (error) {
+    count.failed += 1
+    console.log(`FAILED  ${what}: ${error.message}`)
+    console.log(output([...compose, 'ps']))
+    console.log(output([...compose, 'logs', '--no-color', '--tail=40']))
+    return false
+  }
+}
+
+async function waitFor(what, seconds, fact) {
+  const deadline = Date.now() + seconds * 1_000
+  for (;;) {
+    const cause = await Promise.resolve()
+      .then(fact)
+      .then(
+        (holds) => (holds ? 'yes' : 'no'),
+        (error) => error.message,
+      )
+    if (cause === 'yes') return
+    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what} (${cause})`)
+    await delay(250)
+  }
+}
+
+function must(fact, otherwise) {
+  if (!fact) throw new Error(otherwise)
+}
+
+/** Runs a command; its output is shown only when it fails. */
+function run([command, ...args]) {
+  const done = spawnSync(command, args, { env, encoding: 'utf8', maxBuffer: 1e8, stdio: ['ignore', 'pipe', 'pipe'] })
+  if (done.status === 0) return
+  console.log(`${done.stdout}${done.stderr}`.split('\n').slice(-40).join('\n'))
+  throw new Error(`"${[command, ...args].join(' ')}" ended with ${done.status ?? done.error?.message}`)
+}
+
+function output([command, ...args]) {
+  const done = spawnSync(command, args, { env, encoding: 'utf8', maxBuffer: 1e8, stdio: ['ignore', 'pipe', 'pipe'] })
+  return done.status === 0 ? done.stdout : `${done.stdout}${done.stderr}`
+}
+
+function takeDown(code) {
+  spawnSync(compose[0], [...compose.slice(1), 'down', '-v', '--remove-orphans', '-t', '10'], { env, stdio: 'ignore' })
+  console.log(`${count.passed} passed, ${count.failed} failed`)
+  process.exit(code)
+}
+
+/** `docker compose`, or the older `docker-compose`; ends here when there is none, or no daemon. */
+function findCompose() {
+  const works = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0
+  const found = works('docker', 'compose', 'version')
+    ? ['docker', 'compose']
+    : works('docker-compose', 'version') && ['docker-compose']
+  if (found && works('docker', 'info')) return found
+  console.log('The compose test cannot run: it needs a Docker daemon and `docker compose` or `docker-compose`.')
+  process.exit(CANNOT_RUN)
+}
+
+function freePort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = server.address()
+      server.close(() => resolve(free))
+    })
+  })
+}
