@@ -1,0 +1,31 @@
+// Work that must not share a process with anything else: a module that takes one order and sends one answer.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+
+/**
+ * Starts a module of this folder in a process of its own, and resolves with its answer.
+ * @throws when it ends without one, or the signal aborts.
+ */
+export async function askChild<Answer>(module: string, order: object, signal: AbortSignal): Promise<Answer> {
+  const url = new URL(module, import.meta.url)
+  const child = fork(url, { execArgv: ['--import', 'tsx'], serialization: 'advanced', signal, killSignal: 'SIGKILL' })
+  const ended = once(child, 'exit').then(([code, how]) => {
+    throw new Error(`${module} ended with ${how ?? code}`)
+  })
+  child.send(order)
+  try {
+    const [answer] = await Promise.race([once(child, 'message', { signal }), ended])
+    return answer as Answer
+  } finally {
+    ended.catch(() => undefined)
+    child.kill('SIGKILL')
+  }
+}
+
+/** The other side: answers the one order and lets the process end. */
+export function answerParent<Order>(work: (order: Order) => Promise<object>): void {
+  process.once('message', (order: Order) => {
+    void work(order).then((answer) => process.send?.(answer, () => process.disconnect()))
+  })
+  process.once('disconnect', () => process.exit())
+}

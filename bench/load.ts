@@ -1,0 +1,63 @@
+// Load on a stack, from a process of its own.
+import { askChild } from './child.ts'
+import { type Bench, type Figure, median } from './question.ts'
+
+export interface LoadOrder {
+  url: string
+  connections: number
+  warmUpSeconds: number
+  seconds: number
+  /** Sent in turn by every connection, each beginning at another one. */
+  requests: Request[]
+}
+
+export interface Request {
+  method: 'GET' | 'POST'
+  path: string
+  body?: string
+}
+
+export interface LoadResult {
+  /** Answered with 200, and how many a second that is. */
+  answered: number
+  perSecond: number
+  /** Of one request, milliseconds. */
+  p50: number
+  p99: number
+  /** Answered with anything else, or not at all. */
+  failed: number
+}
+
+/** @throws when not one request is answered with 200. */
+export async function load(
+  { effort, signal }: Bench,
+  { url }: { url: string },
+  connections: number,
+  requests: Request[],
+): Promise<LoadResult> {
+  const { warmUpSeconds, seconds } = effort
+  const order: LoadOrder = { url, connections, warmUpSeconds, seconds, requests }
+  const result = await askChild<LoadResult>('./cannon.ts', order, signal)
+  if (result.answered === 0) throw new Error(`none of ${result.failed} requests was answered with 200`)
+  return result
+}
+
+/** A row for what was refused or failed, when anything was: the other figures leave it out. */
+export function failures(what: string, results: LoadResult[]): Figure[] {
+  const failed = median(results.map((result) => result.failed))
+  return failed > 0 ? [{ what: `${what}, not answered with 200`, measured: failed, unit: 'requests' }] : []
+}
+
+/** Requests of one text each. */
+export function single(texts: string[]): Request[] {
+  return texts.map((text) => ({ method: 'GET', path: `/predict?text=${encodeURIComponent(text)}` }))
+}
+
+/** Requests of so many texts each. */
+export function groups(texts: string[], size: number): Request[] {
+  return Array.from({ length: Math.floor(texts.length / size) }, (_, index) => ({
+    method: 'POST',
+    path: '/predict',
+    body: JSON.stringify({ inputs: texts.slice(index * size, (index + 1) * size) }),
+  }))
+}

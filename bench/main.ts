@@ -1,0 +1,55 @@
+// Measures inferq on this machine and prints every figure beside its budget, whether it meets it or not.
+import { parseArgs } from 'node:util'
+import { messageOf } from '../src/errors.ts'
+import { closingSignal } from '../src/lifecycle.ts'
+import { footprint } from './footprint.ts'
+import { many } from './many.ts'
+import { predict } from './predict.ts'
+import { type Question, FULL, QUICK } from './question.ts'
+import { redisCommands } from './redis-commands.ts'
+import { writeResults } from './results.ts'
+import { machine, table } from './table.ts'
+
+const questions: Question[] = [predict, many, footprint, redisCommands]
+
+const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
+
+${questions.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join('\n')}
+
+Without a name, all of them. It starts a Redis, an api and a worker of its own and stops them at the end.
+
+  --quick   ${QUICK.seconds} s a figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}: a first look, no result
+  --write   a full run of all of them goes into bench/results.md
+  --help    this
+`
+
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: 'boolean' }, write: { type: 'boolean' }, help: { type: 'boolean' } },
+  })
+  const unknown = positionals.filter((wanted) => !questions.some(({ name }) => name === wanted))
+  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')}\n\n${HELP}`)
+  if (values.write && (values.quick || positionals.length > 0))
+    throw new Error('--write takes a full run of everything')
+  if (values.help) process.stdout.write(HELP)
+  else await measure(positionals, values.quick ?? false, values.write ?? false)
+} catch (error) {
+  process.stderr.write(`bench: ${messageOf(error)}\n`)
+  process.exitCode = 1
+}
+
+async function measure(names: string[], quick: boolean, write: boolean): Promise<void> {
+  const bench = { effort: quick ? QUICK : FULL, signal: closingSignal(), say: (line: string) => console.error(line) }
+  const here = machine()
+  console.log(here)
+  if (quick) console.log('Quick: one short run a figure.')
+  const parts: string[] = []
+  for (const { name, title, ask } of questions) {
+    if (names.length > 0 && !names.includes(name)) continue
+    const part = `## ${name}: ${title}\n\n${table(await ask(bench))}`
+    console.log(`\n${part}`)
+    parts.push(part)
+  }
+  if (write) writeResults(here, bench.effort, parts)
+}

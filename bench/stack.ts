@@ -1,0 +1,80 @@
+// What is measured: a Redis, a worker and an api of its own, as real processes from dist/ on ports of 127.0.0.1.
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { messageOf } from '../src/errors.ts'
+import { freePort } from '../src/ports.ts'
+import { redisBinary } from '../src/redis-binary.ts'
+import { RedisServer } from '../src/redis-server.ts'
+import { type StartedProcess, startProcess } from '../test/helpers/start-process.ts'
+import type { BenchModel } from './models.ts'
+import type { Bench } from './question.ts'
+
+export interface Stack {
+  url: string
+  redisUrl: string
+  apiPid: number
+  /** The worker's main process; its inference processes are its children. */
+  workerPid: number
+  /** From the start of the process to its /readyz. */
+  readyMs: { api: number; worker: number }
+}
+
+/** Of a process that ended by itself, to be shown. */
+const LAST_LINES = 12
+
+const program = (name: string) => fileURLToPath(new URL(`../dist/${name}/main.js`, import.meta.url))
+
+/** Starts everything with its default settings, serving these models, and stops it when `use` has ended. */
+export async function withStack<T>(
+  { say }: Bench,
+  models: BenchModel[],
+  use: (stack: Stack) => Promise<T>,
+): Promise<T> {
+  const dir = mkdtempSync(join(tmpdir(), 'inferq-bench-'))
+  const redis = new RedisServer({ binary: redisBinary(say), dir: join(dir, 'redis'), say })
+  const started: StartedProcess[] = []
+  try {
+    const redisUrl = await redis.start()
+    const modelsDir = folderOf(models, join(dir, 'models'))
+    const start = async (name: string, port: number, env: Record<string, string>) => {
+      const began = performance.now()
+      const readyUrl = `http://127.0.0.1:${port}/readyz`
+      const process = await startProcess(program(name), { env: { REDIS_URL: redisUrl, ...env }, readyUrl })
+      started.push(process)
+      return { pid: process.child.pid as number, ms: performance.now() - began }
+    }
+    const monitorPort = await freePort()
+    const workerEnv = { MODELS_DIR: modelsDir, MONITOR_PORT: String(monitorPort), MONITOR_HOST: '127.0.0.1' }
+    const worker = await start('worker', monitorPort, workerEnv)
+    const port = await freePort()
+    const api = await start('api', port, { HOST: '127.0.0.1', PORT: String(port), DEFAULT_MODEL: nameOfFirst(models) })
+    return await use({
+      url: `http://127.0.0.1:${port}`,
+      redisUrl,
+      apiPid: api.pid,
+      workerPid: worker.pid,
+      readyMs: { api: api.ms, worker: worker.ms },
+    })
+  } catch (error) {
+    const ended = started.flatMap(({ child, lines }) => (child.exitCode === null ? [] : lines.slice(-LAST_LINES)))
+    throw ended.length === 0 ? error : new Error(`${messageOf(error)}\n${ended.join('\n')}`, { cause: error })
+  } finally {
+    for (const process of started.toReversed()) await process.stop()
+    await redis.stop()
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+/** A models folder with links to just these. */
+function folderOf(models: BenchModel[], dir: string): string {
+  mkdirSync(dir)
+  for (const { name, dir: target } of models) symlinkSync(target, join(dir, name))
+  return dir
+}
+
+function nameOfFirst([first]: BenchModel[]): string {
+  if (!first) throw new Error('a stack needs a model')
+  return first.name
+}

@@ -1,0 +1,50 @@
+// Figures as a Markdown table, and the machine they come from.
+import { cpus, loadavg, totalmem } from 'node:os'
+import type { Figure } from './question.ts'
+
+/** The ratio is over the limit where the budget is a share of it, else over the budget itself. */
+export function table(figures: Figure[]): string {
+  const rows = figures.map((figure) => {
+    const { what, measured, unit, budget } = figure
+    return [what, quantity(measured, unit), budgetOf(figure), budget ? ratioOf(figure).toFixed(2) : '', verdict(figure)]
+  })
+  const all = [['figure', 'measured', 'budget', 'ratio', 'met'], ...rows]
+  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...all.map((row) => (row[column] as string).length)))
+  const line = (row: string[]) =>
+    `| ${row.map((cell, column) => (column === 0 || column === 4 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number))).join(' | ')} |`
+  const ruler = `|${widths.map((width, column) => (column === 0 || column === 4 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`
+  return [line(all[0] as string[]), ruler, ...rows.map(line)].join('\n')
+}
+
+export function machine(): string {
+  const [first] = cpus()
+  const memory = Math.round(totalmem() / 2 ** 30)
+  const busy = (loadavg()[0] as number).toFixed(1)
+  return `${first?.model ?? 'unknown CPU'}, ${cpus().length} CPUs, ${memory} GB; Node ${process.versions.node}; ${process.platform}; load before the start: ${busy}`
+}
+
+function ratioOf({ measured, budget }: Figure): number {
+  if (!budget) return Number.NaN
+  return 'most' in budget ? measured / budget.most : measured / budget.of
+}
+
+function verdict(figure: Figure): string {
+  const { budget } = figure
+  if (!budget) return ''
+  const met = 'most' in budget ? ratioOf(figure) <= 1 : ratioOf(figure) >= budget.share
+  return met ? 'yes' : 'no'
+}
+
+function budgetOf({ unit, budget }: Figure): string {
+  if (!budget) return ''
+  return 'most' in budget
+    ? `≤ ${quantity(budget.most, unit)}`
+    : `≥ ${budget.share.toFixed(2)} of ${quantity(budget.of, unit)}`
+}
+
+/** Three digits that count, or all that stand before the point. */
+function quantity(value: number, unit: string): string {
+  const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2
+  const number = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return unit ? `${number} ${unit}` : number
+}
