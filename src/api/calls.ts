@@ -37,6 +37,11 @@ export interface CallsOptions {
   onError: (error: unknown) => void
 }
 
+interface Outstanding {
+  texts: number
+  jobs: number
+}
+
 interface Entry {
   item: Item
   call: Call
@@ -48,16 +53,15 @@ const MAX_TEXTS = 64
 export class Calls {
   readonly #options: CallsOptions
   readonly #coalescers = new Map<string, Coalescer<Entry, Answer>>()
-  #texts = 0
-  #jobs = 0
+  readonly #outstanding = new Map<string, Outstanding>()
 
   constructor(options: CallsOptions) {
     this.#options = options
   }
 
-  /** Texts and jobs of this process that have no answer yet. */
-  get outstanding(): { texts: number; jobs: number } {
-    return { texts: this.#texts, jobs: this.#jobs }
+  /** What this process has asked of a model and has no answer to yet. */
+  outstanding(model: string): Readonly<Outstanding> {
+    return this.#counts(model)
   }
 
   /**
@@ -66,12 +70,21 @@ export class Calls {
    */
   async ask(items: Item[], call: Call): Promise<Answer[]> {
     const coalescer = this.#coalescerFor(call)
-    this.#texts += items.length
+    const counts = this.#counts(call.model.name)
+    counts.texts += items.length
     try {
       return await orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
     } finally {
-      this.#texts -= items.length
+      counts.texts -= items.length
     }
+  }
+
+  #counts(model: string): Outstanding {
+    const known = this.#outstanding.get(model)
+    if (known) return known
+    const counts = { texts: 0, jobs: 0 }
+    this.#outstanding.set(model, counts)
+    return counts
   }
 
   /** Only texts of the same model, revision and truncation share a job. */
@@ -102,7 +115,8 @@ export class Calls {
       ...(call.traceparent === undefined ? {} : { trace: { traceparent: call.traceparent } }),
     }
     this.#options.metrics.jobTexts.observe({ model: call.model.name }, entries.length)
-    this.#jobs += 1
+    const counts = this.#counts(call.model.name)
+    counts.jobs += 1
     try {
       const result = finishedResult(await this.#addAndWait(job, data, abandoned.signal))
       if (result.rows.length !== entries.length) {
@@ -113,7 +127,7 @@ export class Calls {
       if (abandoned.signal.aborted) this.#options.producer.remove(job.queue, job.id).catch(this.#options.onError)
       throw error
     } finally {
-      this.#jobs -= 1
+      counts.jobs -= 1
       abandoned.stop()
     }
   }

@@ -61,7 +61,7 @@ export function enter(context: Context, { model }: Target, urgency: Urgency): vo
 /** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
 export function waitingTexts(context: Context, model: string): number {
   const { waiting, active } = context.fleet.depth(model).interactive
-  const own = context.calls.outstanding
+  const own = context.calls.outstanding(model)
   const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1
   return Math.max(own.texts, (waiting + active) * textsPerJob)
 }

@@ -98,7 +98,7 @@ describe('plain calls', () => {
     ])
     expect(answers.map(lengths)).toEqual([[1, 2], [3]])
     expect(computed).toEqual([['a', 'bb', 'ccc']])
-    expect(asked.outstanding).toEqual({ texts: 0, jobs: 0 })
+    expect(asked.outstanding('m')).toEqual({ texts: 0, jobs: 0 })
   })
 
   it('of another truncation or revision do not', async () => {
@@ -145,7 +145,9 @@ describe('plain calls', () => {
     const jobs = () => producer.queue('m').getJobCountByTypes('wait')
     await waitFor('the job', async () => (await jobs()) === 1)
     first.abort(new Error('gone'))
-    await waitFor('the first to be told', () => asked.outstanding.texts === 1)
+    await waitFor('the first to be told', () => asked.outstanding('m').texts === 1)
+    // Another model's callers need not wait for these.
+    expect(asked.outstanding('other')).toEqual({ texts: 0, jobs: 0 })
     expect(await jobs()).toBe(1)
     second.abort(new Error('gone too'))
     expect((await both).map(({ status }) => status)).toEqual(['rejected', 'rejected'])

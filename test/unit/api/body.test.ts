@@ -49,6 +49,13 @@ describe('parseJson', () => {
   })
 })
 
+describe('a message', () => {
+  it('is said for people', () => {
+    expect(problemOf(() => checked(schemas.prediction, {})).message).toContain('input: is missing')
+    expect(refuse({ inputs: 'a', model: 7 }).message).toBe('model: must be of type string')
+  })
+})
+
 describe('the body of /predict', () => {
   it.each([
     ['a text', { inputs: 'a' }, [{ text: 'a' }], true],
