@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util'
 import { messageOf } from '../src/errors.ts'
 import { closingSignal } from '../src/lifecycle.ts'
+import { accuracy } from './accuracy.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
 import { predict } from './predict.ts'
@@ -10,7 +11,7 @@ import { redisCommands } from './redis-commands.ts'
 import { writeResults } from './results.ts'
 import { machine, table } from './table.ts'
 
-const questions: Question[] = [predict, many, footprint, redisCommands]
+const questions: Question[] = [predict, many, footprint, redisCommands, accuracy]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 
@@ -20,34 +21,52 @@ Without a name, all of them. It starts a Redis, an api and a worker of its own a
 
   --quick   ${QUICK.seconds} s a figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}: a first look, no result
   --write   a full run of all of them goes into bench/results.md
+  --cola, --sst2 FOLDER   the data sets of the accuracy question (models/training/README.md)
   --help    this
 `
 
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { quick: { type: 'boolean' }, write: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: {
+      quick: { type: 'boolean' },
+      write: { type: 'boolean' },
+      cola: { type: 'string' },
+      sst2: { type: 'string' },
+      help: { type: 'boolean' },
+    },
   })
   const unknown = positionals.filter((wanted) => !questions.some(({ name }) => name === wanted))
   if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')}\n\n${HELP}`)
   if (values.write && (values.quick || positionals.length > 0))
     throw new Error('--write takes a full run of everything')
   if (values.help) process.stdout.write(HELP)
-  else await measure(positionals, values.quick ?? false, values.write ?? false)
+  else await measure(positionals, values)
 } catch (error) {
   process.stderr.write(`bench: ${messageOf(error)}\n`)
   process.exitCode = 1
 }
 
-async function measure(names: string[], quick: boolean, write: boolean): Promise<void> {
-  const bench = { effort: quick ? QUICK : FULL, signal: closingSignal(), say: (line: string) => console.error(line) }
+interface Wanted {
+  quick?: boolean | undefined
+  write?: boolean | undefined
+  cola?: string | undefined
+  sst2?: string | undefined
+}
+
+async function measure(names: string[], { quick = false, write = false, cola, sst2 }: Wanted): Promise<void> {
+  const data = { ...(cola === undefined ? {} : { cola }), ...(sst2 === undefined ? {} : { sst2 }) }
+  const say = (line: string) => console.error(line)
+  const bench = { effort: quick ? QUICK : FULL, signal: closingSignal(), data, say }
   const here = machine()
   console.log(here)
   if (quick) console.log('Quick: one short run a figure.')
   const parts: string[] = []
   for (const { name, title, ask } of questions) {
     if (names.length > 0 && !names.includes(name)) continue
-    const part = `## ${name}: ${title}\n\n${table(await ask(bench))}`
+    const figures = await ask(bench)
+    if (figures.length === 0) continue
+    const part = `## ${name}: ${title}\n\n${table(figures)}`
     console.log(`\n${part}`)
     parts.push(part)
   }

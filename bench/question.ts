@@ -12,6 +12,8 @@ export interface Bench {
   effort: Effort
   /** Aborts when the bench is told to stop. */
   signal: AbortSignal
+  /** Folders of data sets that are not in the repository. */
+  data: { cola?: string; sst2?: string }
   /** Says what is going on, to whoever waits. */
   say: (line: string) => void
 }
@@ -28,8 +30,11 @@ export interface Figure {
   what: string
   measured: number
   unit: string
-  /** `share`: of a limit that was measured in the same run, at least so much; `most`: in the figure's own unit. */
-  budget?: { share: number; of: number } | { most: number }
+  /**
+   * `share`: of a limit that was measured in the same run, at least so much; `most`: in the figure's own unit; `card`: what
+   * the model's card says, to the digits that it gives.
+   */
+  budget?: { share: number; of: number } | { most: number } | { card: number }
 }
 
 export const FULL: Effort = { seconds: 10, warmUpSeconds: 3, runs: 3 }

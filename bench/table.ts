@@ -2,6 +2,9 @@
 import { cpus, loadavg, totalmem } from 'node:os'
 import type { Figure } from './question.ts'
 
+/** A card gives three digits; another processor may flip one text of some hundred. */
+const CARD_DIGITS = 0.01
+
 /** The ratio is over the limit where the budget is a share of it, else over the budget itself. */
 export function table(figures: Figure[]): string {
   const rows = figures.map((figure) => {
@@ -25,18 +28,24 @@ export function machine(): string {
 
 function ratioOf({ measured, budget }: Figure): number {
   if (!budget) return Number.NaN
+  if ('card' in budget) return measured / budget.card
   return 'most' in budget ? measured / budget.most : measured / budget.of
 }
 
 function verdict(figure: Figure): string {
   const { budget } = figure
   if (!budget) return ''
-  const met = 'most' in budget ? ratioOf(figure) <= 1 : ratioOf(figure) >= budget.share
-  return met ? 'yes' : 'no'
+  return isMet(figure.measured, budget) ? 'yes' : 'no'
+}
+
+function isMet(measured: number, budget: NonNullable<Figure['budget']>): boolean {
+  if ('card' in budget) return Math.abs(measured - budget.card) < CARD_DIGITS
+  return 'most' in budget ? measured <= budget.most : measured / budget.of >= budget.share
 }
 
 function budgetOf({ unit, budget }: Figure): string {
   if (!budget) return ''
+  if ('card' in budget) return `card: ${budget.card}`
   return 'most' in budget
     ? `≤ ${quantity(budget.most, unit)}`
     : `≥ ${budget.share.toFixed(2)} of ${quantity(budget.of, unit)}`
@@ -44,6 +53,7 @@ function budgetOf({ unit, budget }: Figure): string {
 
 /** Three digits that count, or all that stand before the point. */
 function quantity(value: number, unit: string): string {
+  if (Math.abs(value) < 1 && unit === '') return value.toFixed(3)
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2
   const number = value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
   return unit ? `${number} ${unit}` : number
