@@ -73,6 +73,18 @@ describe('Redis', () => {
     expect(stack.workers[0]?.child.exitCode).toBeNull()
   })
 
+  it('hangs without closing a socket: 503 too, and all goes on when it moves again', async () => {
+    const { server, url } = await redisOfOurOwn()
+    const stack = await stackOn(url)
+    const pid = server.pid as number
+    process.kill(pid, 'SIGSTOP')
+    stops.push(async () => void process.kill(pid, 'SIGCONT'))
+    expect((await predict(stack)).status).toBe(503)
+    expect((await fetch(`${stack.url}/livez`)).status).toBe(200)
+    process.kill(pid, 'SIGCONT')
+    await waitFor('predictions after Redis moves', works(stack), { within: 20_000 })
+  })
+
   it('away at the start: both processes come up, say so, and work as soon as it is there', async () => {
     const { server, url } = await redisOfOurOwn()
     await server.stop()

@@ -5,7 +5,7 @@ import type { Logger } from '../../logger.ts'
 import { HungUp } from '../patience.ts'
 import { asAppError, problemOf } from '../problem.ts'
 
-/** Some clients repeat a 503 without a pause: on a predict route it is not sent before this, in milliseconds. */
+/** Some clients repeat a 503 without a pause: on a predict route none is sent before this age of the request, milliseconds. */
 const HOLD_503_MS = 1_000
 
 export const unknownPath: RequestHandler = () => {
@@ -26,7 +26,8 @@ export function sendProblems(logger: Logger): ErrorRequestHandler {
     }
     const held = error.status === 503 && response.locals['predicts'] === true
     if (!held) return send()
-    const timer = setTimeout(send, HOLD_503_MS)
+    const age = performance.now() - Number(response.locals['startedAt'])
+    const timer = setTimeout(send, HOLD_503_MS - age)
     response.on('close', () => clearTimeout(timer))
   }
 }

@@ -7,11 +7,12 @@ import type { ApiMetrics } from '../../metrics.ts'
 
 const MAX_HEADERS = 100
 
-/** Echoes X-Request-Id, or makes one; it is in `response.locals.requestId` from here on. */
+/** Echoes X-Request-Id, or makes one. It and the start are in `response.locals` from here on: requestId, startedAt. */
 export function numberRequests(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id')
   const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : uuidv7()
   response.locals['requestId'] = id
+  response.locals['startedAt'] = performance.now()
   response.setHeader('X-Request-Id', id)
   next()
 }
@@ -32,9 +33,8 @@ export function refuseUnreadable(request: Request, _response: Response, next: Ne
 /** Observes duration by route and status; logs a 500 as an error, other 5xx as warnings, 4xx as info, the rest as debug. */
 export function observeRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
-    const startedAt = performance.now()
     response.on('close', () => {
-      const seconds = (performance.now() - startedAt) / 1_000
+      const seconds = (performance.now() - Number(response.locals['startedAt'])) / 1_000
       const route = String(response.locals['route'] ?? 'unknown')
       const status = response.writableFinished ? response.statusCode : 499
       metrics.requests.observe({ method: request.method, route, status }, seconds)
