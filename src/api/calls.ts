@@ -137,6 +137,8 @@ export class Calls {
     for (;;) {
       const attempt = new AbortController()
       const end = this.#options.waiters.wait(job, AbortSignal.any([signal, attempt.signal]))
+      // Everybody may be gone before the job is in Redis, and nobody waits for the end yet.
+      end.catch(() => undefined)
       try {
         await this.#options.producer.add(job.queue, 'texts', job.id, data, {
           removeOnComplete: true,
@@ -144,7 +146,6 @@ export class Calls {
         })
       } catch (error) {
         attempt.abort(error)
-        end.catch(() => undefined)
         throw error
       }
       const ended = await end

@@ -157,6 +157,19 @@ describe('plain calls', () => {
   })
 })
 
+describe('a caller who is gone before its job is in Redis', () => {
+  it('hears of it at once, and nothing else breaks', async () => {
+    const gone = new AbortController()
+    await redis.client('PAUSE', 500, 'WRITE')
+    const pending = calls().ask([{ text: 'a' }], call(gone.signal))
+    await waitFor('the wait to begin', () => waiters.size === 1)
+    gone.abort(new Error('gone'))
+    await expect(pending).rejects.toThrow('gone')
+    await waitFor('the job to be removed, or never added', async () => (await redis.keys('inferq:q:m:t-*')).length === 0)
+    expect(lengths(await calls().ask([{ text: 'four' }], call()))).toEqual([4])
+  })
+})
+
 describe('a producer', () => {
   it('goes on after Redis has lost its scripts', async () => {
     await redis.script('FLUSH')
