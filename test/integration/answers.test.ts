@@ -165,7 +165,10 @@ describe('a caller who is gone before its job is in Redis', () => {
     await waitFor('the wait to begin', () => waiters.size === 1)
     gone.abort(new Error('gone'))
     await expect(pending).rejects.toThrow('gone')
-    await waitFor('the job to be removed, or never added', async () => (await redis.keys('inferq:q:m:t-*')).length === 0)
+    await waitFor(
+      'the job to be removed, or never added',
+      async () => (await redis.keys('inferq:q:m:t-*')).length === 0,
+    )
     expect(lengths(await calls().ask([{ text: 'four' }], call()))).toEqual([4])
   })
 })
