@@ -24,7 +24,12 @@ export async function labelsOf(fleet: FleetView, model: string, revision: string
 
 export function scoreRow(row: Row, model: ModelRecord, options: ScoreOptions): Scored {
   if (isFailed(row)) return { error: row.error.message }
-  return labelScores(model.labels, row.logits, options.fn ?? defaultFunction(model.problemType), options.topK)
+  return labelScores(
+    model.labels,
+    row.logits,
+    options.fn ?? model.function ?? defaultFunction(model.problemType),
+    options.topK,
+  )
 }
 
 /** Every item's scores. @throws AppError 422 or 424 with `errors: [{index, message}]` unless lenient. */

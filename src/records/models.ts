@@ -19,6 +19,10 @@ const modelRecord = z.object({
   bytes: z.number(),
   /** Model type of config.json, for example `bert`. */
   architecture: z.string(),
+  /** What makes scores of logits when a call does not say; absent: the problem type's. */
+  function: z.enum(['softmax', 'sigmoid', 'none']).optional(),
+  /** Every text is computed alone. */
+  isolate: z.boolean().optional(),
   /** The model card (README.md without its front matter), shortened. */
   card: z.string(),
 })

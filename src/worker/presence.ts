@@ -89,6 +89,6 @@ export class Presence {
 }
 
 /** The manifest without what only this machine can use. */
-function recordOf({ dir: _dir, ...record }: Manifest) {
+function recordOf({ dir: _dir, lanes: _lanes, ...record }: Manifest) {
   return record
 }

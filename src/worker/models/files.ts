@@ -1,46 +1,69 @@
-// The files of a model's folder, read with messages that name the file and the field.
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readFile, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+// The files of a model's folder, read with messages that name the file and the field. A link that leads out of the
+// folder is not followed: whoever made the folder must not choose what else of this machine is read.
+import { readFile, readdir, realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import type { z } from 'zod'
 import { messageOf } from '../../errors.ts'
 
-/** A folder that cannot be served; the message says why, for the person who put it there. */
+/** A folder that cannot be served; the problems say why, for the person who put it there. */
 export class BadModel extends Error {
   override name = 'BadModel'
+  readonly problems: string[]
+
+  constructor(problems: string | string[]) {
+    const all = [problems].flat()
+    super(all.join('; '))
+    this.problems = all
+  }
 }
 
-/** @throws BadModel that names the file, and the field when one is wrong. */
+/** @throws BadModel that names the file, and every field that is wrong. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
+  const json = await readJsonIfThere(dir, file, schema)
+  if (json === undefined) throw new BadModel(`${file} is missing`)
+  return json
+}
+
+/** Undefined when there is no such file. @throws BadModel as readJson does. */
+export async function readJsonIfThere<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const found = await findFile(dir, file)
+  if (!found) return undefined
   let json: unknown
   try {
-    json = JSON.parse(await readFile(join(dir, file), 'utf8'))
+    json = JSON.parse(await readFile(found.path, 'utf8'))
   } catch (error) {
-    throw new BadModel(isMissing(error) ? `${file} is missing` : `${file} cannot be read: ${messageOf(error)}`)
+    throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
   }
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]
-  throw new BadModel(`${file}: ${issue?.path.join('.') || 'the whole'}: ${issue?.message ?? 'is wrong'}`)
+  throw new BadModel(parsed.error.issues.flatMap(describe).map((problem) => `${file}: ${problem}`))
 }
 
 /** A text file's content, or an empty text when there is none. */
 export async function readTextIfThere(dir: string, file: string): Promise<string> {
-  try {
-    return await readFile(join(dir, file), 'utf8')
-  } catch (error) {
-    if (isMissing(error)) return ''
+  const found = await findFile(dir, file)
+  if (!found) return ''
+  return readFile(found.path, 'utf8').catch((error: unknown) => {
     throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
-  }
+  })
 }
 
-/** Bytes of a file; undefined when there is none. */
-export async function sizeIfThere(dir: string, file: string): Promise<number | undefined> {
+/**
+ * Where a file of the folder really is, and its bytes; undefined when there is none.
+ * @throws BadModel when it is a link to a place outside, or no file.
+ */
+export async function findFile(dir: string, file: string): Promise<{ path: string; bytes: number } | undefined> {
   try {
-    const found = await stat(join(dir, file))
-    return found.isFile() ? found.size : undefined
+    const [root, path] = await Promise.all([realpath(dir), realpath(join(dir, file))])
+    if (!path.startsWith(root + sep)) {
+      throw new BadModel(`${file} leads to a place outside of the folder; put the file itself there`)
+    }
+    const found = await stat(path)
+    // Reading a pipe or a device would never end.
+    if (!found.isFile()) throw new BadModel(`${file} is not a file`)
+    return { path, bytes: found.size }
   } catch (error) {
+    if (error instanceof BadModel) throw error
     if (isMissing(error)) return undefined
     throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
   }
@@ -56,17 +79,11 @@ export async function namesIn(dir: string): Promise<string[]> {
   }
 }
 
-/** Hexadecimal digits of a revision: 48 bits tell apart all the revisions that one installation will ever see. */
-const REVISION_DIGITS = 12
-
-/** The shortened SHA-256 over names, sizes and contents of the files, in the order given. */
-export async function revisionOf(dir: string, files: string[]): Promise<string> {
-  const hash = createHash('sha256')
-  for (const file of files) {
-    hash.update(`${file}\0${(await sizeIfThere(dir, file)) ?? 0}\0`)
-    for await (const part of createReadStream(join(dir, file), { highWaterMark: 1 << 20 })) hash.update(part as Buffer)
-  }
-  return hash.digest('hex').slice(0, REVISION_DIGITS)
+/** Unknown fields are named one by one, in their places. */
+function describe(issue: z.core.$ZodIssue): string[] {
+  const at = (path: PropertyKey[]) => path.map(String).join('.') || 'the whole'
+  if (issue.code !== 'unrecognized_keys') return [`${at(issue.path)}: ${issue.message}`]
+  return issue.keys.map((key) => `${at([...issue.path, key])}: is not known here`)
 }
 
 function isMissing(error: unknown): boolean {

@@ -13,6 +13,8 @@ export interface ModelSource {
   labels: number
   /** Longest input in tokens, special tokens included. */
   maxTokens: number
+  /** Every text is computed by itself: for models whose scores move with a text's neighbours. */
+  isolate?: boolean | undefined
 }
 
 export interface LoadRequest {

@@ -86,14 +86,19 @@ describe('a revision', () => {
     expect((await readManifest('copy', join(dir, 'copy'))).revision).toBe(revision)
   })
 
-  it.each(['config.json', 'tokenizer_config.json', 'tokenizer.json', 'onnx/model.onnx', 'onnx/model.onnx_data'])(
-    'changes with %s',
-    async (file) => {
-      const { revision } = await read()
-      writeFileSync(path(file), ' ', { flag: 'a' })
-      expect((await read()).revision).not.toBe(revision)
-    },
-  )
+  it.each([
+    ['config.json', ' '],
+    ['tokenizer_config.json', ' '],
+    ['tokenizer.json', ' '],
+    // A doc_string, as protobuf writes it.
+    ['onnx/model.onnx', '\x32\x01x'],
+    ['onnx/model.onnx_data', ' '],
+    ['inferq.json', '{}'],
+  ])('changes with %s', async (file, more) => {
+    const { revision } = await read()
+    writeFileSync(path(file), more, { flag: 'a' })
+    expect((await read()).revision).not.toBe(revision)
+  })
 })
 
 describe('a broken folder is refused with the file and the field:', () => {
@@ -145,7 +150,7 @@ describe('the registry', () => {
     expect(models.map(({ name }) => name)).toEqual(['tiny'])
     expect(refused.map(({ name }) => name)).toEqual(['Wrong Name', 'batches', 'broken', 'only-onnx'])
     expect(refused[2]?.reason).toContain('config.json: model_type')
-    expect(refused[3]?.reason).toBe('config.json is missing')
+    expect(refused[3]?.reason).toMatch(/^config\.json is missing; tokenizer\.json is missing; /)
   })
 
   it('passes over what is no model', async () => {
@@ -160,7 +165,7 @@ describe('the registry', () => {
     const { models, refused } = await readRegistry(dir, ['other', 'missing', 'other', 'owner/name', '../tiny'])
     expect(models.map(({ name }) => name)).toEqual(['other'])
     expect(refused).toEqual([
-      { name: 'missing', reason: 'config.json is missing' },
+      { name: 'missing', reason: 'there is no such folder' },
       { name: 'owner/name', reason: expect.stringContaining('Hub') },
       { name: '../tiny', reason: expect.any(String) },
     ])

@@ -1,0 +1,55 @@
+// What config.json and the tokenizer's files say of a model, as transformers writes them.
+import { z } from 'zod'
+import type { ModelRecord } from '../../records/models.ts'
+
+export const configFile = z.object({
+  model_type: z.string({ error: 'must be the name of an architecture, for example "bert"' }),
+  id2label: z
+    .record(z.string(), z.string())
+    .refine((labels) => Object.keys(labels).length > 0, 'must name at least one label')
+    .refine(
+      (labels) => Object.keys(labels).every((_key, index, { length }) => index < length && String(index) in labels),
+      'must name every output by its number, from 0 on',
+    )
+    .optional(),
+  num_labels: z.number().int().min(1).optional(),
+  problem_type: z
+    .enum(['single_label_classification', 'multi_label_classification', 'regression'], {
+      error: 'must be single_label_classification, multi_label_classification or regression',
+    })
+    .nullish(),
+  max_position_embeddings: z.number().nullish(),
+  pad_token_id: z.number().nullish(),
+})
+export type ConfigFile = z.infer<typeof configFile>
+
+export const tokenizerFile = z.object({ model: z.object({ type: z.string().optional() }) })
+export const tokenizerConfigFile = z.object({ model_max_length: z.number().nullish() })
+
+/** BERT's limit, for a model that names none. */
+const USUAL_MAX_TOKENS = 512
+/** Their positions begin behind the padding's, so that many of max_position_embeddings cannot be used. */
+const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
+
+/** Labels in the order of the outputs; transformers' own names when the folder gives none. */
+export function labelsOf({ id2label, num_labels }: ConfigFile): string[] {
+  if (!id2label) return Array.from({ length: num_labels ?? 2 }, (_, index) => `LABEL_${index}`)
+  return Object.keys(id2label).map((_key, index) => id2label[String(index)] as string)
+}
+
+export function problemTypeOf({ problem_type }: ConfigFile, labels: number): ModelRecord['problemType'] {
+  if (problem_type === 'multi_label_classification') return 'multi_label'
+  return problem_type === 'regression' || labels === 1 ? 'regression' : 'single_label'
+}
+
+/** The smaller of what the tokenizer and the positions allow (tokenizers without a limit say 1e30). */
+export function maxTokensOf(given: ConfigFile, tokenizerLimit: number | undefined): number {
+  const { max_position_embeddings, model_type, pad_token_id } = given
+  const limits = [tokenizerLimit]
+  if (max_position_embeddings) {
+    limits.push(max_position_embeddings - (OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0))
+  }
+  const usable = limits.filter((limit) => limit !== undefined && limit > 0 && limit < 1e6) as number[]
+  const limit = Math.min(...usable)
+  return Number.isFinite(limit) ? limit : USUAL_MAX_TOKENS
+}

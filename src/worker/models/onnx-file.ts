@@ -1,0 +1,95 @@
+// The model file of a folder, and where it keeps its weights when they are not in itself.
+import { readFile } from 'node:fs/promises'
+import { isAbsolute, join, normalize } from 'node:path'
+import { PbfReader } from 'pbf'
+import { messageOf } from '../../errors.ts'
+import { BadModel, findFile, namesIn } from './files.ts'
+
+export interface OnnxFile {
+  /** Relative to the folder. */
+  file: string
+  bytes: number
+  /** The file, and those with its external data. */
+  parts: string[]
+}
+
+/** The first one that is there is served. */
+export const ONNX_FILES = ['onnx/model_quantized.onnx', 'onnx/model.onnx'] as const
+
+/** @throws BadModel when there is none, it is no ONNX, or its external data is not in the folder. */
+export async function findOnnx(dir: string): Promise<OnnxFile> {
+  for (const file of ONNX_FILES) {
+    const found = await findFile(dir, file)
+    if (!found) continue
+    if (found.bytes === 0) throw new BadModel(`${file} is empty`)
+    const named = await dataFiles(dir, file, found.path)
+    // `model.onnx_data`, `model.onnx.data`, …: what lies beside it under its name belongs to it.
+    const beside = (await namesIn(join(dir, 'onnx')))
+      .map((name) => `onnx/${name}`)
+      .filter((name) => name.startsWith(file))
+    return { file, bytes: found.bytes, parts: [...new Set([...beside, ...named])].sort() }
+  }
+  throw new BadModel(`neither ${ONNX_FILES.join(' nor ')} is there`)
+}
+
+/** The files that its tensors name, relative to the model's folder. */
+async function dataFiles(dir: string, file: string, path: string): Promise<string[]> {
+  const files: string[] = []
+  const problems: string[] = []
+  for (const location of await locationsIn(file, path)) {
+    const data = normalize(join('onnx', location))
+    if (location.includes('\0') || isAbsolute(location) || data.startsWith('..')) {
+      problems.push(`${file}: external_data: ${JSON.stringify(location)} is outside of the folder`)
+    } else if (await findFile(dir, data)) files.push(data)
+    else problems.push(`${file}: external_data: ${data} is missing`)
+  }
+  if (problems.length > 0) throw new BadModel(problems)
+  return files
+}
+
+async function locationsIn(file: string, path: string): Promise<Set<string>> {
+  try {
+    return externalLocations(await readFile(path))
+  } catch (error) {
+    throw new BadModel(`${file} is no ONNX model, or not all of it: ${messageOf(error)}`)
+  }
+}
+
+/**
+ * The fields of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3) through which tensors are
+ * reached: for each message, which field holds which message.
+ */
+const FIELDS: Record<string, Record<number, string>> = {
+  model: { 7: 'graph', 20: 'training', 25: 'function' },
+  training: { 1: 'graph', 2: 'graph' },
+  function: { 7: 'node', 11: 'attribute' },
+  graph: { 1: 'node', 5: 'tensor', 15: 'sparse' },
+  node: { 5: 'attribute' },
+  attribute: { 5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 22: 'sparse', 23: 'sparse' },
+  sparse: { 1: 'tensor', 2: 'tensor' },
+  tensor: { 13: 'entry' },
+}
+
+/** `location` of every tensor's external data. @throws Error when the bytes are no protobuf. */
+export function externalLocations(onnx: Uint8Array): Set<string> {
+  const locations = new Set<string>()
+  const reader = new PbfReader(onnx)
+  const walk = (message: string, end: number): void => {
+    if (end > onnx.length) throw new Error('it ends too early')
+    let entry: { key?: string; value?: string } = {}
+    reader.readFields(
+      (field) => {
+        const inner = FIELDS[message]?.[field]
+        if (inner) walk(inner, reader.readVarint() + reader.pos)
+        else if (message === 'entry' && field === 1) entry.key = reader.readString()
+        else if (message === 'entry' && field === 2) entry.value = reader.readString()
+      },
+      undefined,
+      end,
+    )
+    if (reader.pos > onnx.length) throw new Error('it ends too early')
+    if (entry.key === 'location') locations.add(entry.value ?? '')
+  }
+  walk('model', onnx.length)
+  return locations
+}

@@ -1,0 +1,92 @@
+// Looks at a model's folder and tells everything that is wrong with it at once, each problem with its file and field.
+import { realpath } from 'node:fs/promises'
+import { modelNameProblem } from '../../queue/names.ts'
+import { configFile, labelsOf, maxTokensOf, problemTypeOf, tokenizerConfigFile, tokenizerFile } from './config-json.ts'
+import { digestProblems, digestsOf } from './digests.ts'
+import { BadModel, findFile, readJson, readJsonIfThere, readTextIfThere } from './files.ts'
+import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
+import type { Manifest } from './manifest.ts'
+import { findOnnx } from './onnx-file.ts'
+
+export interface Inspection {
+  /** Undefined when there are problems. */
+  manifest: Manifest | undefined
+  /** For the person who put the folder there, one line each; empty when it can be loaded. */
+  problems: string[]
+}
+
+/** The files besides the model's that answers depend on. */
+export const TEXT_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
+const CARD_FILE = 'README.md'
+const CARD_CHARS = 4_000
+
+/** Reads the folder; loads nothing, so that what only ONNX Runtime finds is not found here. */
+export async function inspectFolder(name: string, dir: string): Promise<Inspection> {
+  const problems: string[] = []
+  const collect = async <T>(step: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await step
+    } catch (error) {
+      if (!(error instanceof BadModel)) throw error
+      problems.push(...error.problems)
+      return undefined
+    }
+  }
+  const nameProblem = modelNameProblem(name)
+  if (nameProblem) problems.push(nameProblem)
+  if (!(await exists(dir))) return { manifest: undefined, problems: [...problems, 'there is no such folder'] }
+
+  const config = await collect(readJson(dir, 'config.json', configFile))
+  await collect(readJson(dir, 'tokenizer.json', tokenizerFile))
+  const tokenizer = await collect(readJson(dir, 'tokenizer_config.json', tokenizerConfigFile))
+  const own = await collect(readJsonIfThere(dir, INFERQ_FILE, inferqFile))
+  const onnx = await collect(findOnnx(dir))
+  const card = await collect(readTextIfThere(dir, CARD_FILE))
+  const limit = config && maxTokensOf(config, tokenizer?.model_max_length ?? undefined)
+  if (own?.maxTokens && limit && own.maxTokens > limit) {
+    problems.push(`${INFERQ_FILE}: maxTokens: is ${own.maxTokens}, but the model takes ${limit} at most`)
+  }
+  if (!config || !onnx || !limit || problems.length > 0) return { manifest: undefined, problems }
+
+  // inferq.json is part of the revision, because answers depend on it; it cannot hold its own digest.
+  const ownFile = (await findFile(dir, INFERQ_FILE)) ? [INFERQ_FILE] : []
+  const digests = await collect(digestsOf(dir, [...TEXT_FILES, ...onnx.parts, ...ownFile]))
+  if (digests && own?.sha256) {
+    digests.sha256.delete(INFERQ_FILE)
+    problems.push(...digestProblems(digests.sha256, own.sha256).map((problem) => `${INFERQ_FILE}: ${problem}`))
+  }
+  if (!digests || problems.length > 0) return { manifest: undefined, problems }
+
+  const labels = labelsOf(config)
+  const manifest = {
+    name,
+    dir,
+    revision: digests.revision,
+    problemType: problemTypeOf(config, labels.length),
+    labels,
+    maxTokens: own?.maxTokens ?? limit,
+    file: onnx.file,
+    bytes: onnx.bytes,
+    architecture: config.model_type,
+    card: cardOf(card ?? ''),
+    lanes: own?.lanes ?? {},
+    ...(own?.function ? { function: own.function } : {}),
+    ...(own?.isolate ? { isolate: true } : {}),
+  }
+  return { manifest, problems }
+}
+
+async function exists(dir: string): Promise<boolean> {
+  return realpath(dir).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** The model card without its front matter. */
+function cardOf(readme: string): string {
+  return readme
+    .replace(/^---\r?\n[\s\S]*?\r?\n---\r?\n/, '')
+    .trim()
+    .slice(0, CARD_CHARS)
+}
