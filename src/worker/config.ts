@@ -20,7 +20,21 @@ import { defaultProcesses } from './machine.ts'
 export const workerSettings = {
   redisUrl: secret('REDIS_URL', undefined, url('redis:', 'rediss:'), 'the Redis that all processes share'),
   modelsDir: setting('MODELS_DIR', 'models', text, 'where the models are, one folder each'),
-  models: setting('MODELS', undefined, list, 'which of them to serve, separated by commas; unset: every one'),
+  models: setting(
+    'MODELS',
+    undefined,
+    list,
+    'which of them to serve, separated by commas, also owner/name or owner/name@revision of the Hub; unset: every one',
+  ),
+  modelsCache: setting('MODELS_CACHE', '.data/hub', text, 'where models of the Hub are kept'),
+  hfEndpoint: setting('HF_ENDPOINT', 'https://huggingface.co', url('http:', 'https:'), 'the Hub, or a mirror of it'),
+  hfToken: secret('HF_TOKEN', undefined, optional(text), 'for models of the Hub that not everybody may read'),
+  hubTimeout: setting(
+    'HUB_TIMEOUT',
+    '10m',
+    duration,
+    'a model that is not fetched by then is refused, or served as it was fetched before',
+  ),
   predictJobs: setting(
     'PREDICT_JOBS',
     '64',

@@ -5,6 +5,8 @@ import { onceASecond } from '../logger.ts'
 import type { WorkerMetrics } from '../metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { Dispatcher, type DispatcherEvents } from './dispatcher.ts'
+import { Hub } from './models/hub.ts'
+import { logHub } from './models/hub-log.ts'
 import type { Manifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
 import { Pool } from './runtime/pool.ts'
@@ -33,6 +35,7 @@ export class Engine {
   readonly #speed: Speed
   readonly #manifests = new Map<string, Manifest>()
   readonly #refused = new Map<string, string>()
+  readonly #closing = new AbortController()
   #pool: Pool | undefined
   #dispatcher: Dispatcher | undefined
 
@@ -48,18 +51,29 @@ export class Engine {
    */
   async start(): Promise<void> {
     const { config, metrics, logger } = this.#options
-    const { models, refused } = await readRegistry(config.modelsDir, config.models)
+    const hub = new Hub({
+      endpoint: config.hfEndpoint,
+      token: config.hfToken,
+      cacheDir: config.modelsCache,
+      timeoutMs: config.hubTimeout,
+      events: logHub(logger),
+    })
+    const { models, refused } = await readRegistry(config.modelsDir, config.models, (id) =>
+      hub.fetchFolder(id, this.#closing.signal),
+    )
+    if (this.#closing.signal.aborted) return
     for (const manifest of models) this.#manifests.set(manifest.name, manifest)
     for (const { name, reason } of refused) this.#refuse(name, reason)
     this.#requireModels()
     this.#pool = new Pool({
       processes: config.inferenceProcesses,
-      models: models.map(({ name, dir, file, labels, maxTokens }) => ({
+      models: models.map(({ name, dir, file, labels, maxTokens, isolate }) => ({
         name,
         dir,
         file,
         labels: labels.length,
         maxTokens,
+        isolate,
       })),
       intraOpThreads: config.intraOpThreads,
       program: this.#options.program,
@@ -83,6 +97,7 @@ export class Engine {
 
   /** Ends the processes at once; what they compute is lost. */
   async stop(): Promise<void> {
+    this.#closing.abort()
     await this.#pool?.stop()
   }
 
@@ -117,8 +132,11 @@ export class Engine {
     this.#dispatcher?.pump()
   }
 
-  #refuse(name: string, reason: string): void {
+  #refuse(name: string, said: string): void {
     if (this.#refused.has(name)) return
+    // Everybody may read the reason: where the folder is on this machine is left out.
+    const dir = this.#manifests.get(name)?.dir
+    const reason = dir ? said.replaceAll(`${dir}/`, '') : said
     this.#manifests.delete(name)
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
@@ -126,8 +144,9 @@ export class Engine {
 
   #requireModels(): void {
     if (this.#manifests.size > 0) return
-    const { modelsDir } = this.#options.config
-    const reasons = this.refused().map(({ name, reason }) => `MODELS_DIR: ${modelsDir}/${name}: ${reason}`)
+    const { modelsDir, models } = this.#options.config
+    const place = models.some((name) => name.includes('/')) ? 'MODELS: ' : `MODELS_DIR: ${modelsDir}/`
+    const reasons = this.refused().map(({ name, reason }) => `${place}${name}: ${reason}`)
     throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: there is no model in "${modelsDir}"`])
   }
 }

@@ -38,7 +38,7 @@ async function dataFiles(dir: string, file: string, path: string): Promise<strin
   const problems: string[] = []
   for (const location of await locationsIn(file, path)) {
     const data = normalize(join('onnx', location))
-    if (location.includes('\0') || isAbsolute(location) || data.startsWith('..')) {
+    if (location.includes('\0') || isAbsolute(location) || data === '.' || data.startsWith('..')) {
       problems.push(`${file}: external_data: ${JSON.stringify(location)} is outside of the folder`)
     } else if (await findFile(dir, data)) files.push(data)
     else problems.push(`${file}: external_data: ${data} is missing`)
@@ -76,7 +76,7 @@ export function externalLocations(onnx: Uint8Array): Set<string> {
   const reader = new PbfReader(onnx)
   const walk = (message: string, end: number): void => {
     if (end > onnx.length) throw new Error('it ends too early')
-    let entry: { key?: string; value?: string } = {}
+    const entry: { key?: string; value?: string } = {}
     reader.readFields(
       (field) => {
         const inner = FIELDS[message]?.[field]

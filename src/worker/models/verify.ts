@@ -17,7 +17,7 @@ export interface Inspection {
 
 /** The files besides the model's that answers depend on. */
 export const TEXT_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
-const CARD_FILE = 'README.md'
+export const CARD_FILE = 'README.md'
 const CARD_CHARS = 4_000
 
 /** Reads the folder; loads nothing, so that what only ONNX Runtime finds is not found here. */
