@@ -21,14 +21,14 @@ RUN npm prune --omit=dev --no-audit \
  && find node_modules dist -name '*.map' -delete
 
 FROM ${BASE}
-ENV NODE_ENV=production HOST=0.0.0.0
+ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json ./
 COPY web web
 COPY models models
-RUN mkdir /data && chown node:node /data
+RUN mkdir /data /cache && chown node:node /data /cache
 USER node
 EXPOSE 8000
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \

@@ -27,8 +27,10 @@ export function closingSignal(): AbortSignal {
 /** Runs a service until the process is told to close. A stop that outlasts `graceMs` ends with exit code 1. */
 export async function runUntilClosed(service: Service, graceMs: number, logger: Logger): Promise<void> {
   const closing = closingSignal()
-  await service.start()
-  await aborted(closing)
+  const started = service.start()
+  // Who is told to close while it starts need not finish starting first.
+  await Promise.race([started.then(() => aborted(closing)), aborted(closing)])
+  started.catch((error: unknown) => logger.warn({ err: error }, 'did not start'))
   logger.info({ signal: closing.reason }, 'closing')
   const stopped = await settledWithin(service.stop(), graceMs)
   if (!stopped) logger.error({ graceMs }, 'did not stop in time')

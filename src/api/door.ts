@@ -13,19 +13,28 @@ export interface Target {
 /** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
 export type Urgency = 'plain' | 'prediction'
 
+/** A name, perhaps with an owner before it, which is for the caller's own order, and a revision behind it. */
+const REFERENCE = /^(?:[A-Za-z0-9_][\w.-]*\/)?([A-Za-z0-9][\w.-]*)(?:@([^@]*))?$/
+
+/** Names are served in lower case, whatever the case of a Hub id. Undefined: no model can be named like this. */
+export function parseReference(wanted: string): { name: string; revision: string | undefined } | undefined {
+  const [, name, revision] = REFERENCE.exec(wanted) ?? []
+  return name === undefined ? undefined : { name: name.toLowerCase(), revision }
+}
+
 /**
  * The model that `name`, `owner/name`, `name@revision` or nothing means. Names are looked up, never joined to paths.
  * @throws AppError 404 when it is not known, or no live worker has that revision; 503 when Redis was never reached.
  */
 export async function findTarget(context: Context, wanted: string | undefined): Promise<Target> {
-  const [path = '', revision] = (wanted ?? context.config.defaultModel).split('@')
-  const name = path.split('/').at(-1) ?? ''
-  const model = await context.fleet.find(name)
+  const reference = parseReference(wanted ?? context.config.defaultModel)
+  const model = reference && (await context.fleet.find(reference.name))
   if (!model) {
     const only = wanted === undefined ? onlyModel(context) : undefined
     if (only) return { model: only }
     throw modelNotFound(context, wanted)
   }
+  const { revision } = reference
   if (revision === undefined) return { model }
   if (!isLive(model, revision)) throw notFound('no worker serves this revision of the model')
   return { model, revision }
@@ -40,7 +49,8 @@ export function findByRevision(context: Context, revision: string): Target | und
 /** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
 export function enter(context: Context, { model }: Target, urgency: Urgency): void {
   if (urgency === 'plain' && model.workers.length === 0) {
-    throw unavailable(`no live worker serves "${model.name}"`)
+    const reason = refusalOf(context, model.name)
+    throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
   }
   const { config, fleet, waiters, metrics } = context
   const load = {
@@ -66,6 +76,11 @@ export function waitingTexts(context: Context, model: string): number {
   return Math.max(own.texts, (waiting + active) * textsPerJob)
 }
 
+/** Why a live worker does not serve what it should; undefined when none refuses it. */
+export function refusalOf({ fleet }: Context, name: string): string | undefined {
+  return fleet.workers.flatMap(({ refused }) => refused).find((each) => each.name === name)?.reason
+}
+
 function onlyModel(context: Context): ServedModel | undefined {
   const live = context.fleet.models().filter(({ workers }) => workers.length > 0)
   return live.length === 1 ? live[0] : undefined
@@ -73,8 +88,9 @@ function onlyModel(context: Context): ServedModel | undefined {
 
 function modelNotFound(context: Context, wanted: string | undefined): Error {
   const name = wanted ?? context.config.defaultModel
-  const refused = context.fleet.workers.flatMap((worker) => worker.refused).find((each) => each.name === name)
-  if (refused) return unavailable(`the workers refuse the model "${name}": ${refused.reason}`)
+  const reference = parseReference(name)
+  const refused = reference && refusalOf(context, reference.name)
+  if (refused) return unavailable(`the workers refuse the model "${reference.name}": ${refused}`)
   const names = context.fleet.models().map(({ name }) => name)
   if (wanted === undefined && names.length > 0) {
     return invalid([{ path: 'model', message: `is needed: one of ${names.join(', ')}` }])

@@ -27,7 +27,12 @@ export const workerSettings = {
     'which of them to serve, separated by commas, also owner/name or owner/name@revision of the Hub; unset: every one',
   ),
   modelsCache: setting('MODELS_CACHE', '.data/hub', text, 'where models of the Hub are kept'),
-  hfEndpoint: setting('HF_ENDPOINT', 'https://huggingface.co', url('http:', 'https:'), 'the Hub, or a mirror of it'),
+  hfEndpoint: secret(
+    'HF_ENDPOINT',
+    'https://huggingface.co',
+    url('http:', 'https:').refine((given) => !/\/[^/]*@/.test(given), 'must hold no password: that is HF_TOKEN'),
+    'the Hub, or a mirror of it',
+  ),
   hfToken: secret('HF_TOKEN', undefined, optional(text), 'for models of the Hub that not everybody may read'),
   hubTimeout: setting(
     'HUB_TIMEOUT',

@@ -26,6 +26,8 @@ export interface ConsumerOptions {
 
 /** Another worker may know the version by then. */
 const UNKNOWN_VERSION_DELAY_MS = 5_000
+/** Another worker may take it by then. */
+const OTHER_REVISION_DELAY_MS = 20
 
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -88,6 +90,9 @@ export class Consumer {
         return ending.result
       case 'unknown_version':
         await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
+        throw new DelayedError()
+      case 'other_revision':
+        await job.moveToDelayed(Date.now() + OTHER_REVISION_DELAY_MS, token)
         throw new DelayedError()
       case 'handed_back':
         await job.moveToWait(token)

@@ -162,6 +162,7 @@ export class Intake {
 
   #consumer({ manifest: model }: ServedModel, lane: Lane): Consumer {
     const { config, engine, metrics, logger } = this.#options
+    const { interactive = config.predictJobs, bulk = config.bulkChunks } = model.lanes
     const pipeline = new Pipeline({
       worker: this.#id,
       model,
@@ -172,7 +173,7 @@ export class Intake {
     return new Consumer({
       model: model.name,
       lane,
-      slots: (lane === 'bulk' ? config.bulkChunks : config.predictJobs) * config.inferenceProcesses,
+      slots: (lane === 'bulk' ? bulk : interactive) * config.inferenceProcesses,
       redis: this.#patient,
       answer: (arrival) => pipeline.answer(arrival),
       reply: (replyTo, id, result, keep) => {

@@ -1,5 +1,6 @@
 // The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
 import { type CanceledIds, isCanceled } from '../fleet/cancel.ts'
+import { readHeartbeats } from '../fleet/heartbeat.ts'
 import { type JobName, parseTextsJob, type TextsJob, type TextsResult, UnknownJobVersion } from '../queue/job.ts'
 import type { Redis } from 'ioredis'
 import type { Computation, Dispatcher } from './dispatcher.ts'
@@ -16,10 +17,14 @@ export interface Arrival {
   createdAt: number
 }
 
-/** `unknown_version`: for a newer worker. `handed_back`: this worker stops, and another one shall do it. */
+/**
+ * `unknown_version`: for a newer worker. `other_revision`: for one that serves what it is pinned to. `handed_back`:
+ * this worker stops, and another one shall do it.
+ */
 export type Ending =
   | { kind: 'answered'; replyTo: string; result: TextsResult }
   | { kind: 'unknown_version' }
+  | { kind: 'other_revision' }
   | { kind: 'handed_back' }
 
 export interface PipelineOptions {
@@ -56,8 +61,10 @@ export class Pipeline {
         result: { outcome, revision: model.revision, worker, startedAt, rows },
       }
     }
-    if (!this.#isServed(data)) return ended('revision_gone')
     if (data.deadline !== undefined && data.deadline < startedAt) return ended('aborted')
+    if (!this.#isServed(data)) {
+      return (await this.#isServedElsewhere(data)) ? { kind: 'other_revision' } : ended('revision_gone')
+    }
     const cancellation = new Cancellation(arrival, this.#options)
     try {
       if (await cancellation.isSet()) return ended('canceled')
@@ -81,6 +88,14 @@ export class Pipeline {
 
   #isServed({ revision }: TextsJob): boolean {
     return revision === undefined || revision === this.#options.model.revision
+  }
+
+  /** During an update the workers of both revisions take jobs from one queue. */
+  async #isServedElsewhere({ revision }: TextsJob): Promise<boolean> {
+    const { redis, model } = this.#options
+    return (await readHeartbeats(redis)).some(({ state, models }) => {
+      return state === 'running' && models.some((each) => each.name === model.name && each.revision === revision)
+    })
   }
 
   #compute({ lane, createdAt }: Arrival, { items, truncate, deadline }: TextsJob): Computation {

@@ -52,6 +52,9 @@ async function everything() {
     console.log(`    answered: ${[...seen].join(', ')}`)
   })
   await check('containers have no rights and write nowhere but in their own data', hasNoRights)
+  await check('workers can keep models of the Hub', () => {
+    for (const id of containers('worker')) run(['docker', 'exec', id, 'sh', '-c', 'touch /cache/x && rm /cache/x'])
+  })
   await check('Redis asks for its password', () => {
     const anonymous = output(['docker', 'exec', '-e', 'REDISCLI_AUTH=', containers('redis')[0], 'redis-cli', 'ping'])
     must(anonymous.includes('NOAUTH'), `it answered: ${anonymous}`)

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { waitFor } from './wait-for.ts'
 
 export interface Asked {
   method: string
@@ -26,6 +27,7 @@ export class FakeHub {
   /** Known from the start on, and still when it is stopped. */
   url = ''
   mischief: Mischief = () => false
+  readonly #begun = new Set<string>()
   readonly #hub: Server
   readonly #storage: Server
 
@@ -50,6 +52,11 @@ export class FakeHub {
       server.closeAllConnections()
       await once(server, 'close')
     }
+  }
+
+  /** Resolves when somebody asks for this path, answered or not. */
+  async askedFor(path: string): Promise<void> {
+    await waitFor(`somebody to ask for ${path}`, () => this.#begun.has(path))
   }
 
   /** What was asked for of one file's bytes. */
@@ -108,6 +115,7 @@ export class FakeHub {
   }
 
   #note({ method = '', url = '', headers }: IncomingMessage, response: ServerResponse): void {
+    this.#begun.add(url)
     response.on('close', () => {
       const { range, authorization } = headers
       this.asked.push({ method, path: url, range, authorization, status: response.statusCode })

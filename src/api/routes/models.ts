@@ -3,14 +3,16 @@ import { z } from '../zod.ts'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../fleet.ts'
 import type { Context } from '../context.ts'
-import { findTarget, waitingTexts } from '../door.ts'
+import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
 import { type Route, route } from '../route.ts'
+import { defaultFunction } from '../scores.ts'
 
 const modelObject = z.object({
   id: z.string(),
   object: z.literal('model'),
   task: z.literal('text-classification'),
   problem_type: z.string(),
+  function: z.enum(['softmax', 'sigmoid', 'none']),
   labels: z.array(z.string()),
   max_tokens: z.number(),
   revision: z.string(),
@@ -18,6 +20,7 @@ const modelObject = z.object({
   file: z.string(),
   bytes: z.number(),
   architecture: z.string(),
+  isolate: z.boolean(),
   state: z.enum(['ready', 'no_worker', 'refused']),
   reason: z.string().optional(),
   workers: z.number(),
@@ -86,11 +89,13 @@ export const modelRoutes: Route[] = [
 
 function describe(context: Context, model: ServedModel): z.infer<typeof modelObject> {
   const { current } = model
+  const reason = refusalOf(context, model.name)
   return {
     id: model.name,
     object: 'model',
     task: 'text-classification',
     problem_type: current.problemType,
+    function: current.function ?? defaultFunction(current.problemType),
     labels: current.labels,
     max_tokens: current.maxTokens,
     revision: current.revision,
@@ -98,18 +103,23 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
     file: current.file,
     bytes: current.bytes,
     architecture: current.architecture,
-    state: model.workers.length > 0 ? 'ready' : 'no_worker',
+    isolate: current.isolate ?? false,
+    state: model.workers.length > 0 ? 'ready' : reason === undefined ? 'no_worker' : 'refused',
+    // Also of one that is ready: some of its workers may not have what others have.
+    ...(reason === undefined ? {} : { reason }),
     workers: model.workers.length,
     texts_per_second: Math.round(model.capacity),
-    default: model.name === context.config.defaultModel,
+    default: model.name === parseReference(context.config.defaultModel)?.name,
   }
 }
 
-function refused(context: Context) {
-  const reasons = new Map(
-    context.fleet.workers.flatMap((worker) => worker.refused).map(({ name, reason }) => [name, reason]),
+/** What no worker has ever served, and some refuse to. */
+function refused({ fleet }: Context) {
+  const known = new Set(fleet.models().map(({ name }) => name))
+  const reasons = new Map(fleet.workers.flatMap((worker) => worker.refused).map(({ name, reason }) => [name, reason]))
+  return [...reasons].flatMap(([id, reason]) =>
+    known.has(id) ? [] : [{ id, object: 'model', state: 'refused', reason }],
   )
-  return [...reasons].map(([id, reason]) => ({ id, object: 'model', state: 'refused', reason }))
 }
 
 function queueOf(context: Context, model: ServedModel) {

@@ -3,7 +3,7 @@ import { z } from '../zod.ts'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
-import { findTarget } from '../door.ts'
+import { findTarget, refusalOf } from '../door.ts'
 import { type Reply, type Route, route } from '../route.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
@@ -80,15 +80,20 @@ async function checkReady(context: Context): Promise<void> {
   })
 }
 
-/** @throws AppError 503 that says which model has no live worker. */
-function checkModels({ fleet }: Context): void {
-  const refused = fleet.workers.flatMap((worker) =>
-    worker.refused.map(({ name, reason }) => `${name} (refused: ${reason})`),
-  )
-  const idle = fleet.models().flatMap(({ name, workers }) => (workers.length === 0 ? [name] : []))
-  if (fleet.models().length === 0 && refused.length === 0) throw unavailable('no worker has started yet')
-  const without = [...new Set([...idle, ...refused])]
-  if (without.length > 0) throw unavailable(`no live worker serves: ${without.join('; ')}`)
+/** @throws AppError 503 that says which model has no live worker, and why when it is refused. */
+function checkModels(context: Context): void {
+  const { fleet } = context
+  const models = fleet.models()
+  const refused = fleet.workers.flatMap((worker) => worker.refused.map(({ name }) => name))
+  if (models.length === 0 && refused.length === 0) throw unavailable('no worker has started yet')
+  const served = new Set(models.flatMap(({ name, workers }) => (workers.length > 0 ? [name] : [])))
+  const without = new Set([...models.map(({ name }) => name), ...refused].filter((name) => !served.has(name)))
+  if (without.size === 0) return
+  const told = [...without].map((name) => {
+    const reason = refusalOf(context, name)
+    return reason === undefined ? name : `${name} (refused: ${reason})`
+  })
+  throw unavailable(`no live worker serves: ${told.join('; ')}`)
 }
 
 async function info(context: Context): Promise<Reply> {

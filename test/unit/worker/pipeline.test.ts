@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { CanceledIds } from '../../../src/fleet/cancel.ts'
+import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../../src/keys.ts'
 import type { TextsJob } from '../../../src/queue/job.ts'
 import type { Dispatcher } from '../../../src/worker/dispatcher.ts'
@@ -20,12 +21,17 @@ function setUp(end: Promise<OrderEnd> = Promise.resolve({ kind: 'done', rows }))
       return { end, cancel: () => (seen.canceled += 1) }
     },
   } as unknown as Dispatcher
-  const redis = { hexists: async (key: string) => (records.has(key) ? 1 : 0) } as unknown as Redis
+  const heartbeats: Heartbeat[] = []
+  const redis = {
+    hexists: async (key: string) => (records.has(key) ? 1 : 0),
+    zrange: async () => heartbeats.map(({ id }) => id),
+    mget: async () => heartbeats.map((beat) => JSON.stringify(beat)),
+  } as unknown as Redis
   const model = { name: 'cola', revision: 'abc' }
   const pipeline = new Pipeline({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
   const answer = (more: Partial<TextsJob> = {}, name: Arrival['name'] = 'prediction') =>
     pipeline.answer({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
-  return { answer, canceled, records, seen, pipeline }
+  return { answer, canceled, records, seen, pipeline, heartbeats }
 }
 
 describe('a job', () => {
@@ -54,6 +60,17 @@ describe('a job', () => {
     expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone', rows: [] } })
     expect(await answer({ revision: 'abc' })).toMatchObject({ result: { outcome: 'done' } })
     expect(seen.computed).toBe(1)
+  })
+
+  it('pinned to what another worker serves is left to that one', async () => {
+    const { answer, heartbeats } = setUp()
+    const models = [{ name: 'cola', revision: 'other', capacity: 1, maxRunTokens: 1 }]
+    const beat = { host: 'h', version: '1', startedAt: 0, refused: [], slots: { interactive: 1, bulk: 1 }, models }
+    heartbeats.push({ ...beat, id: 'stopping', state: 'quiet' })
+    expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone' } })
+    heartbeats.push({ ...beat, id: 'there', state: 'running' })
+    expect(await answer({ revision: 'other' })).toEqual({ kind: 'other_revision' })
+    expect(await answer({ revision: 'other', deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
   })
 
   it('past its deadline is not computed', async () => {
