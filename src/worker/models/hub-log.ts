@@ -12,9 +12,12 @@ export function logHub(logger: Logger, now: () => number = Date.now): HubEvents 
       if (now() - at < EVERY_MS && !isWhole) return
       at = now()
       const percent = total ? Math.floor((100 * bytes) / total) : undefined
-      logger.info({ model, file, bytes, percent }, isWhole ? 'fetched from the Hub' : 'fetching from the Hub')
+      const fields = { model, file, bytes, percent }
+      if (isWhole) logger.info(fields, 'fetched from the Hub')
+      // A warning, because whoever looks on sees a worker that takes no jobs.
+      else logger.warn(fields, 'fetching from the Hub; no jobs are taken until it is here')
     },
-    waiting: (model) => logger.info({ model }, 'another process fetches this model already; waiting for it'),
+    waiting: (model) => logger.warn({ model }, 'another process fetches this model already; waiting for it'),
     stale: (model, reason) =>
       logger.warn({ model, reason }, 'the Hub cannot be asked; what was fetched before is served'),
   }
