@@ -1,5 +1,6 @@
 // Looks at a model's folder and tells everything that is wrong with it at once, each problem with its file and field.
 import { realpath } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { modelNameProblem } from '../../queue/names.ts'
 import { configFile, labelsOf, maxTokensOf, problemTypeOf, tokenizerConfigFile, tokenizerFile } from './config-json.ts'
 import { digestProblems, digestsOf } from './digests.ts'
@@ -60,7 +61,7 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
   const labels = labelsOf(config)
   const manifest = {
     name,
-    dir,
+    dir: resolve(dir),
     revision: digests.revision,
     problemType: problemTypeOf(config, labels.length),
     labels,
