@@ -20,50 +20,50 @@ export interface Registry {
 /** Where a model of the Hub is on this machine. @throws Error that says why it is not. */
 export type FetchFolder = (id: HubId) => Promise<string>
 
-interface Wanted {
-  /** The name under which it is served. */
-  name: string
-  /** How it was asked for. */
-  as: string
-  folder: () => Promise<string>
-}
-
 /**
  * Reads every folder of `dir` that looks like a model, or exactly those of `wanted`, which may also be Hub ids. Of two
  * models of one name the first is served.
  */
 export async function readRegistry(dir: string, wanted: string[], fetchFolder: FetchFolder): Promise<Registry> {
-  const asked = wanted.length > 0 ? [...new Set(wanted)] : await modelFolders(dir)
-  const taken = new Map<string, string>()
-  const results = asked.map(async (as) => {
-    try {
-      const model = wantedModel(dir, as, fetchFolder)
-      const other = taken.get(model.name)
-      if (other) return { name: as, reason: `its name, "${model.name}", is taken by ${other}` }
-      taken.set(model.name, as)
-      return await readOne(model)
-    } catch (error) {
-      return { name: as, reason: messageOf(error) }
-    }
-  })
   const registry: Registry = { models: [], refused: [] }
-  for (const result of await Promise.all(results)) {
-    if ('reason' in result) registry.refused.push(result)
-    else registry.models.push(result)
+  const taken = new Map<string, string>()
+  const found: Found[] = []
+  for (const as of wanted.length > 0 ? new Set(wanted) : await modelFolders(dir)) {
+    try {
+      const model = wantedModel(as)
+      const other = taken.get(model.name)
+      if (other) throw new Error(`its name, "${model.name}", is taken by ${other}`)
+      taken.set(model.name, as)
+      found.push({ name: model.name, folder: model.id ? settled(fetchFolder(model.id)) : resolve(dir, model.name) })
+    } catch (error) {
+      registry.refused.push({ name: as, reason: messageOf(error) })
+    }
+  }
+  // What the Hub has comes meanwhile; folders are read one after the other, because a model file is read as a whole.
+  for (const { name, folder } of found) {
+    try {
+      const place = await folder
+      if (place instanceof Error) throw place
+      registry.models.push(await readManifest(name, place))
+    } catch (error) {
+      registry.refused.push({ name, reason: messageOf(error) })
+    }
   }
   return registry
 }
 
-async function readOne({ name, folder }: Wanted): Promise<Manifest | Refusal> {
-  try {
-    return await readManifest(name, await folder())
-  } catch (error) {
-    return { name, reason: messageOf(error) }
-  }
+interface Found {
+  name: string
+  folder: string | Promise<string | Error>
+}
+
+/** So that a failure can wait until somebody asks for it. */
+function settled(folder: Promise<string>): Promise<string | Error> {
+  return folder.catch((error: unknown) => (error instanceof Error ? error : new Error(messageOf(error))))
 }
 
 /** Names are checked before they become part of a path. @throws Error that says what is wrong with it. */
-function wantedModel(dir: string, as: string, fetchFolder: FetchFolder): Wanted {
+function wantedModel(as: string): { name: string; id: HubId | undefined } {
   const id = parseHubId(as)
   if (!id && /[/\\@]/.test(as)) {
     throw new Error(
@@ -73,7 +73,7 @@ function wantedModel(dir: string, as: string, fetchFolder: FetchFolder): Wanted 
   const name = id?.model ?? as
   const problem = modelNameProblem(name)
   if (problem) throw new Error(problem)
-  return { name, as, folder: async () => (id ? fetchFolder(id) : resolve(dir, name)) }
+  return { name, id }
 }
 
 /** Folders with neither a config.json nor an onnx folder are something else, and are passed over without a word. */
