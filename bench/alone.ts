@@ -49,7 +49,7 @@ function inRuns(encoded: Encoded[]): Encoded[][] {
 }
 
 function feedsOf(run: Encoded[], padId: number, inputs: readonly string[]): Feeds {
-  const { inputIds, attentionMask, tokenTypeIds, dims } = pack(run, padId)
+  const { inputIds, attentionMask, tokenTypeIds, dims } = pack(run, { id: padId, side: 'right' })
   const all = { input_ids: inputIds, attention_mask: attentionMask, token_type_ids: tokenTypeIds }
   const taken = Object.entries(all).filter(([name]) => inputs.includes(name))
   return Object.fromEntries(taken.map(([name, data]) => [name, new Tensor('int64', data, dims)]))

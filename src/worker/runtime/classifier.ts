@@ -1,5 +1,7 @@
 // A model as texts see it: tokenise, cut into even runs, compute, and for each text its logits or its own error.
 import { messageOf } from '../../errors.ts'
+import { BadModel } from '../models/files.ts'
+import type { Measurable } from './measure.ts'
 import {
   emptyColumns,
   type ModelSource,
@@ -7,15 +9,18 @@ import {
   type RunColumns,
   type TextColumns,
   type TextError,
+  type Warmth,
 } from './protocol.ts'
 import { ModelSession } from './session.ts'
-import { cutEvenly, pack } from './tensors.ts'
+import { cutEvenly, type Packed, pack } from './tensors.ts'
 import { type Encoded, TextTokenizer, TextTooLong } from './tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** What an inference process serves; tests put a stand-in in its place. */
 export interface Classifier {
   readonly pace: Pace
+  /** What else was measured; a stand-in has nothing to tell. */
+  readonly warmth?: Warmth
   /** Never rejects for a text's sake: that text has its error in its place. */
   classify(run: TextColumns): Promise<RunColumns>
 }
@@ -27,39 +32,73 @@ interface Tokenised extends Encoded {
 
 /** What one padded run of the session may have; a message's texts are cut by what they cost together first. */
 const MAX_PADDED_TOKENS = 16_384
+/** More than any padding costs: as few runs as can be. */
+const FEWEST_RUNS = 1e9
 
-export class OnnxClassifier implements Classifier {
-  readonly pace: Pace
+export class OnnxClassifier implements Classifier, Measurable {
+  readonly maxTokens: number
   readonly #tokenizer: TextTokenizer
   readonly #session: ModelSession
-  readonly #labels: number
+  readonly #source: ModelSource
+  #warmth: Warmth | undefined
 
-  private constructor(tokenizer: TextTokenizer, session: ModelSession, labels: number, pace: Pace) {
+  private constructor(tokenizer: TextTokenizer, session: ModelSession, source: ModelSource, maxTokens: number) {
     this.#tokenizer = tokenizer
     this.#session = session
-    this.#labels = labels
-    this.pace = pace
+    this.#source = source
+    this.maxTokens = maxTokens
   }
 
-  /** Loads and warms a model. @throws BadModel, or what the model throws at its first run. */
+  /** Loads, warms and measures a model. @throws BadModel that names the file and what is wrong with it. */
   static async load(source: ModelSource, intraOpThreads: number): Promise<OnnxClassifier> {
-    const tokenizer = await TextTokenizer.load(source.dir, source.maxTokens)
     const session = await ModelSession.load(source, intraOpThreads)
-    const pace = await warmUp((packed) => session.run(packed), source.maxTokens)
-    return new OnnxClassifier(tokenizer, session, source.labels, pace)
+    const maxTokens = Math.min(source.maxTokens, session.fixed.tokens ?? source.maxTokens)
+    const tokenizer = await TextTokenizer.load(source.dir, maxTokens)
+    const classifier = new OnnxClassifier(tokenizer, session, source, maxTokens)
+    try {
+      classifier.#warmth = await warmUp(classifier)
+    } catch (error) {
+      throw error instanceof BadModel ? error : new BadModel(`${source.file} fails when it is run: ${messageOf(error)}`)
+    }
+    return classifier
+  }
+
+  /** What was measured when it was loaded. */
+  get warmth(): Warmth {
+    if (!this.#warmth) throw new Error('the model is not warm yet')
+    return this.#warmth
+  }
+
+  get pace(): Pace {
+    return this.warmth.pace
+  }
+
+  async tryShape(texts: number, tokens: number): Promise<void> {
+    // Token 0 is in every vocabulary; what it means makes no difference to the time.
+    const blank = { ids: new Array<number>(tokens).fill(0), secondFrom: tokens, truncated: false }
+    for (const run of this.#runsOf(new Array<Encoded>(texts).fill(blank), FEWEST_RUNS)) {
+      await this.#session.run(this.#pack(run))
+    }
+  }
+
+  async logitsTogether(texts: string[]): Promise<number[][]> {
+    const { labels } = this.#source
+    const rows: number[][] = []
+    const encoded = texts.map((text, index) => ({ ...this.#tokenizer.encode(text, undefined, 'right'), index }))
+    for (const run of this.#runsOf(encoded, FEWEST_RUNS)) {
+      const logits = await this.#session.run(this.#pack(run))
+      run.forEach(({ index }, row) => (rows[index] = [...logits.subarray(row * labels, (row + 1) * labels)]))
+    }
+    return rows
   }
 
   async classify(run: TextColumns): Promise<RunColumns> {
     const began = performance.now()
-    const columns = emptyColumns(run.texts.length, this.#labels)
+    const columns = emptyColumns(run.texts.length, this.#source.labels)
     const tokenised = this.#tokenise(run, columns)
     columns.tokenizeMs = performance.now() - began
-    tokenised.sort((a, b) => a.ids.length - b.ids.length)
-    const lengths = tokenised.map(({ ids }) => ids.length)
-    let start = 0
-    for (const end of cutEvenly(lengths, this.pace.overheadMs / this.pace.tokenMs, MAX_PADDED_TOKENS)) {
-      await this.#compute(tokenised.slice(start, end), columns)
-      start = end
+    for (const texts of this.#runsOf(tokenised, this.pace.overheadMs / this.pace.tokenMs)) {
+      await this.#compute(texts, columns)
     }
     return columns
   }
@@ -78,14 +117,29 @@ export class OnnxClassifier implements Classifier {
     })
   }
 
+  /** Cuts texts into runs of the session, by what the model allows. @param overhead of a run, in padded tokens. */
+  #runsOf<T extends Encoded>(texts: T[], overhead: number): T[][] {
+    const { fixed, masksPadding } = this.#session
+    const sorted = texts.toSorted((a, b) => a.ids.length - b.ids.length)
+    const lengths = sorted.map(({ ids }) => fixed.tokens ?? ids.length)
+    const maxTexts = this.#source.isolate ? 1 : (fixed.texts ?? texts.length)
+    const ends = cutEvenly(lengths, { overhead, maxTokens: MAX_PADDED_TOKENS, maxTexts, even: !masksPadding })
+    return ends.map((end, run) => sorted.slice(ends[run - 1] ?? 0, end))
+  }
+
+  #pack(texts: Encoded[]): Packed {
+    return pack(texts, { ...this.#session.fixed, id: this.#tokenizer.padId, side: this.#tokenizer.padSide })
+  }
+
   /** A run that throws is halved until the text that makes it throw is alone with its error. */
   async #compute(texts: Tokenised[], columns: RunColumns): Promise<void> {
     const began = performance.now()
     try {
-      const logits = await this.#session.run(pack(texts, this.#tokenizer.padId))
+      const logits = await this.#session.run(this.#pack(texts))
       const ms = performance.now() - began
+      const { labels } = this.#source
       texts.forEach(({ index }, row) => {
-        columns.logits.set(logits.subarray(row * this.#labels, (row + 1) * this.#labels), index * this.#labels)
+        columns.logits.set(logits.subarray(row * labels, (row + 1) * labels), index * labels)
         columns.together[index] = texts.length
         columns.inferMs[index] = ms
       })

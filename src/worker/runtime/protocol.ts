@@ -29,7 +29,34 @@ export interface Pace {
   tokenMs: number
 }
 
-export type Loaded = { name: string; pace: Pace } | { name: string; refused: string }
+/** Texts a second of one process, in runs of texts that have `tokens` tokens. */
+export interface SpeedAt {
+  tokens: number
+  textsPerSecond: number
+}
+
+/** How far the logits of a text move between being computed alone and in company. */
+export interface Movement {
+  /** The largest move of a logit. */
+  largest: number
+  /** The largest logit minus the smallest, of all texts alone. */
+  spread: number
+  /** `largest` over `spread`: 0 when a score does not depend on its neighbours. */
+  share: number
+}
+
+/** What warming a model told of it. */
+export interface Warmth {
+  pace: Pace
+  /** The shortest first; lengths that would have taken too long are left out. */
+  speeds: SpeedAt[]
+  movement: Movement
+  /** Less than what was asked for when the model's file has a fixed length. */
+  maxTokens: number
+}
+
+/** Only `pace` is sure to be there: a stand-in for a model need not know more. */
+export type Loaded = ({ name: string; pace: Pace } & Partial<Warmth>) | { name: string; refused: string }
 
 /** The texts of a run, in columns. */
 export interface TextColumns {

@@ -4,53 +4,78 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { messageOf } from '../../errors.ts'
 import { BadModel } from '../models/files.ts'
+import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './graph.ts'
 import type { ModelSource } from './protocol.ts'
-import type { Packed } from './tensors.ts'
-
-const INPUTS = new Set(['input_ids', 'attention_mask', 'token_type_ids'])
-const OUTPUT = 'logits'
+import { fromHalves, type Packed, positionsOf } from './tensors.ts'
 
 export class ModelSession {
   readonly #session: InferenceSession
-  readonly #labels: number
-  readonly #takes: Set<string>
+  readonly #inputs: ModelInput[]
+  readonly #source: ModelSource
+  readonly #firstPosition: number
+  /** The size of its runs, where the file fixes it. */
+  readonly fixed: { texts: number | undefined; tokens: number | undefined }
 
-  private constructor(session: InferenceSession, labels: number) {
+  private constructor(session: InferenceSession, inputs: ModelInput[], source: ModelSource, firstPosition: number) {
     this.#session = session
-    this.#labels = labels
-    this.#takes = new Set(session.inputNames)
+    this.#inputs = inputs
+    this.#source = source
+    this.#firstPosition = firstPosition
+    const ids = inputs.find(({ name }) => name === 'input_ids')
+    this.fixed = { texts: ids?.texts, tokens: ids?.tokens }
   }
 
-  /** @throws BadModel when the file cannot be loaded, or is not a text classifier's. */
-  static async load(source: ModelSource, intraOpThreads: number): Promise<ModelSession> {
+  /**
+   * @param firstPosition the number of a text's first place, for a model that asks for `position_ids`.
+   * @throws BadModel when the file cannot be loaded, or is not a text classifier's.
+   */
+  static async load(source: ModelSource, intraOpThreads: number, firstPosition = 0): Promise<ModelSession> {
     const { dir, file, labels } = source
     const session = await open(join(dir, file), intraOpThreads).catch((error: unknown) => {
       throw new BadModel(`${file} cannot be loaded: ${messageOf(error)}`)
     })
-    const strange = session.inputNames.filter((name) => !INPUTS.has(name))
-    if (strange.length > 0) throw new BadModel(`${file}: has the input ${strange.join(', ')}, which texts do not have`)
-    if (!session.outputNames.includes(OUTPUT)) {
-      throw new BadModel(
-        `${file}: has no output "${OUTPUT}"; is it a classifier? It has ${session.outputNames.join(', ')}`,
-      )
-    }
-    return new ModelSession(session, labels)
+    const inputs = checkedInputs(file, session.inputMetadata)
+    checkedOutput(file, session.outputMetadata, labels)
+    return new ModelSession(session, inputs, source, firstPosition)
   }
 
-  /** @returns [texts, labels] @throws what the session throws; Error when it gives another number of logits. */
-  async run({ inputIds, attentionMask, tokenTypeIds, dims }: Packed): Promise<Float32Array> {
-    const feeds: Record<string, Tensor> = { input_ids: new Tensor('int64', inputIds, dims) }
-    if (this.#takes.has('attention_mask')) feeds['attention_mask'] = new Tensor('int64', attentionMask, dims)
-    if (this.#takes.has('token_type_ids')) feeds['token_type_ids'] = new Tensor('int64', tokenTypeIds, dims)
-    const { [OUTPUT]: logits } = await this.#session.run(feeds, [OUTPUT])
-    if (!(logits?.data instanceof Float32Array)) throw new Error(`the logits are ${logits?.type}, not float32`)
-    const expected = dims[0] * this.#labels
-    if (logits.data.length !== expected) {
-      const each = logits.data.length / dims[0]
-      throw new Error(`the model gives ${each} logits a text, its config.json names ${this.#labels} labels`)
-    }
-    return logits.data
+  /** Whether the model can tell padding from text. */
+  get masksPadding(): boolean {
+    return this.#inputs.some(({ name }) => name === 'attention_mask')
   }
+
+  /** @returns [texts, labels] @throws what the session throws; BadModel when it gives another number of logits. */
+  async run(packed: Packed): Promise<Float32Array> {
+    const feeds = Object.fromEntries(this.#inputs.map((input) => [input.name, this.#feed(input, packed)]))
+    const { [OUTPUT]: logits } = await this.#session.run(feeds, [OUTPUT])
+    const { file, labels } = this.#source
+    const [texts] = packed.dims
+    if (logits?.size !== texts * labels) {
+      const shape = logits?.dims.join(', ')
+      throw new BadModel(
+        `${file}: gives logits of the shape [${shape}] for ${texts} texts; config.json names ${labels} labels`,
+      )
+    }
+    return numbersOf(logits)
+  }
+
+  #feed({ name, type }: ModelInput, packed: Packed): Tensor {
+    const values = {
+      input_ids: () => packed.inputIds,
+      attention_mask: () => packed.attentionMask,
+      token_type_ids: () => packed.tokenTypeIds,
+      position_ids: () => positionsOf(packed, this.#firstPosition),
+    }[name]()
+    if (type === 'int64') return new Tensor(type, values, packed.dims)
+    if (type === 'int32') return new Tensor(type, Int32Array.from(values, Number), packed.dims)
+    return new Tensor(type, Float32Array.from(values, Number), packed.dims)
+  }
+}
+
+function numbersOf({ data, type }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data
+  if (data instanceof Uint16Array && type === 'float16') return fromHalves(data)
+  return Float32Array.from(data as Iterable<number>)
 }
 
 function open(path: string, intraOpThreads: number): Promise<InferenceSession> {

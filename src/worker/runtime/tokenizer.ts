@@ -4,6 +4,7 @@ import { AutoTokenizer } from '@xenova/transformers'
 import { BadModel } from '../models/files.ts'
 import { preparation } from './like-python.ts'
 import type { Truncate } from './protocol.ts'
+import type { Padding } from './tensors.ts'
 
 export interface Encoded {
   ids: number[]
@@ -36,15 +37,17 @@ type Words = (text: string) => number[]
 
 export class TextTokenizer {
   readonly padId: number
+  readonly padSide: 'left' | 'right'
   readonly #words: Words
   readonly #template: Template
   readonly #maxTokens: number
 
-  constructor(words: Words, template: Template, maxTokens: number, padId: number) {
+  constructor(words: Words, template: Template, maxTokens: number, padding: Pick<Padding, 'id' | 'side'>) {
     this.#words = words
     this.#template = template
     this.#maxTokens = maxTokens
-    this.padId = padId
+    this.padId = padding.id
+    this.padSide = padding.side
   }
 
   /** @throws BadModel when tokenizer.json is of a kind that the library does not know. */
@@ -58,7 +61,8 @@ export class TextTokenizer {
       const { input_ids, token_type_ids } = encode(text, pair) as { input_ids: number[]; token_type_ids?: number[] }
       return { ids: input_ids, types: token_type_ids ?? [] }
     })
-    return new TextTokenizer(words, template, maxTokens, Number(tokenizer.pad_token_id ?? 0))
+    const side = tokenizer.padding_side === 'left' ? 'left' : 'right'
+    return new TextTokenizer(words, template, maxTokens, { id: Number(tokenizer.pad_token_id ?? 0), side })
   }
 
   /** @throws TextTooLong when `truncate` is `no` and the text does not fit. */
