@@ -1,42 +1,54 @@
-// Where the library's normalisers differ from Python's, found by comparing every code point; what is left are signs
-// that newer versions of Unicode than Python's tables know.
+// The library's tokenizer with what differs from Python's repaired. Some parts of tokenizer.json are rewritten into
+// others that the library does right; normalisers that it only imitates are ours.
+import { PreTrainedTokenizer } from '@xenova/transformers'
 import { z } from 'zod'
-import { readJson } from '../models/files.ts'
+import { messageOf } from '../../errors.ts'
+import { BadModel, readJson } from '../models/files.ts'
+import { type NormalizerPart, normalizerOf, preparationOf, readNormalizer } from './normalizer.ts'
+import { readPreTokenizer, rewritten } from './pre-tokenizer.ts'
 
-const normalizer: z.ZodType<Normalizer> = z.lazy(() =>
-  z.object({
-    type: z.string(),
-    lowercase: z.boolean().nullish(),
-    handle_chinese_chars: z.boolean().nullish(),
-    normalizers: z.array(normalizer).optional(),
-  }),
-)
-interface Normalizer {
-  type: string
-  lowercase?: boolean | null | undefined
-  handle_chinese_chars?: boolean | null | undefined
-  normalizers?: Normalizer[] | undefined
+const tokenizerFile = z.looseObject({
+  normalizer: readNormalizer.nullish(),
+  pre_tokenizer: readPreTokenizer.nullish(),
+  post_processor: z.looseObject({ type: z.string() }).nullish(),
+  model: z.looseObject({ type: z.string().optional(), byte_fallback: z.boolean().nullish() }),
+})
+const configFile = z.looseObject({})
+
+export interface PythonLike {
+  tokenizer: PreTrainedTokenizer
+  /** What must be done to a text before the tokenizer sees it. */
+  prepare: (text: string) => string
+  /** Whether the second of two texts has token types of its own. */
+  typesPairs: boolean
 }
-const tokenizerFile = z.object({ normalizer: normalizer.nullish() })
 
-/** The ideographs beyond the Basic Multilingual Plane, as tokenizers' BertNormalizer counts them. */
-const RARE_IDEOGRAPHS = /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu
-
-/** @returns what must be done to a text before the library's normaliser sees it, for the tokenizer in `dir`. */
-export async function preparation(dir: string): Promise<(text: string) => string> {
-  const { normalizer: top } = await readJson(dir, 'tokenizer.json', tokenizerFile)
-  const all = top ? flatten(top) : []
-  const bert = all.filter(({ type }) => type === 'BertNormalizer')
-  // The library looks at UTF-16 units, and so misses ideographs that are made of two.
-  const separates = bert.some(({ handle_chinese_chars }) => handle_chinese_chars !== false)
-  // JavaScript lowers a sigma at a word's end to its final form, Rust lowers each letter by itself.
-  const lowers = all.some(({ type }) => type === 'Lowercase') || bert.some(({ lowercase }) => lowercase !== false)
-  return (text) => {
-    const separated = separates ? text.replace(RARE_IDEOGRAPHS, ' $& ') : text
-    return lowers ? separated.replaceAll('Σ', 'σ') : separated
+/** @throws BadModel when tokenizer.json is of a kind that cannot be read as Python reads it. */
+export async function loadTokenizer(dir: string): Promise<PythonLike> {
+  const file = await readJson(dir, 'tokenizer.json', tokenizerFile)
+  const { remove_space: _slowOnly, ...config } = await readJson(dir, 'tokenizer_config.json', configFile)
+  const { normalizer, pre_tokenizer, post_processor, model } = file
+  if (model.type === 'Unigram' && model.byte_fallback) {
+    throw new BadModel('tokenizer.json: model.byte_fallback: is not supported for Unigram')
+  }
+  try {
+    const split = pre_tokenizer ? rewritten(pre_tokenizer) : null
+    const tokenizer = new PreTrainedTokenizer({ ...file, pre_tokenizer: split }, config)
+    if (normalizer) replaceNormalizer(tokenizer, normalizer)
+    return {
+      tokenizer,
+      prepare: normalizer ? preparationOf(normalizer) : (text) => text,
+      // RobertaProcessing gives type 0 to both; the library gives 1 to the second.
+      typesPairs: post_processor?.type !== 'RobertaProcessing',
+    }
+  } catch (error) {
+    throw new BadModel(`tokenizer.json cannot be used: ${messageOf(error)}`)
   }
 }
 
-function flatten(top: Normalizer): Normalizer[] {
-  return [top, ...(top.normalizers ?? []).flatMap(flatten)]
+/** The library takes a text apart at special tokens first and normalises between them; so the place for ours is inside. */
+function replaceNormalizer(tokenizer: PreTrainedTokenizer, part: NormalizerPart): void {
+  const inside = tokenizer._tokenizer as unknown as { normalizer: (text: string) => string }
+  inside.normalizer = normalizerOf(part, inside.normalizer)
 }
+

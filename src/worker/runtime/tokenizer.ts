@@ -1,8 +1,7 @@
 // Texts to token ids. The library cuts off the final [SEP] when it truncates, so it only does the words here;
 // special tokens, truncation and token types are ours, by the rules of Python's tokenizers.
-import { AutoTokenizer } from '@xenova/transformers'
 import { BadModel } from '../models/files.ts'
-import { preparation } from './like-python.ts'
+import { loadTokenizer } from './like-python.ts'
 import type { Truncate } from './protocol.ts'
 import type { Padding } from './tensors.ts'
 
@@ -52,14 +51,13 @@ export class TextTokenizer {
 
   /** @throws BadModel when tokenizer.json is of a kind that the library does not know. */
   static async load(dir: string, maxTokens: number): Promise<TextTokenizer> {
-    const tokenizer = await AutoTokenizer.from_pretrained(dir, { local_files_only: true })
-    const prepare = await preparation(dir)
+    const { tokenizer, prepare, typesPairs } = await loadTokenizer(dir)
     const words = (text: string) => tokenizer.encode(prepare(text), { add_special_tokens: false })
     const encode = (text: string, pair: string | null) =>
       tokenizer(text, { text_pair: pair, return_tensor: false, return_token_type_ids: true })
     const template = findTemplate(words, (text, pair) => {
       const { input_ids, token_type_ids } = encode(text, pair) as { input_ids: number[]; token_type_ids?: number[] }
-      return { ids: input_ids, types: token_type_ids ?? [] }
+      return { ids: input_ids, types: (typesPairs && token_type_ids) || [] }
     })
     const side = tokenizer.padding_side === 'left' ? 'left' : 'right'
     return new TextTokenizer(words, template, maxTokens, { id: Number(tokenizer.pad_token_id ?? 0), side })

@@ -1,0 +1,88 @@
+// How a text is taken apart into words before the tokenizer's model sees it. The library has its own idea of white
+// space, digits, word signs and of where a Metaspace splits; its regular expressions are right, so these are used.
+import { z } from 'zod'
+
+export interface PreTokenizerPart {
+  type: string
+  replacement?: string | undefined
+  add_prefix_space?: boolean | null | undefined
+  prepend_scheme?: string | null | undefined
+  split?: boolean | undefined
+  use_regex?: boolean | null | undefined
+  individual_digits?: boolean | undefined
+  behavior?: string | undefined
+  pretokenizers?: PreTokenizerPart[] | undefined
+}
+
+export const readPreTokenizer: z.ZodType<PreTokenizerPart> = z.lazy(() =>
+  z.looseObject({
+    type: z.string(),
+    replacement: z.string().optional(),
+    add_prefix_space: z.boolean().nullish(),
+    prepend_scheme: z.string().nullish(),
+    split: z.boolean().optional(),
+    use_regex: z.boolean().nullish(),
+    individual_digits: z.boolean().optional(),
+    behavior: z.string().optional(),
+    pretokenizers: z.array(readPreTokenizer).optional(),
+  }),
+)
+
+/** GPT-2's, as tokenizers' ByteLevel has it. */
+const BYTE_LEVEL_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+/** Word signs as Rust's regular expressions have them. */
+const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d`
+const PUNCTUATION = String.raw`[\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]`
+
+/** The same pre-tokenizer in words that the library takes as Python does. */
+export function rewritten(part: PreTokenizerPart): object {
+  switch (part.type) {
+    case 'Sequence':
+      return { ...part, pretokenizers: (part.pretokenizers ?? []).map(rewritten) }
+    case 'ByteLevel':
+      return part.use_regex === false ? part : byteLevel(part)
+    case 'Metaspace':
+      return metaspace(part)
+    case 'WhitespaceSplit':
+      return split(String.raw`\s+`, 'Removed')
+    case 'Whitespace':
+      return { ...split(String.raw`[${WORD}]+|[^${WORD}\s]+`, 'Removed'), invert: true }
+    case 'Digits':
+      return split(part.individual_digits ? String.raw`\p{N}` : String.raw`\p{N}+`, 'Isolated')
+    case 'Punctuation':
+      return punctuation(part)
+    default:
+      return part
+  }
+}
+
+function split(regex: string, behavior: string): object {
+  return { type: 'Split', pattern: { Regex: regex }, behavior, invert: false }
+}
+
+function sequence(...pretokenizers: object[]): object {
+  return { type: 'Sequence', pretokenizers }
+}
+
+function byteLevel(part: PreTokenizerPart): object {
+  const bytes = { ...part, use_regex: false, add_prefix_space: false }
+  const words = split(BYTE_LEVEL_WORDS, 'Isolated')
+  if (!part.add_prefix_space) return sequence(words, bytes)
+  return sequence({ type: 'Replace', pattern: { Regex: String.raw`\A(?! )` }, content: ' ' }, words, bytes)
+}
+
+/** Splits before each mark that stands for a space, except where `split` is false. */
+function metaspace(part: PreTokenizerPart): object {
+  const mark = part.replacement ?? '▁'
+  const usual = part.add_prefix_space === false ? 'never' : 'always'
+  const marked = { ...part, prepend_scheme: part.prepend_scheme ?? usual }
+  if (part.split === false) return marked
+  return sequence(marked, { ...split(`${mark}[^${mark}]*|[^${mark}]+`, 'Removed'), invert: true })
+}
+
+function punctuation(part: PreTokenizerPart): object {
+  const behavior = part.behavior ?? 'Isolated'
+  if (behavior === 'Contiguous') return split(`${PUNCTUATION}+`, 'Isolated')
+  if (behavior === 'Isolated' || behavior === 'Removed') return split(PUNCTUATION, behavior)
+  throw new Error(`pre_tokenizer Punctuation with the behavior ${behavior} is not supported`)
+}

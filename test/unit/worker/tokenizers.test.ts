@@ -1,0 +1,52 @@
+// Tokenizers of every kind give the ids of Python's, for a thousand texts each, whole and cut.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { TextTokenizer } from '../../../src/worker/runtime/tokenizer.ts'
+
+interface FromPython {
+  /** Of each text, cut to 512. */
+  ids: number[][]
+  cut: Array<
+    [first: number, second: number, side: 'left' | 'right', length: number, ids: number[], types: number[]]
+  >
+}
+
+const root = join(process.cwd(), 'test/fixtures/tokenizers')
+const read = <T>(...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8')) as T
+const { texts } = read<{ texts: string[] }>('texts.json')
+const names = readdirSync(root, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
+
+it('is held against a thousand texts, by five kinds of tokenizers', () => {
+  expect(texts.length).toBeGreaterThanOrEqual(1_000)
+  expect(names).toEqual(['albert', 'deberta-v3', 'roberta', 'wordpiece-cased', 'xlm-roberta'])
+})
+
+describe.each(names)('%s', (name) => {
+  const python = read<FromPython>(name, 'python.json')
+  let tokenizer: TextTokenizer
+  beforeAll(async () => {
+    tokenizer = await TextTokenizer.load(join(root, name), 512)
+  })
+
+  it('gives the same ids', () => {
+    const different = texts.filter((text, place) => {
+      const { ids } = tokenizer.encode(text, undefined, 'right')
+      return JSON.stringify(ids) !== JSON.stringify(python.ids[place])
+    })
+    expect(different).toEqual([])
+  })
+
+  it('cuts texts and pairs where Python does, with the same token types', async () => {
+    const byLength = new Map<number, TextTokenizer>()
+    for (const [first, second, side, length, ids, types] of python.cut) {
+      const short = byLength.get(length) ?? (await TextTokenizer.load(join(root, name), length))
+      byLength.set(length, short)
+      const pair = first === second ? undefined : texts[second]
+      const encoded = short.encode(texts[first] ?? '', pair, side)
+      const where = `${first} and ${second}, ${side}, ${length}`
+      expect(encoded.ids, where).toEqual(ids)
+      expect(encoded.ids.map((_id, at) => (at >= encoded.secondFrom ? 1 : 0)), where).toEqual(types)
+    }
+  })
+})
