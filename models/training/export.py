@@ -27,7 +27,8 @@ def export_onnx(model, names: list[str], path: Path) -> None:
     """Exports `model` (loaded with eager attention) in fp32; every input is int64 [batch, tokens], the output `logits` is float32 [batch, labels]."""
     model = model.eval()
     example = {name: torch.ones(2, 9, dtype=torch.int64) for name in names}
-    example["attention_mask"][1, 6:] = 0
+    if "attention_mask" in example:
+        example["attention_mask"][1, 6:] = 0
     if "token_type_ids" in example:
         example["token_type_ids"][:] = 0
     axes = {name: {0: "batch", 1: "tokens"} for name in names}

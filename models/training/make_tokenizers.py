@@ -85,6 +85,31 @@ def byte_level(sentences: list[str], add_prefix_space: bool = False) -> PreTrain
     return RobertaTokenizerFast(tokenizer_object=made, add_prefix_space=add_prefix_space, model_max_length=LIMIT)
 
 
+def split_words(sentences: list[str]) -> PreTrainedTokenizerFast:
+    """Of no model in particular: the pre-tokenizers and normalisers that the others leave out, over BPE of characters."""
+    normaliser = normalizers.Sequence([normalizers.NFC(), normalizers.Strip(), normalizers.Lowercase()])
+    splitter = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Whitespace(),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Punctuation(),
+        ]
+    )
+    texts = [normaliser.normalize_str(sentence) for sentence in [*sentences, *AWKWARD]]
+    words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(text))
+    merges = learn_merges(Counter(dict(sorted(words.items(), key=lambda item: (-item[1], item[0]))[:4000])), 400)
+    characters = sorted({character for word in words for character in word})
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *characters, *("".join(pair) for pair in merges)]
+    vocabulary = {entry: index for index, entry in enumerate(dict.fromkeys(entries))}
+    made = Tokenizer(models.BPE(vocabulary, merges, unk_token="[UNK]"))
+    made.normalizer = normaliser
+    made.pre_tokenizer = splitter
+    made.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
+    special = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=LIMIT, **special)
+
+
 def learn_pieces(sentences: list[str], path: Path, **special) -> str:
     """A SentencePiece model with the normalisation of XLM-R, ALBERT and DeBERTa-v3."""
     model = io.BytesIO()
@@ -113,6 +138,8 @@ def make_all(sentences: list[str], scratch: Path) -> dict[str, PreTrainedTokeniz
     return {
         "wordpiece-cased": cased_wordpiece(sentences),
         "roberta": byte_level(sentences),
+        "roberta-prefix": byte_level(sentences, add_prefix_space=True),
+        "split-words": split_words(sentences),
         "xlm-roberta": XLMRobertaTokenizerFast(vocab_file=learn_pieces(pieces, scratch / "xlmr.model"), **limit),
         "albert": AlbertTokenizerFast(vocab_file=learn_pieces(lowered, scratch / "albert.model", **albert), **limit),
         "deberta-v3": DebertaV2TokenizerFast(vocab_file=learn_pieces(pieces, scratch / "deberta.model", **deberta), **limit),

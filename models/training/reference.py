@@ -14,7 +14,9 @@ class Classifier:
     def __init__(self, folder: Path, threads: int = 1, file: str | None = None):
         self.config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.limit = min(self.tokenizer.model_max_length, self.config["max_position_embeddings"])
+        # RoBERTa's positions begin behind the padding's.
+        self.first_position = self.tokenizer.pad_token_id + 1 if self.config["model_type"] == "roberta" else 0
+        self.limit = min(self.tokenizer.model_max_length, self.config["max_position_embeddings"] - self.first_position)
         self.takes_pairs = "entailment" in self.config["label2id"]
         files = [file] if file else ["model_quantized.onnx", "model.onnx"]
         self.file = next(path for path in (folder / "onnx" / name for name in files) if path.exists())
@@ -22,7 +24,8 @@ class Classifier:
         settings.intra_op_num_threads = threads
         settings.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(str(self.file), settings, providers=["CPUExecutionProvider"])
-        self.inputs = {entry.name for entry in self.session.get_inputs()}
+        self.inputs = {entry.name: entry for entry in self.session.get_inputs()}
+        self.fixed = [size if isinstance(size, int) else None for size in self.inputs["input_ids"].shape]
 
     def encode(self, text: str, pair: str | None = None) -> tuple[list[int], list[int]]:
         """Input ids and token types, cut at `limit` from the right, a pair's longer half first."""
@@ -33,11 +36,15 @@ class Classifier:
 
     def run(self, encoded: list[tuple[list[int], list[int]]]) -> np.ndarray:
         """Logits [batch, labels] of one run, padded to its longest text."""
-        return self.session.run(["logits"], self.feeds(encoded))[0]
+        logits = self.session.run(["logits"], self.feeds(encoded))[0]
+        return logits[: len(encoded)].astype(np.float32)
 
     def feeds(self, encoded: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
-        """The session's inputs, each int64 [batch, tokens]."""
-        width = max(len(ids) for ids, _ in encoded)
+        """The session's inputs, each [batch, tokens], of the sizes and types that its file asks for."""
+        rows, width = self.fixed
+        width = width or max(len(ids) for ids, _ in encoded)
+        if rows:
+            encoded = (encoded * rows)[:rows]
         shape = (len(encoded), width)
         ids = np.full(shape, self.tokenizer.pad_token_id, dtype=np.int64)
         mask, types = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
@@ -45,8 +52,10 @@ class Classifier:
             ids[row, : len(row_ids)] = row_ids
             types[row, : len(row_types)] = row_types
             mask[row, : len(row_ids)] = 1
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        return {name: feeds[name] for name in self.inputs}
+        positions = np.broadcast_to(np.arange(width, dtype=np.int64) + self.first_position, shape)
+        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types, "position_ids": positions}
+        numbers = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32}
+        return {name: feeds[name].astype(numbers[entry.type]) for name, entry in self.inputs.items()}
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """What the labels' scores are, in float64: softmax, sigmoid, or the number itself, after `problem_type`."""

@@ -51,4 +51,3 @@ function replaceNormalizer(tokenizer: PreTrainedTokenizer, part: NormalizerPart)
   const inside = tokenizer._tokenizer as unknown as { normalizer: (text: string) => string }
   inside.normalizer = normalizerOf(part, inside.normalizer)
 }
-

@@ -68,7 +68,9 @@ function byteLevel(part: PreTokenizerPart): object {
   const bytes = { ...part, use_regex: false, add_prefix_space: false }
   const words = split(BYTE_LEVEL_WORDS, 'Isolated')
   if (!part.add_prefix_space) return sequence(words, bytes)
-  return sequence({ type: 'Replace', pattern: { Regex: String.raw`\A(?! )` }, content: ' ' }, words, bytes)
+  // All of it is replaced by a space and itself.
+  const prefix = { type: 'Replace', pattern: { Regex: String.raw`\A[^ ][\s\S]*` }, content: ' $&' }
+  return sequence(prefix, words, bytes)
 }
 
 /** Splits before each mark that stands for a space, except where `split` is false. */

@@ -7,19 +7,28 @@ import { TextTokenizer } from '../../../src/worker/runtime/tokenizer.ts'
 interface FromPython {
   /** Of each text, cut to 512. */
   ids: number[][]
-  cut: Array<
-    [first: number, second: number, side: 'left' | 'right', length: number, ids: number[], types: number[]]
-  >
+  cut: Array<[first: number, second: number, side: 'left' | 'right', length: number, ids: number[], types: number[]]>
 }
+
+/** Punctuation of Unicode 9 and later, which Python's BertPreTokenizer does not know: U+061D, U+09FD (docs/architecture.md). */
+const NEWER: Record<string, RegExp> = { 'wordpiece-cased': /[\u061d\u09fd]/ }
 
 const root = join(process.cwd(), 'test/fixtures/tokenizers')
 const read = <T>(...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8')) as T
 const { texts } = read<{ texts: string[] }>('texts.json')
 const names = readdirSync(root, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []))
 
-it('is held against a thousand texts, by five kinds of tokenizers', () => {
+it('is held against a thousand texts, by every kind of tokenizer', () => {
   expect(texts.length).toBeGreaterThanOrEqual(1_000)
-  expect(names).toEqual(['albert', 'deberta-v3', 'roberta', 'wordpiece-cased', 'xlm-roberta'])
+  expect(names).toEqual([
+    'albert',
+    'deberta-v3',
+    'roberta',
+    'roberta-prefix',
+    'split-words',
+    'wordpiece-cased',
+    'xlm-roberta',
+  ])
 })
 
 describe.each(names)('%s', (name) => {
@@ -34,19 +43,23 @@ describe.each(names)('%s', (name) => {
       const { ids } = tokenizer.encode(text, undefined, 'right')
       return JSON.stringify(ids) !== JSON.stringify(python.ids[place])
     })
-    expect(different).toEqual([])
+    expect(different.filter((text) => !NEWER[name]?.test(text))).toEqual([])
   })
 
   it('cuts texts and pairs where Python does, with the same token types', async () => {
     const byLength = new Map<number, TextTokenizer>()
     for (const [first, second, side, length, ids, types] of python.cut) {
+      if ([first, second].some((place) => NEWER[name]?.test(texts[place] ?? ''))) continue
       const short = byLength.get(length) ?? (await TextTokenizer.load(join(root, name), length))
       byLength.set(length, short)
       const pair = first === second ? undefined : texts[second]
       const encoded = short.encode(texts[first] ?? '', pair, side)
       const where = `${first} and ${second}, ${side}, ${length}`
       expect(encoded.ids, where).toEqual(ids)
-      expect(encoded.ids.map((_id, at) => (at >= encoded.secondFrom ? 1 : 0)), where).toEqual(types)
+      expect(
+        encoded.ids.map((_id, at) => (at >= encoded.secondFrom ? 1 : 0)),
+        where,
+      ).toEqual(types)
     }
   })
 })
