@@ -126,6 +126,8 @@ describe('the fleet', () => {
     expect(beat).toMatchObject({ state: 'running', refused: [], slots: { interactive: 64, bulk: 16 } })
     expect(beat?.models[0]).toMatchObject({ name: 'tiny-fp32', capacity: expect.any(Number) })
     expect(beat?.models[0]?.capacity).toBeGreaterThan(0)
+    expect(beat?.models[0]).toMatchObject({ movement: 0, maxRunTokens: expect.any(Number) })
+    expect(beat?.models[0]?.speeds?.[0]).toEqual({ tokens: 8, textsPerSecond: expect.any(Number) })
   })
 })
 

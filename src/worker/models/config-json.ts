@@ -29,7 +29,7 @@ export const tokenizerConfigFile = z.object({ model_max_length: z.number().nulli
 /** BERT's limit, for a model that names none. */
 const USUAL_MAX_TOKENS = 512
 /** Their positions begin behind the padding's, so that many of max_position_embeddings cannot be used. */
-const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
+export const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
 
 /** Labels in the order of the outputs; transformers' own names when the folder gives none. */
 export function labelsOf({ id2label, num_labels }: ConfigFile): string[] {

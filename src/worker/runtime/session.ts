@@ -2,8 +2,10 @@
 // is why sessions live in processes of their own.
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { z } from 'zod'
 import { messageOf } from '../../errors.ts'
-import { BadModel } from '../models/files.ts'
+import { BadModel, readJson } from '../models/files.ts'
+import { OFFSET_POSITIONS } from '../models/config-json.ts'
 import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './graph.ts'
 import type { ModelSource } from './protocol.ts'
 import { fromHalves, type Packed, positionsOf } from './tensors.ts'
@@ -25,18 +27,16 @@ export class ModelSession {
     this.fixed = { texts: ids?.texts, tokens: ids?.tokens }
   }
 
-  /**
-   * @param firstPosition the number of a text's first place, for a model that asks for `position_ids`.
-   * @throws BadModel when the file cannot be loaded, or is not a text classifier's.
-   */
-  static async load(source: ModelSource, intraOpThreads: number, firstPosition = 0): Promise<ModelSession> {
+  /** @throws BadModel when the file cannot be loaded, or is not a text classifier's. */
+  static async load(source: ModelSource, intraOpThreads: number): Promise<ModelSession> {
     const { dir, file, labels } = source
     const session = await open(join(dir, file), intraOpThreads).catch((error: unknown) => {
       throw new BadModel(`${file} cannot be loaded: ${messageOf(error)}`)
     })
     const inputs = checkedInputs(file, session.inputMetadata)
     checkedOutput(file, session.outputMetadata, labels)
-    return new ModelSession(session, inputs, source, firstPosition)
+    const asksForPositions = inputs.some(({ name }) => name === 'position_ids')
+    return new ModelSession(session, inputs, source, asksForPositions ? await firstPosition(dir) : 0)
   }
 
   /** Whether the model can tell padding from text. */
@@ -53,7 +53,7 @@ export class ModelSession {
     if (logits?.size !== texts * labels) {
       const shape = logits?.dims.join(', ')
       throw new BadModel(
-        `${file}: gives logits of the shape [${shape}] for ${texts} texts; config.json names ${labels} labels`,
+        `${file}: gives logits [${shape}] for a run of ${texts}; config.json names ${labels} labels (id2label)`,
       )
     }
     return numbersOf(logits)
@@ -70,6 +70,14 @@ export class ModelSession {
     if (type === 'int32') return new Tensor(type, Int32Array.from(values, Number), packed.dims)
     return new Tensor(type, Float32Array.from(values, Number), packed.dims)
   }
+}
+
+const config = z.object({ model_type: z.string(), pad_token_id: z.number().nullish() })
+
+/** The number of a text's first place: RoBERTa and its kin leave out those up to the padding's. */
+async function firstPosition(dir: string): Promise<number> {
+  const { model_type, pad_token_id } = await readJson(dir, 'config.json', config)
+  return OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0
 }
 
 function numbersOf({ data, type }: Tensor): Float32Array {

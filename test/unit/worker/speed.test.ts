@@ -16,6 +16,19 @@ it('gives a run as many tokens as it takes some 20 ms for', () => {
   expect(speedOf().budget('cola')).toBe(180)
 })
 
+it('lets the slowest of the usual lengths decide', () => {
+  const speed = new Speed({ processes: 2, maxRunTokens: undefined })
+  const speeds = [
+    { tokens: 8, textsPerSecond: 1_000 },
+    { tokens: 128, textsPerSecond: 50 },
+    { tokens: 512, textsPerSecond: 1 },
+  ]
+  speed.measured('cola', pace, speeds)
+  expect(speed.budget('cola')).toBe(128)
+  expect(speed.byLength('cola').map(({ textsPerSecond }) => textsPerSecond)).toEqual([2_000, 100, 2])
+  expect(speed.byLength('other')).toEqual([])
+})
+
 it('keeps to what the operator says', () => {
   expect(speedOf(64).budget('cola')).toBe(64)
 })
