@@ -19,6 +19,10 @@ const heartbeat = z.object({
       capacity: z.number(),
       /** Padded tokens that a run may have. */
       maxRunTokens: z.number(),
+      /** Texts a second by length in tokens; workers of before do not tell. */
+      speeds: z.array(z.object({ tokens: z.number(), textsPerSecond: z.number() })).optional(),
+      /** How far logits move with a text's neighbours, over their spread; workers of before do not tell. */
+      movement: z.number().optional(),
     }),
   ),
   /** Folders that are not served, and why. */

@@ -11,7 +11,7 @@ import type { Manifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
 import { Pool } from './runtime/pool.ts'
 import type { InferenceProgram } from './runtime/process.ts'
-import type { Loaded } from './runtime/protocol.ts'
+import type { Loaded, SpeedAt } from './runtime/protocol.ts'
 import { Speed } from './speed.ts'
 
 export interface EngineOptions {
@@ -28,12 +28,17 @@ export interface ServedModel {
   capacity: number
   /** Padded tokens that a run may have. */
   maxRunTokens: number
+  /** Texts a second by length in tokens, of all processes together. */
+  speeds: SpeedAt[]
+  /** How far logits move with a text's neighbours, over their spread; undefined when it was not measured. */
+  movement: number | undefined
 }
 
 export class Engine {
   readonly #options: EngineOptions
   readonly #speed: Speed
   readonly #manifests = new Map<string, Manifest>()
+  readonly #movements = new Map<string, number>()
   readonly #refused = new Map<string, string>()
   readonly #closing = new AbortController()
   #pool: Pool | undefined
@@ -117,6 +122,8 @@ export class Engine {
       manifest,
       capacity: this.#speed.capacity(manifest.name),
       maxRunTokens: this.#speed.budget(manifest.name),
+      speeds: this.#speed.byLength(manifest.name),
+      movement: this.#movements.get(manifest.name),
     }))
   }
 
@@ -127,9 +134,17 @@ export class Engine {
   #ready(loaded: Loaded[]): void {
     for (const model of loaded) {
       if ('refused' in model) this.#refuse(model.name, model.refused)
-      else this.#speed.measured(model.name, model.pace)
+      else this.#learn(model)
     }
     this.#dispatcher?.pump()
+  }
+
+  #learn({ name, pace, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
+    this.#speed.measured(name, pace, speeds)
+    if (movement) this.#movements.set(name, movement.share)
+    // A file of a fixed length may take less than its config.json says.
+    const manifest = this.#manifests.get(name)
+    if (manifest && maxTokens !== undefined) manifest.maxTokens = Math.min(manifest.maxTokens, maxTokens)
   }
 
   #refuse(name: string, said: string): void {

@@ -13,7 +13,7 @@ export interface PresenceOptions {
   /** A producerConnection: a Redis that is away must not hold up a heartbeat. */
   redis: Redis
   /** What is served now. */
-  models: () => Array<{ manifest: Manifest; capacity: number; maxRunTokens: number }>
+  models: () => Array<{ manifest: Manifest } & Omit<Heartbeat['models'][number], 'name' | 'revision'>>
   refused: () => Heartbeat['refused']
   onError: (error: unknown) => void
 }
@@ -72,12 +72,7 @@ export class Presence {
       version,
       startedAt: this.#startedAt,
       state: this.#state,
-      models: models().map(({ manifest: { name, revision }, capacity, maxRunTokens }) => ({
-        name,
-        revision,
-        capacity,
-        maxRunTokens,
-      })),
+      models: models().map(({ manifest: { name, revision }, ...measured }) => ({ name, revision, ...measured })),
       refused: refused(),
       slots,
     })

@@ -1,5 +1,5 @@
 // How long a run will take: measured when a model is warmed, and corrected by every run since.
-import type { Pace } from './runtime/protocol.ts'
+import type { Pace, SpeedAt } from './runtime/protocol.ts'
 
 export interface SpeedOptions {
   /** Inference processes that work side by side. */
@@ -10,6 +10,8 @@ export interface SpeedOptions {
 
 /** Somebody may have to wait for a run that just began, so it should not last longer. */
 const RUN_MS = 20
+/** Longer texts than this are too rare to say how large a usual run may be. */
+const USUAL_LENGTHS = 128
 const FEWEST_TOKENS = 32
 const MOST_TOKENS = 4_096
 /** What a text is taken to have before any has been seen. */
@@ -19,6 +21,8 @@ const WEIGHT = 0.1
 
 interface Measured {
   pace: Pace
+  /** Texts a second of one process by length, as the warm-up found it. */
+  speeds: SpeedAt[]
   /** What runs really take, over what the warm-up promised. */
   factor: number
   /** Milliseconds of a process that a text takes. */
@@ -34,10 +38,10 @@ export class Speed {
   }
 
   /** Takes what warming a model told; of several processes, the last one's word counts. */
-  measured(model: string, pace: Pace): void {
+  measured(model: string, pace: Pace, speeds: SpeedAt[] = []): void {
     const known = this.#models.get(model)
-    if (known) known.pace = pace
-    else this.#models.set(model, { pace, factor: 1, textMs: pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS })
+    if (known) Object.assign(known, { pace, speeds })
+    else this.#models.set(model, { pace, speeds, factor: 1, textMs: pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS })
   }
 
   /** Takes how long a run took in its process. */
@@ -57,10 +61,18 @@ export class Speed {
   /** Padded tokens that a run may have. */
   budget(model: string): number {
     const { maxRunTokens } = this.#options
-    const pace = this.#models.get(model)?.pace
-    if (maxRunTokens !== undefined || !pace) return maxRunTokens ?? FEWEST_TOKENS
-    const tokens = Math.floor((RUN_MS - pace.overheadMs) / pace.tokenMs)
-    return Math.min(Math.max(tokens, FEWEST_TOKENS), MOST_TOKENS)
+    const known = this.#models.get(model)
+    if (maxRunTokens !== undefined || !known) return maxRunTokens ?? FEWEST_TOKENS
+    return Math.min(Math.max(Math.floor(tokensInTime(known)), FEWEST_TOKENS), MOST_TOKENS)
+  }
+
+  /** Texts a second of all processes together by length, as warming it up found. */
+  byLength(model: string): SpeedAt[] {
+    const speeds = this.#models.get(model)?.speeds ?? []
+    return speeds.map(({ tokens, textsPerSecond }) => ({
+      tokens,
+      textsPerSecond: Math.round(textsPerSecond * this.#options.processes),
+    }))
   }
 
   /** Texts a second of all processes together, if they did nothing but this model. */
@@ -68,6 +80,14 @@ export class Speed {
     const known = this.#models.get(model)
     return known ? Math.round((this.#options.processes * 1_000) / known.textMs) : 0
   }
+}
+
+/** Padded tokens that take RUN_MS: of the usual lengths, at the one that is slowest a token. */
+function tokensInTime({ pace, speeds }: Measured): number {
+  const rates = speeds
+    .filter(({ tokens }, place) => place === 0 || tokens <= USUAL_LENGTHS)
+    .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)
+  return rates.length > 0 ? RUN_MS * Math.min(...rates) : (RUN_MS - pace.overheadMs) / pace.tokenMs
 }
 
 function plain({ overheadMs, tokenMs }: Pace, tokens: number): number {

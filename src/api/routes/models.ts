@@ -4,6 +4,7 @@ import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../fleet.ts'
 import type { Context } from '../context.ts'
 import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
+import { measured, measuredOf } from '../measured.ts'
 import { type Route, route } from '../route.ts'
 import { defaultFunction } from '../scores.ts'
 
@@ -25,6 +26,7 @@ const modelObject = z.object({
   reason: z.string().optional(),
   workers: z.number(),
   texts_per_second: z.number(),
+  ...measured.shape,
   default: z.boolean(),
 })
 
@@ -109,6 +111,7 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
     ...(reason === undefined ? {} : { reason }),
     workers: model.workers.length,
     texts_per_second: Math.round(model.capacity),
+    ...measuredOf(model),
     default: model.name === parseReference(context.config.defaultModel)?.name,
   }
 }

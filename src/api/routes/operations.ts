@@ -4,6 +4,7 @@ import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
 import { findTarget, refusalOf } from '../door.ts'
+import { measuredBy } from '../measured.ts'
 import { type Reply, type Route, route } from '../route.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
@@ -131,11 +132,11 @@ async function info(context: Context): Promise<Reply> {
       version,
       started_at: new Date(startedAt).toISOString(),
       state,
-      models: models.map(({ name, revision, capacity, maxRunTokens }) => ({
-        name,
-        revision,
-        texts_per_second: Math.round(capacity),
-        max_run_tokens: maxRunTokens,
+      models: models.map((told) => ({
+        name: told.name,
+        revision: told.revision,
+        texts_per_second: Math.round(told.capacity),
+        ...measuredBy([told]),
       })),
       refused,
       slots,

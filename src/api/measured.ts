@@ -1,0 +1,39 @@
+// What the workers measured of a model when they warmed it, all of them together.
+import type { Heartbeat } from '../fleet/heartbeat.ts'
+import type { ServedModel } from './fleet.ts'
+import { z } from './zod.ts'
+
+type Told = Heartbeat['models'][number]
+
+export const measured = z.object({
+  /** The sum over workers, the shortest length first. */
+  texts_per_second_by_length: z.array(z.object({ tokens: z.number(), texts_per_second: z.number() })),
+  /** The largest of any worker; null when none serves it. */
+  max_run_tokens: z.number().nullable(),
+  /** The largest move of a logit over the logits' spread, with three significant digits; null when nobody measured it. */
+  neighbour_movement: z.number().nullable(),
+})
+export type Measured = z.infer<typeof measured>
+
+/** Of the current revision, by the workers that take jobs. */
+export function measuredOf({ name, current, workers }: ServedModel): Measured {
+  const isCurrent = (told: Told) => told.name === name && told.revision === current.revision
+  const running = workers.filter(({ state }) => state === 'running')
+  return measuredBy(running.flatMap(({ models }) => models.filter(isCurrent)))
+}
+
+/** What several workers told of one model, or one of them. */
+export function measuredBy(told: Told[]): Measured {
+  const rates = new Map<number, number>()
+  for (const { tokens, textsPerSecond } of told.flatMap(({ speeds }) => speeds ?? [])) {
+    rates.set(tokens, (rates.get(tokens) ?? 0) + textsPerSecond)
+  }
+  const movements = told.flatMap(({ movement }) => (movement === undefined ? [] : [movement]))
+  return {
+    texts_per_second_by_length: [...rates]
+      .sort(([a], [b]) => a - b)
+      .map(([tokens, rate]) => ({ tokens, texts_per_second: Math.round(rate) })),
+    max_run_tokens: told.length > 0 ? Math.max(...told.map(({ maxRunTokens }) => maxRunTokens)) : null,
+    neighbour_movement: movements.length > 0 ? Number(Math.max(...movements).toPrecision(3)) : null,
+  }
+}
