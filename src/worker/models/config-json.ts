@@ -28,8 +28,8 @@ export const tokenizerConfigFile = z.object({ model_max_length: z.number().nulli
 
 /** BERT's limit, for a model that names none. */
 const USUAL_MAX_TOKENS = 512
-/** Their positions begin behind the padding's, so that many of max_position_embeddings cannot be used. */
-export const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
+/** Their positions begin behind the padding's. */
+const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
 
 /** Labels in the order of the outputs; transformers' own names when the folder gives none. */
 export function labelsOf({ id2label, num_labels }: ConfigFile): string[] {
@@ -42,13 +42,16 @@ export function problemTypeOf({ problem_type }: ConfigFile, labels: number): Mod
   return problem_type === 'regression' || labels === 1 ? 'regression' : 'single_label'
 }
 
+/** The number of a text's first place: RoBERTa and its kin leave out those up to the padding's. */
+export function firstPosition({ model_type, pad_token_id }: Pick<ConfigFile, 'model_type' | 'pad_token_id'>): number {
+  return OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0
+}
+
 /** The smaller of what the tokenizer and the positions allow (tokenizers without a limit say 1e30). */
 export function maxTokensOf(given: ConfigFile, tokenizerLimit: number | undefined): number {
-  const { max_position_embeddings, model_type, pad_token_id } = given
+  const { max_position_embeddings } = given
   const limits = [tokenizerLimit]
-  if (max_position_embeddings) {
-    limits.push(max_position_embeddings - (OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0))
-  }
+  if (max_position_embeddings) limits.push(max_position_embeddings - firstPosition(given))
   const usable = limits.filter((limit) => limit !== undefined && limit > 0 && limit < 1e6) as number[]
   const limit = Math.min(...usable)
   return Number.isFinite(limit) ? limit : USUAL_MAX_TOKENS

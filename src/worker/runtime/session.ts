@@ -2,10 +2,9 @@
 // is why sessions live in processes of their own.
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { z } from 'zod'
 import { messageOf } from '../../errors.ts'
 import { BadModel, readJson } from '../models/files.ts'
-import { OFFSET_POSITIONS } from '../models/config-json.ts'
+import { configFile, firstPosition } from '../models/config-json.ts'
 import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './graph.ts'
 import type { ModelSource } from './protocol.ts'
 import { fromHalves, type Packed, positionsOf } from './tensors.ts'
@@ -36,7 +35,12 @@ export class ModelSession {
     const inputs = checkedInputs(file, session.inputMetadata)
     checkedOutput(file, session.outputMetadata, labels)
     const asksForPositions = inputs.some(({ name }) => name === 'position_ids')
-    return new ModelSession(session, inputs, source, asksForPositions ? await firstPosition(dir) : 0)
+    return new ModelSession(
+      session,
+      inputs,
+      source,
+      asksForPositions ? firstPosition(await readJson(dir, 'config.json', configFile)) : 0,
+    )
   }
 
   /** Whether the model can tell padding from text. */
@@ -70,14 +74,6 @@ export class ModelSession {
     if (type === 'int32') return new Tensor(type, Int32Array.from(values, Number), packed.dims)
     return new Tensor(type, Float32Array.from(values, Number), packed.dims)
   }
-}
-
-const config = z.object({ model_type: z.string(), pad_token_id: z.number().nullish() })
-
-/** The number of a text's first place: RoBERTa and its kin leave out those up to the padding's. */
-async function firstPosition(dir: string): Promise<number> {
-  const { model_type, pad_token_id } = await readJson(dir, 'config.json', config)
-  return OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0
 }
 
 function numbersOf({ data, type }: Tensor): Float32Array {
