@@ -21,7 +21,7 @@ RUN npm prune --omit=dev --no-audit \
  && find node_modules dist -name '*.map' -delete
 
 FROM ${BASE}
-ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache
+ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache FILES_URL=file:///data/files
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist

@@ -14,6 +14,7 @@ export type ErrorType =
   | 'Conflict'
   | 'Unauthorized'
   | 'TooLarge'
+  | 'StorageFull'
 
 export interface AppErrorOptions {
   /** HTTP headers of the answer, for example `Retry-After`. */

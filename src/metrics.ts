@@ -56,6 +56,22 @@ export function createApiMetrics() {
       labelNames: ['model'] as const,
       registers,
     }),
+    batches: new Counter({
+      name: 'inferq_batches_total',
+      help: 'Batches that this process has brought to their end',
+      registers,
+    }),
+    batchRows: new Counter({
+      name: 'inferq_batch_rows_total',
+      help: 'Rows of batches that this process has written by outcome',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    batchesRunning: new Gauge({
+      name: 'inferq_running_batches',
+      help: 'Batches that this process runs now',
+      registers,
+    }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
   }
 }

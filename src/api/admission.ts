@@ -38,6 +38,17 @@ export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
   return load.capacity > 0 ? (load.texts / load.capacity) * 1_000 : 0
 }
 
+/** Refuses what fills Redis before it is full. @throws Refused (429). */
+export function refuseWhenFull({ fleet }: { fleet: { memoryShare: number } }): void {
+  if (hasRoom(fleet.memoryShare)) return
+  throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, Math.random()))
+}
+
+/** Whether Redis may be given more. @param memoryShare used share of its memory, 0 to 1. */
+export function hasRoom(memoryShare: number): boolean {
+  return memoryShare < MEMORY_SHARE
+}
+
 /**
  * Lets a request in, or throws.
  * @param random 0 to 1, spreads the callers who come back.
@@ -45,7 +56,7 @@ export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
  */
 export function admit(load: Load, limits: AdmissionLimits, random: number): void {
   const excess = expectedWait(load) - limits.maxQueue
-  if (load.memoryShare >= MEMORY_SHARE) throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, random))
+  if (!hasRoom(load.memoryShare)) throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, random))
   if (excess > 0) {
     const seconds = Math.ceil(expectedWait(load) / 1_000)
     throw new Refused('queue_full', `about ${seconds} s of work are waiting`, retryAfter(excess, random))

@@ -54,7 +54,8 @@ export function errorsOf(rows: Row[]): ItemError[] {
   return rows.flatMap((row, index) => (isFailed(row) ? [{ index, message: row.error.message }] : []))
 }
 
-function throwFailed(rows: Row[]): void {
+/** @throws AppError 422 or 424 with `errors: [{index, message}]` when a row failed. */
+export function throwFailed(rows: Row[]): void {
   const errors = errorsOf(rows)
   if (errors.length === 0) return
   const onlyInvalid = rows.every((row) => !isFailed(row) || row.error.code === 'Validation')

@@ -39,6 +39,16 @@ export const apiSettings = {
   maxTextChars: env.setting('MAX_TEXT_CHARS', '100000', env.integer(1, 10_000_000), 'characters (UTF-16) in one text'),
   maxBody: env.setting('MAX_BODY', '1mb', env.size, 'bytes in a JSON body, also after inflating'),
   maxWaiting: env.setting('MAX_WAITING', '512', env.integer(1, 100_000), 'calls that wait at the same time'),
+  filesUrl: env.setting(
+    'FILES_URL',
+    undefined,
+    env.optional(env.url('file:')),
+    'the directory of files and batches, one for all apis, as file:///…; unset: .data/files here',
+  ),
+  maxFileBytes: env.setting('MAX_FILE_BYTES', '200mb', env.size, 'bytes in an uploaded file'),
+  maxBatchLines: env.setting('MAX_BATCH_LINES', '50000', env.integer(1, 10_000_000), 'requests in one batch'),
+  fileTtl: env.setting('FILE_TTL', '30d', env.duration, 'how long an uploaded file is kept'),
+  batchTtl: env.setting('BATCH_TTL', '30d', env.duration, 'how long a batch and its output are kept after its end'),
   apiKeys: env.secret('API_KEYS', undefined, apiKeys, 'name:secret,...; unset: anybody may call'),
   adminUser: env.setting('ADMIN_USER', 'admin', env.text, 'login of the dashboard'),
   adminPassword: env.secret(

@@ -1,6 +1,8 @@
 // What the routes work with: made once at start, handed to every handler.
 import { once } from 'node:events'
 import type { Redis } from 'ioredis'
+import type { Batches } from '../batches/batches.ts'
+import type { Files } from '../batches/files.ts'
 import { FleetView } from './fleet.ts'
 import { type Logger, onceASecond } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
@@ -10,9 +12,11 @@ import { Producer } from '../queue/producer.ts'
 import { Subscription, parseReply } from '../queue/replies.ts'
 import { Waiters } from '../queue/waiter.ts'
 import { AdminLogin } from './admin.ts'
+import { Bulk } from './bulk.ts'
 import { Calls } from './calls.ts'
 import type { ApiConfig } from './config.ts'
 import { Predictions } from './predictions.ts'
+import { Uploads } from './uploads.ts'
 
 const CONNECT_MS = 1_000
 
@@ -29,6 +33,11 @@ export interface Context {
   fleet: FleetView
   calls: Calls
   predictions: Predictions
+  files: Files
+  batches: Batches
+  /** What runs batches in this process. */
+  bulk: Bulk
+  uploads: Uploads
   admin: AdminLogin
   /** Aborts when the process is about to stop: no new work. */
   closing: AbortController
@@ -46,6 +55,8 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     const reply = parseReply(message)
     if (reply) waiters.takeReply(reply.id, reply.result)
   })
+  const fleet = new FleetView(redis, onError)
+  const bulk = new Bulk({ apiId, config, logger, metrics, redis, producer, waiters, fleet, onError })
   return {
     config,
     logger,
@@ -55,9 +66,13 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     producer,
     waiters,
     replies,
-    fleet: new FleetView(redis, onError),
+    fleet,
     calls: new Calls({ apiId, producer, waiters, metrics, onError }),
     predictions: new Predictions({ apiId, redis, producer, waiters, resultTtl: config.resultTtl }),
+    files: bulk.files,
+    batches: bulk.batches,
+    bulk,
+    uploads: new Uploads(),
     admin: new AdminLogin(redis, config.adminUser, config.adminPassword, logger),
     closing: new AbortController(),
     lastCall: new AbortController(),
@@ -70,6 +85,7 @@ export async function startContext(context: Context): Promise<void> {
   context.replies.start()
   context.waiters.start()
   await context.fleet.start()
+  await context.bulk.start()
 }
 
 /** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
@@ -79,6 +95,7 @@ async function untilConnected(redis: Redis): Promise<void> {
 }
 
 export async function stopContext(context: Context): Promise<void> {
+  await context.bulk.stop()
   await context.waiters.stop()
   await context.fleet.stop()
   context.replies.stop()

@@ -1,13 +1,20 @@
 // The door of every predict route: which model is meant, whether anybody serves it, and whether there is room.
 import { invalid, notFound, unavailable } from '../errors.ts'
-import { type ServedModel, isLive } from './fleet.ts'
+import { type FleetView, type ServedModel, isLive } from './fleet.ts'
 import { Refused, admit } from './admission.ts'
+import type { ApiConfig } from './config.ts'
 import type { Context } from './context.ts'
 
 export interface Target {
   model: ServedModel
   /** The pinned revision. */
   revision?: string
+}
+
+/** What is needed to know which model is meant. */
+export interface Models {
+  config: Pick<ApiConfig, 'defaultModel'>
+  fleet: FleetView
 }
 
 /** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
@@ -26,7 +33,7 @@ export function parseReference(wanted: string): { name: string; revision: string
  * The model that `name`, `owner/name`, `name@revision` or nothing means. Names are looked up, never joined to paths.
  * @throws AppError 404 when it is not known, or no live worker has that revision; 503 when Redis was never reached.
  */
-export async function findTarget(context: Context, wanted: string | undefined): Promise<Target> {
+export async function findTarget(context: Models, wanted: string | undefined): Promise<Target> {
   const reference = parseReference(wanted ?? context.config.defaultModel)
   const model = reference && (await context.fleet.find(reference.name))
   if (!model) {
@@ -77,16 +84,16 @@ export function waitingTexts(context: Context, model: string): number {
 }
 
 /** Why a live worker does not serve what it should; undefined when none refuses it. */
-export function refusalOf({ fleet }: Context, name: string): string | undefined {
+export function refusalOf({ fleet }: Models, name: string): string | undefined {
   return fleet.workers.flatMap(({ refused }) => refused).find((each) => each.name === name)?.reason
 }
 
-function onlyModel(context: Context): ServedModel | undefined {
+function onlyModel(context: Models): ServedModel | undefined {
   const live = context.fleet.models().filter(({ workers }) => workers.length > 0)
   return live.length === 1 ? live[0] : undefined
 }
 
-function modelNotFound(context: Context, wanted: string | undefined): Error {
+function modelNotFound(context: Models, wanted: string | undefined): Error {
   const name = wanted ?? context.config.defaultModel
   const reference = parseReference(name)
   const refused = reference && refusalOf(context, reference.name)

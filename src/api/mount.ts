@@ -1,4 +1,5 @@
 // Serves one entry of the route table with Express: the only place that knows both.
+import { pipeline } from 'node:stream/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../errors.ts'
 import type { Context } from './context.ts'
@@ -6,7 +7,9 @@ import { parseJson } from './json.ts'
 import { ownerOfRequest } from './middleware/auth.ts'
 import { parsePrefer } from './prefer.ts'
 import { checked } from './problem.ts'
-import type { Reply, Route } from './route.ts'
+import { type Incoming, type Reply, type Route, Streamed } from './route.ts'
+
+const EVENTS = 'text/event-stream'
 
 /** Adds every route; a known path with another method answers 405, with what is allowed. */
 export function mountRoutes(router: Router, context: Context, routes: Route[]): void {
@@ -19,6 +22,7 @@ export function mountRoutes(router: Router, context: Context, routes: Route[]): 
       const route = ofPath.find((each) => each.method.toUpperCase() === method)
       response.locals['route'] = path
       response.locals['predicts'] = route?.predicts === true
+      response.locals['errors'] = ofPath[0]?.errors
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
       const answer = () => answerWith(route, context, request, response).catch(next)
@@ -40,21 +44,39 @@ async function answerWith(route: Route, context: Context, request: Request, resp
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
     body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,
+    incoming: route.form ? incoming(context, request) : undefined,
     owner,
     prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
+    wantsEvents: route.alsoEvents === true && request.accepts(['application/json', EVENTS]) === EVENTS,
+    range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
     baseUrl: `${request.protocol}://${request.get('host') ?? `localhost:${config.port}`}`,
     hungUp: hungUp.signal,
   })
-  send(response, reply)
+  await send(request, response, reply)
 }
 
-function send(response: Response, { status, headers, body }: Reply): void {
+function incoming({ uploads }: Context, request: Request): Incoming {
+  return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
+}
+
+async function send(request: Request, response: Response, { status, headers, body }: Reply): Promise<void> {
   response.status(status).set(headers ?? {})
-  if (body === undefined) response.end()
+  if (body instanceof Streamed && request.method !== 'HEAD') await stream(response, body)
+  else if (body === undefined || body instanceof Streamed) response.end()
   else if (typeof body === 'string' || Buffer.isBuffer(body)) response.send(body)
   else response.json(body)
+}
+
+/** Headers at once; a caller who hangs up ends it, and is no error. */
+async function stream(response: Response, { content }: Streamed): Promise<void> {
+  response.flushHeaders()
+  try {
+    await pipeline(content, response)
+  } catch (error) {
+    if (!response.destroyed || response.errored) throw error
+  }
 }
 
 function allowedMethods(routes: Route[]): string {
@@ -82,7 +104,9 @@ function refuseOtherTypes(request: Request): void {
 }
 
 function refuseUnacceptable(route: Route, request: Request): void {
+  if (route.sendsBytes) return
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
+  if (route.alsoEvents) types.push(EVENTS)
   if (request.get('accept') === undefined || request.accepts(types) !== false) return
   throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
 }

@@ -4,6 +4,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteaso
 import { z } from './zod.ts'
 import { VERSION } from '../version.ts'
 import type { Documented, Route } from './route.ts'
+import { openAiErrorDocument } from './openai.ts'
 import { problemDocument } from './schema.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
@@ -13,7 +14,12 @@ export function openApiDocument(routes: Route[], hasKeys: boolean): OpenApiDocum
   const registry = new OpenAPIRegistry()
   registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
   const problem = registry.register('Problem', problemDocument)
-  for (const route of routes) registry.registerPath(pathOf(route, problem, hasKeys && !route.open))
+  const openAiError = registry.register('OpenAIError', openAiErrorDocument)
+  for (const route of routes) {
+    const errors: ErrorKind =
+      route.errors === 'openai' ? ['application/json', openAiError] : ['application/problem+json', problem]
+    registry.registerPath(pathOf(route, errors, hasKeys && !route.open))
+  }
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
     info: {
@@ -28,7 +34,9 @@ export function openApiDocument(routes: Route[], hasKeys: boolean): OpenApiDocum
   return document
 }
 
-function pathOf(route: Route, problem: z.ZodType, secured: boolean): RouteConfig {
+type ErrorKind = [contentType: string, schema: z.ZodType]
+
+function pathOf(route: Route, errors: ErrorKind, secured: boolean): RouteConfig {
   const problems = [...(route.problems ?? []), ...(secured ? [401] : [])]
   const headers =
     route.predicts && route.method !== 'get' ? predictHeaders : route.tag === 'Predictions' ? waitHeader : undefined
@@ -45,10 +53,11 @@ function pathOf(route: Route, problem: z.ZodType, secured: boolean): RouteConfig
       ...(route.query ? { query: route.query as z.ZodObject } : {}),
       ...(headers ? { headers } : {}),
       ...(route.body ? { body: bodyOf(route.body, route.example?.body) } : {}),
+      ...(route.form ? { body: { required: true, content: { 'multipart/form-data': { schema: route.form } } } } : {}),
     },
     responses: Object.fromEntries([
       ...Object.entries(route.responses).map(([status, documented]) => [status, responseOf(documented)]),
-      ...problems.map((status) => [String(status), problemOf(status, problem)]),
+      ...problems.map((status) => [String(status), problemOf(status, errors)]),
     ]),
   }
 }
@@ -70,8 +79,8 @@ function responseOf({ description, schema, example, contentType }: Documented) {
   return { description, content: { [contentType ?? 'application/json']: media } }
 }
 
-function problemOf(status: number, schema: z.ZodType) {
-  return { description: STATUS_CODES[status] ?? '', content: { 'application/problem+json': { schema } } }
+function problemOf(status: number, [contentType, schema]: ErrorKind) {
+  return { description: STATUS_CODES[status] ?? '', content: { [contentType]: { schema } } }
 }
 
 function addParameterExamples(document: OpenApiDocument, route: Route): void {

@@ -1,4 +1,5 @@
 // What a route is: one entry of the table that is served, documented and tested from.
+import type { Readable } from 'node:stream'
 import type { z } from 'zod'
 import type { Context } from './context.ts'
 import type { Preferences } from './prefer.ts'
@@ -10,9 +11,15 @@ export interface ApiRequest<Params, Query, Body> {
   params: Params
   query: Query
   body: Body
+  /** What comes in, of a route with a `form`; nothing has read it. */
+  incoming: Incoming | undefined
   /** Who asks: the hash of an API key's name. */
   owner: string
   prefer: Preferences
+  /** Whether the caller asked for Server-Sent Events. */
+  wantsEvents: boolean
+  /** The Range header. */
+  range: string | undefined
   idempotencyKey: string | undefined
   /** W3C trace context, if the caller sent a valid one. */
   traceparent: string | undefined
@@ -22,7 +29,24 @@ export interface ApiRequest<Params, Query, Body> {
   hungUp: AbortSignal
 }
 
-/** What a handler returns; a string or Buffer is sent as it is, anything else as JSON. */
+/** A body that is too large to be held, as it comes. */
+export interface Incoming {
+  contentType: string
+  stream: Readable
+  /** Aborts with the error to be thrown when it does not move. */
+  stalled: AbortSignal
+}
+
+/** A body that is sent as it is made. */
+export class Streamed {
+  readonly content: AsyncIterable<Buffer | string>
+
+  constructor(content: AsyncIterable<Buffer | string>) {
+    this.content = content
+  }
+}
+
+/** What a handler returns; a string, a Buffer or a Streamed is sent as it is, anything else as JSON. */
 export interface Reply {
   status: number
   headers?: Record<string, string>
@@ -40,13 +64,21 @@ export interface RouteOptions<Params extends z.ZodType, Query extends z.ZodType,
   method: 'get' | 'post' | 'put' | 'delete'
   /** As Express writes it; `:name` is a parameter. */
   path: string
-  tag: 'Predict' | 'Predictions' | 'Models' | 'Operations' | 'Pages'
+  tag: 'Predict' | 'Predictions' | 'Files' | 'Batches' | 'Models' | 'Operations' | 'Pages'
   summary: string
   description?: string
   /** Needs no API key. */
   open?: boolean
   /** A 503 of this route is held back for a moment: some clients repeat it without a pause. */
   predicts?: boolean
+  /** How errors look: a problem document unless said otherwise. */
+  errors?: 'openai'
+  /** It also answers with events, to those who accept nothing else. */
+  alsoEvents?: boolean
+  /** Its answer is bytes, whatever types the caller accepts. */
+  sendsBytes?: boolean
+  /** The fields of a multipart/form-data body, for the documentation: the handler reads the stream itself. */
+  form?: z.ZodType
   params?: Params
   query?: Query
   body?: Body

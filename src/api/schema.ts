@@ -12,6 +12,7 @@ export type PredictBody = z.infer<Schemas['predict']>
 export type HuggingFaceBody = z.infer<Schemas['huggingFace']>
 export type PredictionBody = z.infer<Schemas['prediction']>
 export type PredictionInput = z.infer<Schemas['predictionInput']>
+export type BatchBody = z.infer<Schemas['batch']>
 export type PredictParameters = z.infer<typeof parameters>
 
 const parameters = z
@@ -20,6 +21,10 @@ const parameters = z
     function_to_apply: z.enum(['softmax', 'sigmoid', 'none']).optional().describe("Default: the model's own"),
   })
   .describe('How numbers become scores')
+
+const metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((entries) => Object.keys(entries).length <= 16, { error: 'has more than 16 entries' })
 
 export function createSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
   const text = z
@@ -80,16 +85,28 @@ export function createSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
     model,
     version: z.string().min(1).max(200).optional().describe('The same as model, or a revision'),
     input: predictionInput,
-    metadata: z
-      .record(z.string().max(64), z.string().max(512))
-      .refine((entries) => Object.keys(entries).length <= 16, { error: 'has more than 16 entries' })
-      .optional()
-      .describe('Yours, given back with the prediction'),
+    metadata: metadata.optional().describe('Yours, given back with the prediction'),
     stream: z.boolean().optional().describe('Taken and ignored'),
     webhook: notYet('is not served yet: poll the prediction, or use Prefer: wait'),
     webhook_events_filter: notYet('is not served yet'),
   })
-  return { predict, predictionInput, huggingFace, prediction, text, model }
+  const batch = z.strictObject({
+    input_file_id: z.string().optional().describe('A file with purpose "batch"'),
+    requests: z
+      .array(z.strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) }))
+      .min(1, { error: 'is empty' })
+      .optional()
+      .describe('The requests themselves, instead of a file'),
+    endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: where every line is sent to'),
+    completion_window: z.string().max(20).describe('A duration such as 24h: what is not answered by then expires'),
+    metadata: metadata.nullish().describe('Yours, given back with the batch'),
+    output_expires_after: z
+      .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
+      .optional()
+      .describe('How long output and error file are kept. Default and most: BATCH_TTL'),
+    webhook: notYet('is not served yet: poll the batch, or follow its results'),
+  })
+  return { batch, predict, predictionInput, huggingFace, prediction, text, model }
 }
 
 /** A field of the contract that is refused for now, with a message that says so. */
@@ -118,6 +135,55 @@ export const problemDocument = z.object({
     .array(z.object({ path: z.string().optional(), index: z.number().optional(), message: z.string() }))
     .optional(),
 })
+
+const unixSeconds = z.number().nullable()
+
+/** OpenAI's batch; times in Unix seconds. */
+export const batchObject = z.object({
+  id: z.string(),
+  object: z.literal('batch'),
+  endpoint: z.string(),
+  errors: z
+    .object({
+      object: z.literal('list'),
+      data: z.array(
+        z.object({
+          code: z.string(),
+          message: z.string(),
+          param: z.string().nullable(),
+          line: z.number().nullable().describe('Of the input file, from 1 on'),
+        }),
+      ),
+    })
+    .nullable(),
+  input_file_id: z.string(),
+  completion_window: z.string(),
+  status: z.enum([
+    'validating',
+    'in_progress',
+    'finalizing',
+    'completed',
+    'failed',
+    'expired',
+    'cancelling',
+    'cancelled',
+  ]),
+  output_file_id: z.string().nullable(),
+  error_file_id: z.string().nullable(),
+  created_at: z.number(),
+  in_progress_at: unixSeconds,
+  expires_at: z.number(),
+  finalizing_at: unixSeconds,
+  completed_at: unixSeconds,
+  failed_at: unixSeconds,
+  expired_at: unixSeconds,
+  cancelling_at: unixSeconds,
+  cancelled_at: unixSeconds,
+  request_counts: z.object({ total: z.number(), completed: z.number(), failed: z.number() }),
+  metadata: z.record(z.string(), z.string()).nullable(),
+})
+
+export type BatchObject = z.infer<typeof batchObject>
 
 const predictionStatus = z.enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'])
 

@@ -3,6 +3,7 @@ import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError } from '../errors.ts'
 import { problemOf } from './problem.ts'
+import type { Uploads } from './uploads.ts'
 
 const LIMITS = {
   headersTimeout: 10_000,
@@ -13,11 +14,15 @@ const LIMITS = {
 
 const IDLE_SWEEP_MS = 100
 
-export function createHttpServer(listener: RequestListener): Server {
-  const server = createServer({ ...LIMITS, keepAliveTimeout: 65_000 }, listener)
+/** @param uploads may take longer than a request: they have a limit of their own. */
+export function createHttpServer(listener: RequestListener, uploads: Uploads, limits = LIMITS): Server {
+  const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, listener)
   // One more than are allowed, so that too many can be told from exactly as many.
   server.maxHeadersCount = 101
-  server.on('clientError', answerClientError)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && uploads.has(socket)) return
+    answerClientError(error, socket)
+  })
   return server
 }
 

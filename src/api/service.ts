@@ -24,7 +24,7 @@ export class ApiService implements Service {
 
   constructor(config: ApiConfig, logger: Logger) {
     this.#context = createContext(config, logger, createApiMetrics())
-    this.#server = createHttpServer(createApp(this.#context))
+    this.#server = createHttpServer(createApp(this.#context), this.#context.uploads)
   }
 
   /** @throws Error when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
@@ -47,10 +47,12 @@ export class ApiService implements Service {
   async #stop(): Promise<void> {
     const { closing, config, lastCall } = this.#context
     closing.abort()
+    const handedBack = this.#context.bulk.stop()
     const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
     const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - LAST_STEPS_MS))
     lastCall.abort()
     if (!inTime && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
+    await handedBack
     await stopContext(this.#context)
   }
 

@@ -7,18 +7,25 @@ import { FAILED_TTL } from './predictions.ts'
 
 const SWEEP_MS = 60_000
 const JOBS_A_SWEEP = 1_000
+/** Chunks go when their rows are written; these are left over from an api that died. Computed again if still needed. */
+const CHUNK_TTL = 3_600_000
 
 /** Sweeps until the process closes. */
 export function sweepUntilClosed(context: Context): Promise<void> {
   const { closing, config, logger } = context
   const onError = (error: unknown) => logger.debug({ err: error }, 'could not sweep')
-  return every(Math.min(SWEEP_MS, config.resultTtl), closing.signal, () => sweep(context), onError)
+  const ms = Math.min(SWEEP_MS, config.resultTtl, config.batchTtl, config.fileTtl)
+  return every(ms, closing.signal, () => sweep(context), onError)
 }
 
-async function sweep({ config, fleet, producer }: Context): Promise<void> {
+async function sweep({ bulk, config, fleet, producer }: Context): Promise<void> {
+  await bulk.sweep()
   for (const { name } of fleet.models()) {
     const queue = producer.queue(queueName(name, 'interactive'))
     await queue.clean(config.resultTtl, JOBS_A_SWEEP, 'completed')
     await queue.clean(FAILED_TTL, JOBS_A_SWEEP, 'failed')
+    const chunks = producer.queue(queueName(name, 'bulk'))
+    await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'completed')
+    await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'failed')
   }
 }

@@ -53,6 +53,14 @@ const textsResult = z.object({
   rows: z.array(row),
 })
 
+/** A job of the queue `batches`: everything else is in the batch's record. */
+const batchJob = z.object({
+  v: z.number().int(),
+  /** OWNER_UUID. */
+  batch: z.string(),
+})
+
+export type BatchJob = z.infer<typeof batchJob>
 export type Item = z.infer<typeof item>
 export type TextsJob = z.infer<typeof textsJob>
 export type RowError = z.infer<typeof rowError>
@@ -73,9 +81,14 @@ export class UnknownJobVersion extends Error {
  * @throws UnknownJobVersion for any other version; Error naming the paths (never the texts) of what does not fit.
  */
 export function parseTextsJob(data: unknown): TextsJob {
-  const version = typeof data === 'object' && data !== null && 'v' in data ? data.v : undefined
-  if (version !== JOB_VERSION && version !== JOB_VERSION - 1) throw new UnknownJobVersion(version)
+  refuseUnknownVersion(data)
   return parse(textsJob, data)
+}
+
+/** The same for a batch's job. */
+export function parseBatchJob(data: unknown): BatchJob {
+  refuseUnknownVersion(data)
+  return parse(batchJob, data)
 }
 
 /** @throws Error naming the paths of what does not fit. */
@@ -85,6 +98,11 @@ export function parseTextsResult(data: unknown): TextsResult {
 
 export function isFailed(given: Row): given is { error: RowError } {
   return 'error' in given
+}
+
+function refuseUnknownVersion(data: unknown): void {
+  const version = typeof data === 'object' && data !== null && 'v' in data ? data.v : undefined
+  if (version !== JOB_VERSION && version !== JOB_VERSION - 1) throw new UnknownJobVersion(version)
 }
 
 function parse<T>(schema: z.ZodType<T>, data: unknown): T {

@@ -5,7 +5,9 @@ import { hostname } from 'node:os'
 /** BullMQ's key prefix. */
 export const QUEUE_PREFIX = 'inferq:q'
 const BULK_SUFFIX = '-bulk'
-const RESERVED = new Set(['batches', 'webhooks'])
+/** The queue of the batches themselves, read by apis. */
+export const BATCHES_QUEUE = 'batches'
+const RESERVED = new Set([BATCHES_QUEUE, 'webhooks'])
 
 /** interactive: people are waiting; bulk: they are not. Each lane of a model is a queue of its own. */
 export type Lane = 'interactive' | 'bulk'

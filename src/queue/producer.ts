@@ -4,8 +4,8 @@ import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { AppError, unavailable } from '../errors.ts'
 import { lostScripts } from './connection.ts'
-import type { JobName, TextsJob } from './job.ts'
-import { QUEUE_PREFIX } from './names.ts'
+import type { BatchJob, JobName, TextsJob } from './job.ts'
+import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
 
 /** Infrastructure errors are tried again; an input error is its row's, so it never gets this far. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
@@ -46,6 +46,15 @@ export class Producer {
    * @throws AppError 503 when Redis cannot be reached.
    */
   async add(queueName: string, name: JobName, jobId: string, data: TextsJob, keep: JobsOptions): Promise<void> {
+    await this.#add(queueName, name, jobId, data, keep)
+  }
+
+  /** Adds a batch's job, or leaves the one that is there. @throws AppError 503 when Redis cannot be reached. */
+  async addBatch(jobId: string, data: BatchJob): Promise<void> {
+    await this.#add(BATCHES_QUEUE, 'batch', jobId, data, { removeOnComplete: true, removeOnFail: true })
+  }
+
+  async #add(queueName: string, name: string, jobId: string, data: object, keep: JobsOptions): Promise<void> {
     await this.#tryTwice(() => this.queue(queueName).add(name, data, { ...keep, jobId }))
   }
 

@@ -25,6 +25,12 @@ export async function removeFromList(redis: Redis, list: string, owner: string, 
   if (ids.length > 0) await redis.zrem(listKey(list, owner), ...ids)
 }
 
+/** When an id of the list was made, epoch milliseconds; undefined when it is not in it. */
+export async function createdAt(redis: Redis, list: string, owner: string, id: string): Promise<number | undefined> {
+  const score = await redis.zscore(listKey(list, owner), id)
+  return score === null ? undefined : Number(score)
+}
+
 /** At most `limit` ids, the newest first. */
 export async function readPage(
   redis: Redis,

@@ -1,5 +1,8 @@
 // An api and workers as real processes from dist/, on an empty database, serving the tiny models.
-import { fileURLToPath } from 'node:url'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { freePort } from '../../src/ports.ts'
 import { type StartedProcess, startProcess } from './start-process.ts'
 import { waitFor } from './wait-for.ts'
@@ -20,11 +23,15 @@ export interface Stack {
   workers: StartedProcess[]
   /** Starts one more worker, and resolves when it takes jobs. */
   addWorker: (env?: Record<string, string>) => Promise<StartedProcess>
+  /** Where the api keeps files and batches. */
+  filesDir: string
   stop: () => Promise<void>
 }
 
 /** Resolves when the api and all workers are ready. */
 export async function startStack(options: StackOptions): Promise<Stack> {
+  const filesDir = mkdtempSync(join(tmpdir(), 'inferq-files-'))
+  const filesUrl = options.apiEnv?.['FILES_URL'] ?? pathToFileURL(filesDir).href
   const common = { REDIS_URL: options.redisUrl, LOG_LEVEL: 'debug' }
   const workers: StartedProcess[] = []
   const addWorker = async (env: Record<string, string> = {}) => {
@@ -45,7 +52,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   const port = await freePort()
   const api = await startProcess(pathOf('dist/api/main.js'), {
-    env: { ...common, PORT: String(port), DEFAULT_MODEL: 'tiny-fp32', ADMIN_PASSWORD: 'secret', ...options.apiEnv },
+    env: {
+      ...common,
+      PORT: String(port),
+      DEFAULT_MODEL: 'tiny-fp32',
+      ADMIN_PASSWORD: 'secret',
+      FILES_URL: filesUrl,
+      ...options.apiEnv,
+    },
     readyUrl: `http://127.0.0.1:${port}/livez`,
   })
   await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
@@ -55,6 +69,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const stop = async () => {
     await Promise.all(workers.map((worker) => worker.stop()))
     await api.stop()
+    rmSync(filesDir, { recursive: true, force: true })
   }
-  return { url, api, workers, addWorker, stop }
+  return { url, api, workers, addWorker, filesDir, stop }
 }

@@ -2,6 +2,7 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { openAiError } from '../openai.ts'
 import { HungUp } from '../patience.ts'
 import { asAppError, problemOf } from '../problem.ts'
 
@@ -20,8 +21,12 @@ export function sendProblems(logger: Logger): ErrorRequestHandler {
     if (error instanceof HungUp) return void response.destroy()
     const send = () => {
       if (response.destroyed) return
-      const document = problemOf(error, request.path, String(response.locals['requestId'] ?? ''))
-      response.status(error.status).set(error.headers).type('application/problem+json')
+      const likeOpenAi = response.locals['errors'] === 'openai'
+      const document = likeOpenAi
+        ? openAiError(error)
+        : problemOf(error, request.path, String(response.locals['requestId'] ?? ''))
+      response.status(error.status).set(error.headers)
+      response.type(likeOpenAi ? 'application/json' : 'application/problem+json')
       response.send(request.method === 'HEAD' ? '' : JSON.stringify(document))
     }
     const held = error.status === 503 && response.locals['predicts'] === true

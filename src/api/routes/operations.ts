@@ -150,13 +150,16 @@ async function info(context: Context): Promise<Reply> {
       wait_timeout_seconds: config.waitTimeout / 1_000,
       max_wait_seconds: config.maxWait / 1_000,
       result_ttl_seconds: config.resultTtl / 1_000,
+      max_file_bytes: config.maxFileBytes,
+      max_batch_lines: config.maxBatchLines,
     },
   }
   return { status: 200, body }
 }
 
 /** Gauges are set when they are read. */
-function sampleGauges({ metrics, waiters, fleet }: Context): void {
+function sampleGauges({ bulk, metrics, waiters, fleet }: Context): void {
+  metrics.batchesRunning.set(bulk.running)
   metrics.waiting.set(waiters.size)
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)

@@ -1,0 +1,38 @@
+// A batch as clients see it (OpenAI's object).
+import type { FoundBatch } from '../batches/batches.ts'
+import type { LineProblem } from '../batches/request.ts'
+import type { BatchRecord } from '../records/batches.ts'
+import { batchId, fileId, seconds } from './openai.ts'
+import type { BatchObject } from './schema.ts'
+
+export function viewBatch({ id, record }: FoundBatch): BatchObject {
+  const at = (end: BatchRecord['end']) => (record.end === end ? seconds(record.ended_at) : null)
+  const errors = record.errors === undefined ? undefined : (JSON.parse(record.errors) as LineProblem[])
+  return {
+    id: batchId(id.uuid),
+    object: 'batch',
+    endpoint: record.endpoint,
+    errors: errors ? { object: 'list', data: errors } : null,
+    input_file_id: fileId(record.input),
+    completion_window: record.window,
+    status: statusOf(record),
+    output_file_id: record.output === undefined ? null : fileId(record.output),
+    error_file_id: record.error === undefined ? null : fileId(record.error),
+    created_at: seconds(record.created_at),
+    in_progress_at: seconds(record.in_progress_at),
+    expires_at: seconds(record.expires_at),
+    finalizing_at: seconds(record.finalizing_at),
+    completed_at: at('completed'),
+    failed_at: at('failed'),
+    expired_at: at('expired'),
+    cancelling_at: seconds(record.cancelling_at),
+    cancelled_at: at('cancelled'),
+    request_counts: { total: record.total, completed: record.completed, failed: record.failed },
+    metadata: JSON.parse(record.metadata) as Record<string, string> | null,
+  }
+}
+
+function statusOf({ end, cancelling_at, stage }: BatchRecord): BatchObject['status'] {
+  if (end !== undefined) return end
+  return cancelling_at === undefined ? stage : 'cancelling'
+}

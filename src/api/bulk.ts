@@ -1,0 +1,117 @@
+// Files and batches of this process, put together: the store, the records, and the coordinator that runs batches.
+import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
+import type { Redis } from 'ioredis'
+import { Batches } from '../batches/batches.ts'
+import { Coordinator } from '../batches/coordinator.ts'
+import { DirectoryStore } from '../batches/directory.ts'
+import { Files } from '../batches/files.ts'
+import type { Service } from '../lifecycle.ts'
+import type { Logger } from '../logger.ts'
+import type { ApiMetrics } from '../metrics.ts'
+import { closeConnection, consumerConnection } from '../queue/connection.ts'
+import type { Producer } from '../queue/producer.ts'
+import type { Waiters } from '../queue/waiter.ts'
+import { readExpired } from '../records/expirations.ts'
+import { hasRoom } from './admission.ts'
+import type { ApiConfig } from './config.ts'
+import { createEndpoints } from './endpoints.ts'
+import type { FleetView } from './fleet.ts'
+import { createSchemas } from './schema.ts'
+
+export interface BulkOptions {
+  apiId: string
+  config: ApiConfig
+  logger: Logger
+  metrics: ApiMetrics
+  redis: Redis
+  producer: Producer
+  waiters: Waiters
+  fleet: FleetView
+  onError: (error: unknown) => void
+}
+
+/** Chunks that batches have in the lanes: twice what the workers take at once, so that they never wait for us. */
+const CHUNKS_A_SLOT = 2
+const LEAST_CHUNKS = 16
+/** More would only fill Redis and the memory of this process. */
+const MOST_CHUNKS = 512
+const NAMES_A_SWEEP = 100
+
+export class Bulk implements Service {
+  readonly #options: BulkOptions
+  readonly #store: DirectoryStore
+  readonly #coordinator: Coordinator
+  readonly #connection: Redis
+  #stopping: Promise<void> | undefined
+  readonly files: Files
+  readonly batches: Batches
+
+  constructor(options: BulkOptions) {
+    this.#options = options
+    const { config, redis, producer, logger, metrics, waiters, fleet, apiId, onError } = options
+    this.#store = new DirectoryStore(directoryOf(config.filesUrl))
+    this.files = new Files({ redis, store: this.#store, ttl: config.fileTtl })
+    const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
+    this.batches = new Batches({ redis, producer, store, files, ttl, maxLineBytes })
+    this.#connection = consumerConnection(config.redisUrl, onError)
+    this.#coordinator = new Coordinator({
+      redis,
+      store,
+      connection: this.#connection,
+      endpoints: createEndpoints({ config, fleet }, createSchemas(config)),
+      limits: { maxLines: config.maxBatchLines, maxLineBytes },
+      batchTtl: config.batchTtl,
+      logger,
+      lane: {
+        producer,
+        waiters,
+        replyTo: apiId,
+        width: () => this.#width(),
+        hasRoom: () => hasRoom(fleet.memoryShare),
+        onError,
+      },
+      onEnd: () => metrics.batches.inc(),
+      onRows: (answered, failed) => {
+        metrics.batchRows.inc({ outcome: 'answered' }, answered)
+        metrics.batchRows.inc({ outcome: 'failed' }, failed)
+      },
+      onError,
+    })
+  }
+
+  /** Batches that this process runs now. */
+  get running(): number {
+    return this.#coordinator.running
+  }
+
+  async start(): Promise<void> {
+    await this.#coordinator.start()
+  }
+
+  /** Hands back the batches that run here. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#coordinator.stop().finally(() => closeConnection(this.#connection))
+    return this.#stopping
+  }
+
+  /** Removes what has expired, and finds batches that nobody runs. */
+  async sweep(): Promise<void> {
+    await this.batches.addMissingJobs()
+    await this.files.sweep(await readExpired(this.#options.redis, Date.now(), NAMES_A_SWEEP))
+    await this.#store.sweep(Date.now())
+  }
+
+  /** Chunks that one batch of this process may have in the lanes; several share them. */
+  #width(): number {
+    const slots = this.#options.fleet.workers
+      .filter(({ state }) => state === 'running')
+      .reduce((sum, worker) => sum + worker.slots.bulk, 0)
+    const share = (CHUNKS_A_SLOT * slots) / Math.max(1, this.running)
+    return Math.min(MOST_CHUNKS, Math.max(LEAST_CHUNKS, Math.ceil(share)))
+  }
+}
+
+function directoryOf(filesUrl: string | undefined): string {
+  return filesUrl === undefined ? resolve('.data/files') : fileURLToPath(filesUrl)
+}

@@ -1,0 +1,53 @@
+// The endpoints that a batch's lines can name, as batches ask for them: the same schemas, models and answers as over
+// HTTP.
+import { labelsOf, scoreRow, throwFailed } from './answers.ts'
+import type { Asked, Endpoints } from '../batches/endpoint.ts'
+import { AppError } from '../errors.ts'
+import type { Row } from '../queue/job.ts'
+import type { ModelRecord } from '../records/models.ts'
+import { findTarget, type Models } from './door.ts'
+import { type Inputs, inputsOf, inputsOfHuggingFace } from './inputs.ts'
+import { checked } from './problem.ts'
+import type { Schemas } from './schema.ts'
+
+const FLAT = ['/predict', '/invocations']
+const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/
+
+/** Whether a batch can be made for it. */
+export function isBatchEndpoint(endpoint: string): boolean {
+  return FLAT.includes(endpoint) || NESTED.test(endpoint)
+}
+
+export function createEndpoints(context: Models, schemas: Schemas): Endpoints {
+  const { fleet } = context
+  return {
+    read: (endpoint, body) => {
+      if (FLAT.includes(endpoint)) {
+        const predict = checked(schemas.predict, body)
+        return asked(inputsOf(predict), predict.model, false)
+      }
+      const huggingFace = checked(schemas.huggingFace, body)
+      return asked(inputsOfHuggingFace(huggingFace), NESTED.exec(endpoint)?.[1] ?? huggingFace.model, true)
+    },
+    target: async (wanted) => {
+      try {
+        const { model, revision } = await findTarget(context, wanted)
+        return { model: model.name, ...(revision === undefined ? {} : { revision }) }
+      } catch (error) {
+        // Before the first worker has come nobody can say which models there are.
+        if (error instanceof AppError && fleet.models().length === 0) throw new Error('no model is known yet')
+        throw error
+      }
+    },
+    labels: (model, revision) => labelsOf(fleet, model, revision),
+  }
+}
+
+function asked({ items, truncate, single, scores }: Inputs, model: string | undefined, nested: boolean): Asked {
+  const answer = (rows: Row[], record: ModelRecord) => {
+    throwFailed(rows)
+    const scored = rows.map((row) => scoreRow(row, record, scores))
+    return single && !nested ? scored[0] : scored
+  }
+  return { model, items, truncate, answer }
+}

@@ -1,0 +1,55 @@
+// Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
+import { z } from './zod.ts'
+import { codeOf } from '../batches/rows.ts'
+import { type AppError, type Problem, notFound } from '../errors.ts'
+import { isUuid } from '../records/idempotency.ts'
+
+export const openAiErrorDocument = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+})
+
+export function openAiError(error: AppError): z.infer<typeof openAiErrorDocument> {
+  const [problem] = (error.members['errors'] ?? []) as Partial<Problem>[]
+  return {
+    error: {
+      message: error.message,
+      type: typeOf(error),
+      param: problem?.path || null,
+      code: codeOf(error.type),
+    },
+  }
+}
+
+function typeOf({ status }: AppError): string {
+  if (status === 401) return 'authentication_error'
+  if (status === 429) return 'rate_limit_error'
+  return status >= 500 ? 'server_error' : 'invalid_request_error'
+}
+
+/** One page of a list. @param ids of what is on it, as clients see them. */
+export function listOf(data: { id: string }[], hasMore: boolean) {
+  return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore }
+}
+
+/** `file-UUID` and `batch_UUID`: what clients know, and what the records have. */
+export const fileId = (uuid: string) => `file-${uuid}`
+export const batchId = (uuid: string) => `batch_${uuid}`
+
+/** The UUID in an id of that kind. @throws AppError 404 for anything else: it is the id of nothing here. */
+export function uuidIn(kind: 'file' | 'batch', id: string): string {
+  const [prefix, uuid] = [id.slice(0, kind.length + 1), id.slice(kind.length + 1)]
+  if ((prefix === `${kind}-` || prefix === `${kind}_`) && isUuid(uuid)) return uuid
+  throw notFound(`no such ${kind}`)
+}
+
+/** Whole seconds, as OpenAI tells times. */
+export function seconds(epochMs: number): number
+export function seconds(epochMs: number | undefined): number | null
+export function seconds(epochMs: number | undefined): number | null {
+  return epochMs === undefined ? null : Math.floor(epochMs / 1_000)
+}

@@ -1,0 +1,44 @@
+// Lists as OpenAI pages them: `after` an id, with `limit`.
+import type { Redis } from 'ioredis'
+import { notFound } from '../errors.ts'
+import { createdAt, readPage, removeFromList } from '../records/lists.ts'
+import type { OwnedId } from '../records/owned.ts'
+
+export interface PageOptions<T> {
+  /** UUID of the last one of the page before. */
+  after: string | undefined
+  limit: number
+  order?: 'asc' | 'desc'
+  /** undefined: it has expired, and leaves the list. */
+  find: (uuid: string) => Promise<T | undefined>
+}
+
+/** @throws AppError 404 when `after` is not in the list. */
+export async function pageAfter<T>(
+  redis: Redis,
+  list: string,
+  owner: string,
+  { after, limit, order = 'desc', find }: PageOptions<T>,
+): Promise<{ found: { id: OwnedId; record: T }[]; hasMore: boolean }> {
+  const direction = order === 'desc' ? 'next' : 'previous'
+  // From the beginning, oldest first, is from before all that was ever made.
+  const beginning = order === 'asc' ? ({ direction, at: 0, id: '' } as const) : undefined
+  const cursor =
+    after === undefined ? beginning : ({ direction, at: await timeOf(redis, list, owner, after), id: after } as const)
+  const page = await readPage(redis, list, owner, limit, cursor)
+  const ids = order === 'asc' ? page.ids.toReversed() : page.ids
+  const records = await Promise.all(ids.map(find))
+  const expired = ids.filter((_uuid, index) => records[index] === undefined)
+  await removeFromList(redis, list, owner, ...expired)
+  const found = ids.flatMap((uuid, index) => {
+    const record = records[index]
+    return record === undefined ? [] : [{ id: { owner, uuid }, record }]
+  })
+  return { found, hasMore: (order === 'desc' ? page.next : page.previous) !== undefined }
+}
+
+async function timeOf(redis: Redis, list: string, owner: string, uuid: string): Promise<number> {
+  const at = await createdAt(redis, list, owner, uuid)
+  if (at === undefined) throw notFound('there is nothing with the id in "after"')
+  return at
+}

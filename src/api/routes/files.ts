@@ -1,0 +1,179 @@
+// Files: what batches read, and what they wrote (OpenAI's dialect).
+import { z } from '../zod.ts'
+import type { FoundFile } from '../../batches/files.ts'
+import { invalid, malformed } from '../../errors.ts'
+import { FILES_LIST, readFileRecord } from '../../records/files.ts'
+import type { Context } from '../context.ts'
+import { fileId, listOf, seconds, uuidIn } from '../openai.ts'
+import { parseRange } from '../range.ts'
+import { type ApiRequest, type Route, route, Streamed } from '../route.ts'
+import { readForm } from '../upload.ts'
+import { pageAfter } from '../page.ts'
+
+const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
+const idParams = z.object({ id: z.string() })
+const example = { params: { id: EXAMPLE_ID } }
+const MAX_NAME = 512
+
+const fileObject = z.object({
+  id: z.string(),
+  object: z.literal('file'),
+  bytes: z.number(),
+  created_at: z.number().describe('Unix seconds, as all times here'),
+  expires_at: z.number(),
+  filename: z.string(),
+  purpose: z.enum(['batch', 'batch_output']),
+  status: z.literal('processed'),
+})
+const form = z.object({
+  purpose: z.literal('batch'),
+  file: z.string().openapi({ format: 'binary' }),
+  'expires_after[seconds]': z.string().optional().describe('Default and most: FILE_TTL'),
+})
+const listQuery = z.strictObject({
+  after: z.string().optional().describe('The last id of the page before'),
+  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  order: z.enum(['asc', 'desc']).default('desc'),
+  purpose: z.enum(['batch', 'batch_output']).optional(),
+})
+
+export const fileRoutes: Route[] = [
+  route({
+    method: 'post',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'Upload a file: one request a line, as JSON',
+    errors: 'openai',
+    form,
+    responses: { 200: { description: 'The file', schema: fileObject } },
+    problems: [400, 408, 413, 415, 422, 503, 507],
+    handler: async (context, request) => ({ status: 200, body: viewFile(await upload(context, request)) }),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/files',
+    tag: 'Files',
+    summary: 'Your files, the newest first',
+    errors: 'openai',
+    query: listQuery,
+    responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
+    problems: [422, 503],
+    handler: async ({ redis }, { owner, query }) => {
+      const { after, purpose, ...rest } = query
+      const find = (uuid: string) => readFileRecord(redis, { owner, uuid })
+      const cursor = after === undefined ? undefined : uuidIn('file', after)
+      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find })
+      const wanted = page.found.filter(({ record }) => purpose === undefined || record.purpose === purpose)
+      return { status: 200, body: listOf(wanted.map(viewFile), page.hasMore) }
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'One file',
+    errors: 'openai',
+    params: idParams,
+    example,
+    responses: { 200: { description: 'The file', schema: fileObject } },
+    problems: [404, 503],
+    handler: async (context, request) => ({ status: 200, body: viewFile(await find(context, request)) }),
+  }),
+  route({
+    method: 'get',
+    path: '/v1/files/:id/content',
+    tag: 'Files',
+    summary: 'The content of a file; Range asks for a part of it',
+    errors: 'openai',
+    sendsBytes: true,
+    params: idParams,
+    example,
+    responses: {
+      200: { description: 'All of it', contentType: 'application/jsonl', schema: z.string() },
+      206: { description: 'The range', contentType: 'application/jsonl', schema: z.string() },
+    },
+    problems: [404, 416, 503],
+    handler: async (context, request) => {
+      const file = await find(context, request)
+      const { bytes, filename } = file.record
+      const range = parseRange(request.range, bytes)
+      const { start, end } = range ?? { start: 0, end: bytes }
+      return {
+        status: range ? 206 : 200,
+        headers: {
+          'Content-Type': 'application/jsonl',
+          'Content-Length': String(end - start),
+          'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
+          'Accept-Ranges': 'bytes',
+          ...(range ? { 'Content-Range': `bytes ${start}-${end - 1}/${bytes}` } : {}),
+        },
+        body: new Streamed(await context.files.content(file, { start, end })),
+      }
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/v1/files/:id',
+    tag: 'Files',
+    summary: 'Erase a file; not while a batch reads it',
+    errors: 'openai',
+    params: idParams,
+    example,
+    responses: {
+      200: {
+        description: 'Erased',
+        schema: z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) }),
+      },
+    },
+    problems: [404, 409, 503],
+    handler: async (context, request) => {
+      const file = await find(context, request)
+      await context.files.erase(file)
+      return { status: 200, body: { id: fileId(file.id.uuid), object: 'file', deleted: true } }
+    },
+  }),
+]
+
+function find({ files }: Context, { owner, params }: ApiRequest<{ id: string }, unknown, unknown>): Promise<FoundFile> {
+  return files.find(owner, uuidIn('file', params.id))
+}
+
+async function upload(
+  { files, config }: Context,
+  { owner, incoming }: ApiRequest<unknown, unknown, unknown>,
+): Promise<FoundFile> {
+  if (!incoming) throw malformed('the body must be multipart/form-data')
+  const { fields, file } = await readForm(incoming, config.maxFileBytes, (content) => files.store(owner, content))
+  if (!file) throw invalid([{ path: 'file', message: 'is missing' }])
+  const { id, bytes } = file.stored
+  try {
+    const ttl = keptFor(fields, config.fileTtl)
+    if (fields.get('purpose') !== 'batch') throw invalid([{ path: 'purpose', message: 'must be "batch"' }])
+    const name = file.name.slice(0, MAX_NAME).toWellFormed() || 'file.jsonl'
+    return await files.publish(id, name, bytes, ttl)
+  } catch (error) {
+    await files.discard(id)
+    throw error
+  }
+}
+
+/** OpenAI's `expires_after`, milliseconds. */
+function keptFor(fields: Map<string, string>, most: number): number {
+  const given = fields.get('expires_after[seconds]')
+  if (given === undefined) return most
+  if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(most, Number(given) * 1_000)
+  throw invalid([{ path: 'expires_after[seconds]', message: 'must be a whole number of seconds' }])
+}
+
+function viewFile({ id, record }: FoundFile): z.infer<typeof fileObject> {
+  return {
+    id: fileId(id.uuid),
+    object: 'file',
+    bytes: record.bytes,
+    created_at: seconds(record.created_at),
+    expires_at: seconds(record.expires_at),
+    filename: record.filename,
+    purpose: record.purpose,
+    status: 'processed',
+  }
+}

@@ -1,0 +1,50 @@
+// Uploads in progress. A server has one time limit for all requests, which a large file would break: an upload may take
+// as long as it moves instead.
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import { AppError } from '../errors.ts'
+
+export interface UploadPace {
+  /** Milliseconds in which at least so many bytes must come. */
+  everyMs: number
+  bytes: number
+}
+
+const PACE: UploadPace = { everyMs: 120_000, bytes: 120 * 1_024 }
+
+export class Uploads {
+  readonly #pace: UploadPace
+  readonly #sockets = new WeakSet<Socket>()
+
+  constructor(pace: UploadPace = PACE) {
+    this.#pace = pace
+  }
+
+  /** Whether a request of this connection is an upload that goes on. */
+  has(socket: Socket): boolean {
+    return this.#sockets.has(socket)
+  }
+
+  /** Lets the request take its time. @returns a signal that aborts with a 408 when it stands still. */
+  watch(request: IncomingMessage): AbortSignal {
+    const { socket } = request
+    const stalled = new AbortController()
+    this.#sockets.add(socket)
+    let before = socket.bytesRead
+    const timer = setInterval(() => {
+      if (socket.bytesRead - before < this.#pace.bytes) stalled.abort(tooSlow())
+      before = socket.bytesRead
+    }, this.#pace.everyMs)
+    const end = () => {
+      clearInterval(timer)
+      this.#sockets.delete(socket)
+    }
+    request.once('end', end)
+    request.once('close', end)
+    return stalled.signal
+  }
+}
+
+function tooSlow(): AppError {
+  return new AppError('Timeout', 408, 'the upload did not move', { headers: { Connection: 'close' } })
+}

@@ -1,0 +1,198 @@
+// Batches as clients know them: made, found, cancelled, made again of what failed, followed row by row.
+import type { Redis } from 'ioredis'
+import { uuidv7 } from 'uuidv7'
+import { conflict, invalid, notFound } from '../errors.ts'
+import { pause } from '../lifecycle.ts'
+import { JOB_VERSION } from '../queue/job.ts'
+import type { Producer } from '../queue/producer.ts'
+import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatchCancel } from '../records/batches.ts'
+import { isUuid, uuidFromKey } from '../records/idempotency.ts'
+import { keyIdOf, type OwnedId } from '../records/owned.ts'
+import type { Files, FoundFile } from './files.ts'
+import { linesOf } from './lines.ts'
+import { findPart, readPart, rowsInOrder } from './parts.ts'
+import type { FileStore } from './store.ts'
+
+export interface BatchesOptions {
+  redis: Redis
+  producer: Producer
+  store: FileStore
+  files: Files
+  /** Milliseconds that output files are kept, unless asked for otherwise. */
+  ttl: number
+  maxLineBytes: number
+}
+
+export interface NewBatch {
+  endpoint: string
+  window: string
+  /** Milliseconds. */
+  windowMs: number
+  metadata: Record<string, string> | null
+  outputTtl: number | undefined
+  /** Of the whole request. */
+  hash: string
+}
+
+export interface FoundBatch {
+  id: OwnedId
+  record: BatchRecord
+}
+
+/** The input: a file of the owner's, or rows that become one. */
+export type BatchInput = { file: string } | { lines: () => AsyncIterable<string | Buffer>; name: string }
+
+const POLL_MS = 200
+/** Who made a record adds its job at once; later than this it must have died in between. */
+const ADDED_MS = 10_000
+
+export class Batches {
+  readonly #options: BatchesOptions
+
+  constructor(options: BatchesOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Makes the batch, or finds the one that the same request made before.
+   * @throws AppError 404 without the input file, 422 when the key was used with another request, 507 without room.
+   */
+  async create(
+    owner: string,
+    key: string | undefined,
+    asked: NewBatch,
+    input: BatchInput,
+  ): Promise<FoundBatch & { replayed: boolean }> {
+    const { redis } = this.#options
+    const id = { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
+    const before = key === undefined ? undefined : await readBatch(redis, id)
+    if (before) return this.#again(id, before, asked.hash)
+    const file = await this.#inputOf(id, asked.hash, input)
+    const now = Date.now()
+    const record: BatchRecord = {
+      hash: asked.hash,
+      input: file.id.uuid,
+      endpoint: asked.endpoint,
+      window: asked.window,
+      metadata: JSON.stringify(asked.metadata),
+      output_ttl: asked.outputTtl ?? this.#options.ttl,
+      created_at: now,
+      expires_at: now + asked.windowMs,
+      stage: 'validating',
+      total: 0,
+      completed: 0,
+      failed: 0,
+    }
+    await this.#options.files.addReader(file.id, keyIdOf(id))
+    const existing = await createBatch(redis, id, record)
+    if (existing) return this.#again(id, existing, asked.hash)
+    await this.#addJob(keyIdOf(id))
+    return { id, record, replayed: false }
+  }
+
+  /** @throws AppError 404. */
+  async find(owner: string, uuid: string): Promise<FoundBatch> {
+    const id = { owner, uuid }
+    const record = isUuid(uuid) ? await readBatch(this.#options.redis, id) : undefined
+    if (!record) throw notFound('no such batch')
+    return { id, record }
+  }
+
+  /** @throws AppError 409 when it has ended. */
+  async cancel({ id }: FoundBatch): Promise<FoundBatch> {
+    const open = await requestBatchCancel(this.#options.redis, id, Date.now())
+    if (!open) throw conflict('this batch has ended and cannot be cancelled')
+    return this.find(id.owner, id.uuid)
+  }
+
+  /** The lines of the input whose rows failed or were not answered. @throws AppError 409 when there are none (yet). */
+  async *failedLines({ id, record }: FoundBatch): AsyncGenerator<Buffer> {
+    const { store, files, maxLineBytes } = this.#options
+    const input = await files.find(id.owner, record.input)
+    const failed = failedRows(store, keyIdOf(id))
+    let wanted = await failed.next()
+    let row = -1
+    for await (const lines of linesOf(await files.content(input), maxLineBytes)) {
+      for (const { bytes } of lines) {
+        row += 1
+        if (wanted.done) return
+        if (row !== wanted.value || !bytes) continue
+        yield bytes
+        yield NEWLINE
+        wanted = await failed.next()
+      }
+    }
+  }
+
+  /**
+   * Rows in the order of the input, some at a time, as lines of JSON.
+   * @param after rows to leave out. @param follow whether to wait for rows that are not there yet, until this aborts.
+   */
+  async *results({ id }: FoundBatch, after: number, follow: AbortSignal | undefined): AsyncGenerator<Buffer> {
+    const { store, redis } = this.#options
+    const batch = keyIdOf(id)
+    let index = await findPart(store, batch, after)
+    for (;;) {
+      // Read before the part is looked for: of a batch that has ended every part is there.
+      const record = await readBatch(redis, id)
+      for (let part = await readPart(store, batch, index); part; part = await readPart(store, batch, index)) {
+        yield rowsInOrder(part, Math.max(0, after - part.header.first))
+        index += 1
+      }
+      if (!follow || !record || record.ended_at !== undefined) return
+      if (!(await pause(POLL_MS, follow))) return
+    }
+  }
+
+  /** The batch now, and again whenever it has changed, to its end. */
+  async *changes({ id, record }: FoundBatch, until: AbortSignal): AsyncGenerator<FoundBatch> {
+    yield { id, record }
+    for (let last = record; last.ended_at === undefined && (await pause(POLL_MS, until)); ) {
+      const now = await readBatch(this.#options.redis, id)
+      if (!now) return
+      if (JSON.stringify(now) === JSON.stringify(last)) continue
+      last = now
+      yield { id, record: now }
+    }
+  }
+
+  /** Adds the jobs of batches that have none: their api died after it had made the record. */
+  async addMissingJobs(): Promise<void> {
+    for (const batch of await readOpenBatches(this.#options.redis, Date.now() - ADDED_MS)) await this.#addJob(batch)
+  }
+
+  async #again(id: OwnedId, record: BatchRecord, hash: string): Promise<FoundBatch & { replayed: boolean }> {
+    if (record.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
+    if (record.ended_at === undefined) await this.#addJob(keyIdOf(id))
+    return { id, record, replayed: true }
+  }
+
+  async #inputOf({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<FoundFile> {
+    const { files } = this.#options
+    if ('file' in input) {
+      const found = await files.find(owner, input.file)
+      if (found.record.purpose === 'batch') return found
+      throw invalid([{ path: 'input_file_id', message: 'is a file whose purpose is not "batch"' }])
+    }
+    // The same rows under the same key are the same file, however often they are sent.
+    const stored = await files.store(owner, input.lines(), uuidFromKey(owner, `${uuid} ${hash}`))
+    if (stored.bytes > 0) return files.publish(stored.id, input.name, stored.bytes)
+    await files.discard(stored.id)
+    throw conflict('there is no request to run: none has failed')
+  }
+
+  async #addJob(batch: string): Promise<void> {
+    await this.#options.producer.addBatch(batch, { v: JOB_VERSION, batch })
+  }
+}
+
+const NEWLINE = Buffer.from('\n')
+
+/** The rows, counted from 0, that are in the error file. */
+async function* failedRows(store: FileStore, batch: string): AsyncGenerator<number> {
+  for (let index = 0; ; index += 1) {
+    const part = await readPart(store, batch, index)
+    if (!part) return
+    for (const place of part.header.errors) yield part.header.first + place
+  }
+}

@@ -1,0 +1,142 @@
+// One block of a batch: its rows go to the lane as chunks, and come back as lines of the output.
+import { AppError, conflict } from '../errors.ts'
+import { pause } from '../lifecycle.ts'
+import type { Row } from '../queue/job.ts'
+import type { JobRef } from '../queue/waiter.ts'
+import type { Block } from './blocks.ts'
+import { type Chunk, chunkId, chunksOf, type Wanted } from './chunks.ts'
+import type { Asked, Endpoints, Target } from './endpoint.ts'
+import { type ChunkEnd, jobOf, type Lane } from './lane.ts'
+import type { OutputRow, RowWriter } from './rows.ts'
+
+export interface BlockRunOptions {
+  /** OWNER_UUID. */
+  batch: string
+  endpoints: Endpoints
+  lane: Lane
+  writer: RowWriter
+  /** Why the batch was stopped: the code and message of the rows that were not answered. */
+  stopped: () => { code: string; message: string } | undefined
+  halt: AbortSignal
+}
+
+export interface StartedBlock {
+  /** One line a row, in order. */
+  rows: Promise<OutputRow[]>
+  /** To be forgotten when the rows are written. */
+  jobs: JobRef[]
+}
+
+const AGAIN_MS = 500
+
+/** Resolves when the whole block is in the lane, or answered. @throws the halt's reason. */
+export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
+  const { batch, lane } = options
+  const rows = new BlockRows(options, block)
+  const chunks = chunksOf(await rows.wanted())
+  const jobs: JobRef[] = []
+  const settled: Promise<void>[] = []
+  for (const [index, chunk] of chunks.entries()) {
+    await lane.room()
+    const id = chunkId(batch, block.first, index, chunk)
+    jobs.push(jobOf(id, chunk))
+    const end = lane.ask(id, chunk).then((ended) => rows.settle(chunk, ended))
+    end.catch(() => undefined) // thrown to whoever waits for the rows
+    settled.push(end)
+  }
+  return { rows: Promise.all(settled).then(() => rows.lines), jobs }
+}
+
+class BlockRows {
+  readonly #options: BlockRunOptions
+  readonly #block: Block
+  readonly lines: OutputRow[]
+
+  constructor(options: BlockRunOptions, block: Block) {
+    this.#options = options
+    this.#block = block
+    this.lines = new Array<OutputRow>(block.rows.length)
+  }
+
+  /** What has to be computed; every other row has its line after this. */
+  async wanted(): Promise<Wanted[]> {
+    const targets = new Map<string | undefined, Target | AppError>()
+    const wanted: Wanted[] = []
+    for (const [place, { asked }] of this.#block.rows.entries()) {
+      if (this.#options.stopped()) this.#leave(place)
+      else if (asked instanceof AppError) this.#refuse(place, asked)
+      else {
+        const target = targets.get(asked.model) ?? (await this.#target(asked))
+        targets.set(asked.model, target)
+        if (target instanceof AppError) this.#refuse(place, target)
+        else wanted.push({ place, target, truncate: asked.truncate, items: asked.items })
+      }
+    }
+    return wanted
+  }
+
+  async settle(chunk: Chunk, end: ChunkEnd): Promise<void> {
+    if (end.state === 'withdrawn') return chunk.rows.forEach(({ place }) => this.#leave(place))
+    const texts = chunk.items.length
+    if (end.state === 'failed' || (end.result.outcome === 'done' && end.result.rows.length !== texts)) {
+      return this.#failAll(chunk, new AppError('Backend', 424, 'the workers could not run this request'))
+    }
+    const { outcome, revision, rows } = end.result
+    if (outcome !== 'done')
+      return this.#failAll(chunk, conflict('no worker serves this revision of the model any more'))
+    const model = await this.#known(() => this.#options.endpoints.labels(chunk.target.model, revision))
+    if (model instanceof AppError) return this.#failAll(chunk, model)
+    let from = 0
+    for (const { place, texts: count } of chunk.rows) {
+      this.#answer(place, rows.slice(from, from + count), model)
+      from += count
+    }
+  }
+
+  #answer(place: number, rows: Row[], model: Parameters<Asked['answer']>[1]): void {
+    const { customId, asked } = this.#row(place)
+    try {
+      const body = (asked as Asked).answer(rows, model)
+      this.lines[place] = this.#options.writer.answered(this.#block.first + place, customId, body)
+    } catch (error) {
+      this.#refuse(place, error instanceof AppError ? error : new AppError('Backend', 500, 'internal error'))
+    }
+  }
+
+  #failAll({ rows }: Chunk, error: AppError): void {
+    for (const { place } of rows) this.#refuse(place, error)
+  }
+
+  #refuse(place: number, error: AppError): void {
+    this.lines[place] = this.#options.writer.refused(this.#block.first + place, this.#row(place).customId, error)
+  }
+
+  #leave(place: number): void {
+    const { code, message } = this.#options.stopped() ?? { code: 'batch_cancelled', message: '' }
+    const { customId } = this.#row(place)
+    this.lines[place] = this.#options.writer.unanswered(this.#block.first + place, customId, code, message)
+  }
+
+  #row(place: number) {
+    return this.#block.rows[place] as Block['rows'][number]
+  }
+
+  #target({ model }: Asked): Promise<Target | AppError> {
+    return this.#known(() => this.#options.endpoints.target(model))
+  }
+
+  /** Asks until there is an answer: a Redis that is away, or a fleet that nobody knows yet, is no row's fault. */
+  async #known<T>(ask: () => Promise<T>): Promise<T | AppError> {
+    const { halt, stopped } = this.#options
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (error instanceof AppError) return error
+      }
+      if (stopped()) return conflict('the batch was stopped')
+      await pause(AGAIN_MS, halt)
+      halt.throwIfAborted()
+    }
+  }
+}

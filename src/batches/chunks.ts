@@ -1,0 +1,60 @@
+// Which rows share a job of the bulk lane: texts of one model and one truncation, few enough that a person waits at
+// most one run.
+import { createHash } from 'node:crypto'
+import type { Item, Truncate } from '../queue/job.ts'
+import type { Target } from './endpoint.ts'
+
+/** What a row wants from the queue. */
+export interface Wanted {
+  /** The row's place in its block. */
+  place: number
+  target: Target
+  truncate: Truncate
+  items: Item[]
+}
+
+/** Rows that are one job; a row's texts are never in two. */
+export interface Chunk {
+  target: Target
+  truncate: Truncate
+  rows: { place: number; texts: number }[]
+  items: Item[]
+}
+
+export const CHUNK_TEXTS = 64
+/** UTF-16 characters; those of English are bytes. */
+export const CHUNK_CHARS = 32 * 1_024
+
+/** In order of their first rows. A row that is larger than a chunk is one by itself. */
+export function chunksOf(rows: Iterable<Wanted>): Chunk[] {
+  const chunks: Chunk[] = []
+  const open = new Map<string, { chunk: Chunk; chars: number }>()
+  for (const { place, target, truncate, items } of rows) {
+    const key = `${target.model}@${target.revision ?? ''} ${truncate}`
+    const chars = items.reduce((sum, { text, pair }) => sum + text.length + (pair?.length ?? 0), 0)
+    let current = open.get(key)
+    const fits =
+      current && current.chunk.items.length + items.length <= CHUNK_TEXTS && current.chars + chars <= CHUNK_CHARS
+    if (!current || !fits) {
+      current = { chunk: { target, truncate, rows: [], items: [] }, chars: 0 }
+      open.set(key, current)
+      chunks.push(current.chunk)
+    }
+    current.chunk.rows.push({ place, texts: items.length })
+    current.chunk.items.push(...items)
+    current.chars += chars
+  }
+  return chunks
+}
+
+/**
+ * The job's id: who takes a batch over makes the same one from the same rows, and so attaches to what waits, runs or
+ * has ended. What other rows, or other settings, made of them has another id.
+ */
+export function chunkId(batch: string, firstRow: number, index: number, chunk: Chunk): string {
+  const { target, truncate, items } = chunk
+  const hash = createHash('sha1')
+    .update(JSON.stringify([target, truncate, items]))
+    .digest('base64url')
+  return `${batch}-${firstRow}-${index}-${hash.slice(0, 12)}`
+}

@@ -1,0 +1,93 @@
+// Takes batches' jobs from their queue: each is run by one api at a time, and by another one when that dies.
+import { type Job, WaitingError, Worker } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { pause, type Service, settledWithin } from '../lifecycle.ts'
+import { parseBatchJob } from '../queue/job.ts'
+import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
+import { ownedIdOf, type OwnedId } from '../records/owned.ts'
+import { giveUp, runBatch, type RunEnd, type RunOptions } from './run.ts'
+
+export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
+  /** A consumerConnection for the queue; it stays the caller's to close. */
+  connection: Redis
+  lane: RunOptions['lane']
+  onError: (error: Error) => void
+}
+
+/** Batches that one api runs at the same time. */
+const CONCURRENCY = 100
+/** A handed back job is given this long to be handed back; after that its lock runs out by itself. */
+const CLOSE_MS = 3_000
+/** After an error that nobody foresaw; it may have been the disk's. */
+const AGAIN_MS = 2_000
+/** A batch always ends: after so many of them in a row, as failed. */
+const MOST_ERRORS = 15
+
+export class Coordinator implements Service {
+  readonly #options: CoordinatorOptions
+  readonly #closing = new AbortController()
+  readonly #worker: Worker
+  readonly #running = new Set<string>()
+  #loop: Promise<void> | undefined
+
+  constructor(options: CoordinatorOptions) {
+    this.#options = options
+    this.#worker = new Worker(BATCHES_QUEUE, (job, token) => this.#process(job, token), {
+      connection: options.connection,
+      prefix: QUEUE_PREFIX,
+      concurrency: CONCURRENCY,
+      autorun: false,
+      lockDuration: 10_000,
+      stalledInterval: 5_000,
+      // When to give up is decided here, never by how often an api has died.
+      maxStalledCount: 1_000_000,
+      runRetryDelay: 1_000,
+      skipVersionCheck: true,
+    })
+    this.#worker.on('error', options.onError)
+  }
+
+  /** Batches that this process runs now. */
+  get running(): number {
+    return this.#running.size
+  }
+
+  async start(): Promise<void> {
+    this.#loop ??= this.#worker.run().catch(this.#options.onError)
+  }
+
+  /** Hands every batch back. */
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await settledWithin(this.#worker.close().catch(this.#options.onError), CLOSE_MS)
+  }
+
+  async #process(job: Job<unknown>, token: string | undefined): Promise<void> {
+    const { batch } = parseBatchJob(job.data)
+    this.#running.add(batch)
+    try {
+      const end = await this.#run(ownedIdOf(batch), String(job.id), token)
+      if (end === 'lost') throw new Error('another api has this batch')
+      if (end === 'ended') return
+      await job.moveToWait(token)
+      throw new WaitingError()
+    } finally {
+      this.#running.delete(batch)
+    }
+  }
+
+  /** Runs it, and again after an error: a batch always ends. */
+  async #run(id: OwnedId, jobId: string, token: string | undefined): Promise<RunEnd> {
+    const { logger, redis } = this.#options
+    const lock = `${jobKey(BATCHES_QUEUE, jobId)}:lock`
+    const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
+    for (let errors = 1; ; errors += 1) {
+      try {
+        return errors > MOST_ERRORS ? await giveUp(this.#options, id) : await runBatch(this.#options, id, hold)
+      } catch (error) {
+        logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
+      }
+      if (!(await pause(AGAIN_MS, this.#closing.signal))) return 'handed_back'
+    }
+  }
+}

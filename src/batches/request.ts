@@ -1,0 +1,65 @@
+// One line of an input file: which request it is, or why it is none.
+import { isUtf8 } from 'node:buffer'
+import type { Line } from './lines.ts'
+
+/** A request of a batch; its body is not looked at yet. */
+export interface LineRequest {
+  customId: string
+  body: unknown
+}
+
+/** What is wrong with an input file; the batch fails with it. */
+export interface LineProblem {
+  code: string
+  message: string
+  param: string | null
+  line: number | null
+}
+
+const MAX_ID_CHARS = 512
+/** C0 and C1 controls: an id goes into logs and other people's files. */
+// oxlint-disable-next-line no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/
+
+/** @param endpoint that the batch was made for, for example `/predict`. */
+export function readRequest({ number, bytes }: Line, endpoint: string): LineRequest | LineProblem {
+  const problem = (code: string, message: string, param: string | null = null) => ({
+    code,
+    message,
+    param,
+    line: number,
+  })
+  if (!bytes) return problem('line_too_long', 'This line is over the limit of a request.')
+  if (!isUtf8(bytes)) return problem('invalid_encoding', 'This line is not UTF-8.')
+  const value = parse(bytes.toString())
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return problem('invalid_json_line', 'This line is not a JSON object.')
+  }
+  const { custom_id: id, method, url, body } = value as Record<string, unknown>
+  if (id === undefined) return problem('missing_custom_id', 'This line has no custom_id.', 'custom_id')
+  if (typeof id !== 'string')
+    return problem('invalid_custom_id', 'The custom_id of this line is not a string.', 'custom_id')
+  if (id.length === 0 || id.length > MAX_ID_CHARS || CONTROLS.test(id) || !id.isWellFormed()) {
+    const message = `A custom_id has 1 to ${MAX_ID_CHARS} characters, no controls and no halves of surrogate pairs.`
+    return problem('invalid_custom_id', message, 'custom_id')
+  }
+  if (method !== undefined && method !== 'POST') {
+    return problem('invalid_method', 'The method of this line is not POST.', 'method')
+  }
+  if (url !== undefined && url !== endpoint) {
+    return problem('mismatched_url', `The url of this line is not ${endpoint}, the endpoint of the batch.`, 'url')
+  }
+  return { customId: id, body }
+}
+
+export function isProblem(read: LineRequest | LineProblem): read is LineProblem {
+  return 'code' in read
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

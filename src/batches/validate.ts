@@ -1,0 +1,80 @@
+// The first pass over an input file: every line is a request with an id of its own, or the batch fails and says where.
+import { IdSet } from './ids.ts'
+import { linesOf } from './lines.ts'
+import { isProblem, type LineProblem, readRequest } from './request.ts'
+
+export interface InputLimits {
+  /** Requests in one file. */
+  maxLines: number
+  /** Bytes of one line. */
+  maxLineBytes: number
+}
+
+/** `problems` is empty when the file can be run; else it has the first hundred. */
+export interface Validation {
+  requests: number
+  problems: LineProblem[]
+}
+
+/** More are not listed, and not looked for. */
+export const MAX_PROBLEMS = 100
+
+const archives: [magic: string, name: string][] = [
+  ['504b0304', 'zip archive'],
+  ['1f8b', 'gzip archive'],
+  ['28b52ffd', 'zstd archive'],
+]
+
+/** @throws whatever reading the content throws. */
+export async function validate(
+  content: AsyncIterable<Buffer>,
+  endpoint: string,
+  { maxLines, maxLineBytes }: InputLimits,
+): Promise<Validation> {
+  const problems: LineProblem[] = []
+  const ids = new IdSet()
+  let requests = 0
+  let archive: string | undefined
+  const watched = firstBytes(content, (bytes) => {
+    archive = archives.find(([magic]) => bytes.toString('hex').startsWith(magic))?.[1]
+  })
+  for await (const lines of linesOf(watched, maxLineBytes)) {
+    if (archive) return failed('invalid_file', `The file is a ${archive}, not lines of JSON.`)
+    for (const line of lines) {
+      requests += 1
+      if (requests > maxLines) {
+        problems.push({ ...about('too_many_lines', `The file has more than ${maxLines} requests.`), line: line.number })
+        return { requests, problems }
+      }
+      const read = readRequest(line, endpoint)
+      if (isProblem(read)) problems.push(read)
+      else {
+        const before = ids.add(read.customId, line.number)
+        if (before !== undefined) problems.push({ ...duplicate(before), line: line.number })
+      }
+      if (problems.length >= MAX_PROBLEMS) return { requests, problems }
+    }
+  }
+  return requests === 0 ? failed('empty_file', 'The file has no requests.') : { requests, problems }
+}
+
+function failed(code: string, message: string): Validation {
+  return { requests: 0, problems: [about(code, message)] }
+}
+
+function about(code: string, message: string): LineProblem {
+  return { code, message, param: null, line: null }
+}
+
+function duplicate(before: number): LineProblem {
+  return { ...about('duplicate_custom_id', `Line ${before} has the same custom_id.`), param: 'custom_id' }
+}
+
+async function* firstBytes(content: AsyncIterable<Buffer>, look: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
+  let first = true
+  for await (const piece of content) {
+    if (first) look(piece.subarray(0, 4))
+    first = false
+    yield piece
+  }
+}

@@ -1,0 +1,77 @@
+// The openai client, unmodified: files and batches.
+import OpenAI, { toFile } from 'openai'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+let stack: Stack
+let client: OpenAI
+beforeAll(async () => {
+  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:ann-secret' } })
+  client = new OpenAI({ apiKey: 'ann-secret', baseURL: `${stack.url}/v1`, maxRetries: 0 })
+})
+afterAll(() => stack?.stop())
+
+/** The client's type names OpenAI's own endpoints only; at run time any is taken. */
+const PREDICT = '/predict' as '/v1/embeddings'
+
+interface Row {
+  id: string
+  custom_id: string
+  response: { status_code: number; body: unknown } | null
+  error: { code: string; message: string } | null
+}
+
+const line = (id: string, body: unknown) =>
+  `${JSON.stringify({ custom_id: id, method: 'POST', url: '/predict', body })}\n`
+const uploaded = async (content: string | Buffer) =>
+  client.files.create({ purpose: 'batch', file: await toFile(Buffer.from(content), 'input.jsonl') })
+const rowsOf = async (id: string | null | undefined): Promise<Row[]> => {
+  const text = await (await client.files.content(id ?? '')).text()
+  return text.split('\n').flatMap((each) => (each ? [JSON.parse(each) as Row] : []))
+}
+const create = (file: string, more: object = {}) =>
+  client.batches.create({ input_file_id: file, endpoint: PREDICT, completion_window: '24h', ...more })
+const ended = (id: string) =>
+  waitFor(`batch ${id} to end`, async () => {
+    const batch = await client.batches.retrieve(id)
+    return ['completed', 'failed', 'expired', 'cancelled'].includes(batch.status) && batch
+  })
+
+describe('a batch', () => {
+  it('runs from upload to output and error file, in order, and answers as /predict does', async () => {
+    const ids = Array.from({ length: 1_500 }, (_, index) => `row-${index}`)
+    const text = (index: number) => `The boy number ${index} is sitting on a bench`
+    const file = await uploaded(
+      ids.map((id, index) => line(id, index % 100 === 7 ? { inputs: 7 } : { inputs: text(index) })).join(''),
+    )
+    expect(file).toMatchObject({ object: 'file', purpose: 'batch', filename: 'input.jsonl', status: 'processed' })
+    const made = await create(file.id, { metadata: { run: 'one' } })
+    expect(made).toMatchObject({
+      object: 'batch',
+      endpoint: '/predict',
+      input_file_id: file.id,
+      metadata: { run: 'one' },
+    })
+    const batch = await ended(made.id)
+    expect(batch).toMatchObject({
+      status: 'completed',
+      errors: null,
+      request_counts: { total: 1_500, completed: 1_485, failed: 15 },
+    })
+    const [output, errors] = [await rowsOf(batch.output_file_id), await rowsOf(batch.error_file_id)]
+    expect(output.map(({ custom_id }) => custom_id)).toEqual(ids.filter((_, index) => index % 100 !== 7))
+    expect(errors.map(({ custom_id }) => custom_id)).toEqual(ids.filter((_, index) => index % 100 === 7))
+    expect(errors[0]).toMatchObject({
+      response: { status_code: 422, body: { error: { type: 'invalid_request_error' } } },
+      error: { code: 'validation' },
+    })
+    const answer = await fetch(`${stack.url}/predict`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer ann-secret' },
+      body: JSON.stringify({ inputs: text(0) }),
+    })
+    expect(output[0]).toMatchObject({ error: null, response: { status_code: 200, body: await answer.json() } })
+  })
+})

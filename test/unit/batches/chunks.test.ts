@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { CHUNK_CHARS, CHUNK_TEXTS, type Chunk, chunkId, chunksOf, type Wanted } from '../../../src/batches/chunks.ts'
+
+const wanted = (place: number, more: Partial<Wanted> & { model?: string } = {}): Wanted => {
+  const { model = 'cola', ...rest } = more
+  return { place, target: { model }, truncate: 'right', items: [{ text: `text ${place}` }], ...rest }
+}
+const rows = (count: number, more: (place: number) => Parameters<typeof wanted>[1] = () => ({})) =>
+  Array.from({ length: count }, (_, place) => wanted(place, more(place)))
+const places = (chunk: Chunk | undefined) => chunk?.rows.map(({ place }) => place)
+
+describe('chunksOf', () => {
+  it('fills chunks in order', () => {
+    const chunks = chunksOf(rows(150))
+    expect(chunks.map(({ items }) => items.length)).toEqual([CHUNK_TEXTS, CHUNK_TEXTS, 22])
+    expect(chunks.flatMap((chunk) => places(chunk))).toEqual(Array.from({ length: 150 }, (_, place) => place))
+  })
+
+  it('keeps models and truncations apart, also when they alternate', () => {
+    const chunks = chunksOf(rows(100, (place) => (place % 2 ? { model: 'other' } : { truncate: 'no' })))
+    expect(chunks.map(({ target, truncate, items }) => [target.model, truncate, items.length])).toEqual([
+      ['cola', 'no', 50],
+      ['other', 'right', 50],
+    ])
+  })
+
+  it('keeps a chunk under its characters', () => {
+    const text = 'x'.repeat(CHUNK_CHARS / 4)
+    const chunks = chunksOf(rows(10, () => ({ items: [{ text: text.slice(1), pair: 'y' }] })))
+    expect(chunks.map(({ items }) => items.length)).toEqual([4, 4, 2])
+  })
+
+  it('never splits a row: a large one is a chunk of its own', () => {
+    const many = Array.from({ length: 200 }, (_, index) => ({ text: `${index}` }))
+    const chunks = chunksOf(rows(3, (place) => (place === 1 ? { items: many } : {})))
+    expect(chunks.map(places)).toEqual([[0], [1], [2]])
+    expect(chunks[1]?.rows).toEqual([{ place: 1, texts: 200 }])
+  })
+})
+
+describe('chunkId', () => {
+  const [chunk] = chunksOf(rows(3)) as [Chunk]
+
+  it('is the same for the same rows of a batch, and different for any other', () => {
+    const id = chunkId('public_x', 1_024, 2, chunk)
+    expect(chunkId('public_x', 1_024, 2, structuredClone(chunk))).toBe(id)
+    expect(id).toMatch(/^public_x-1024-2-[\w-]{12}$/)
+    const others = [
+      chunkId('public_y', 1_024, 2, chunk),
+      chunkId('public_x', 0, 2, chunk),
+      chunkId('public_x', 1_024, 3, chunk),
+      chunkId('public_x', 1_024, 2, { ...chunk, truncate: 'left' }),
+      chunkId('public_x', 1_024, 2, { ...chunk, items: [{ text: 'other' }] }),
+    ]
+    expect(new Set([id, ...others]).size).toBe(6)
+  })
+})
