@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '../src/errors.ts'
 import { closingSignal } from '../src/lifecycle.ts'
 import { accuracy } from './accuracy.ts'
+import { batch } from './batch.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
 import { predict } from './predict.ts'
@@ -11,7 +12,7 @@ import { redisCommands } from './redis-commands.ts'
 import { writeResults } from './results.ts'
 import { machine, table } from './table.ts'
 
-const questions: Question[] = [predict, many, footprint, redisCommands, accuracy]
+const questions: Question[] = [predict, many, batch, footprint, redisCommands, accuracy]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 

@@ -1,0 +1,73 @@
+// A batch as a client runs it: upload, make, wait, download.
+import { setTimeout as delay } from 'node:timers/promises'
+
+const POLL_MS = 50
+
+interface Batch {
+  id: string
+  status: string
+  output_file_id: string | null
+  request_counts: { completed: number; failed: number }
+}
+
+/** Requests of these texts, one a line. */
+export function* linesOf(texts: Iterable<string>): Generator<string> {
+  let row = 0
+  for (const inputs of texts) {
+    yield `${JSON.stringify({ custom_id: `row-${(row += 1)}`, method: 'POST', url: '/predict', body: { inputs } })}\n`
+  }
+}
+
+/** Uploads a file of lines; resolves with its id. */
+export async function upload(url: string, lines: Iterable<string>): Promise<string> {
+  const form = new FormData()
+  form.set('purpose', 'batch')
+  form.set('file', new Blob([...pieces(lines)]), 'bench.jsonl')
+  return (await json<{ id: string }>(await fetch(`${url}/v1/files`, { method: 'POST', body: form }))).id
+}
+
+export async function create(url: string, file: string): Promise<string> {
+  const body = JSON.stringify({ input_file_id: file, endpoint: '/predict', completion_window: '24h' })
+  const headers = { 'Content-Type': 'application/json' }
+  return (await json<Batch>(await fetch(`${url}/v1/batches`, { method: 'POST', headers, body }))).id
+}
+
+/** Resolves when every row is answered. @throws when it ends otherwise, or a row failed. */
+export async function completed(url: string, batch: string, signal: AbortSignal): Promise<Batch> {
+  for (;;) {
+    const found = await json<Batch>(await fetch(`${url}/v1/batches/${batch}`))
+    if (found.status === 'completed' && found.request_counts.failed === 0) return found
+    if (!['validating', 'in_progress', 'finalizing'].includes(found.status)) {
+      throw new Error(`the batch is ${found.status}, with ${found.request_counts.failed} failed rows`)
+    }
+    await delay(POLL_MS, undefined, { signal })
+  }
+}
+
+/** The bytes of the output file. */
+export async function download(url: string, { output_file_id }: Batch): Promise<number> {
+  const response = await fetch(`${url}/v1/files/${output_file_id}/content`)
+  let bytes = 0
+  for await (const piece of response.body ?? []) bytes += (piece as Uint8Array).length
+  return bytes
+}
+
+export async function cancel(url: string, batch: string): Promise<void> {
+  await fetch(`${url}/v1/batches/${batch}/cancel`, { method: 'POST' })
+}
+
+/** A million strings are too many parts for a Blob. */
+function* pieces(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {
+  let some: string[] = []
+  for (const line of lines) {
+    if (some.push(line) < 10_000) continue
+    yield new TextEncoder().encode(some.join(''))
+    some = []
+  }
+  yield new TextEncoder().encode(some.join(''))
+}
+
+async function json<T>(response: Response): Promise<T> {
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}: ${await response.text()}`)
+  return (await response.json()) as T
+}
