@@ -31,6 +31,8 @@ export async function readForm<Stored>(
     parser.on('file', (field, file, info) => {
       if (field !== 'file' || storing) return void file.resume()
       name = info.filename ?? ''
+      // A form may break before the store reads its first byte: whoever reads then is told.
+      file.on('error', () => undefined)
       storing = store(wholeFile(file, maxBytes))
       storing.catch(reject)
     })

@@ -23,6 +23,8 @@ export interface Stack {
   workers: StartedProcess[]
   /** Starts one more worker, and resolves when it takes jobs. */
   addWorker: (env?: Record<string, string>) => Promise<StartedProcess>
+  /** Starts one more api on the same Redis and files; on a port of its own unless one is given. */
+  addApi: (port?: number) => Promise<{ api: StartedProcess; url: string }>
   /** Where the api keeps files and batches. */
   filesDir: string
   stop: () => Promise<void>
@@ -50,26 +52,31 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     workers.push(worker)
     return worker
   }
-  const port = await freePort()
-  const api = await startProcess(pathOf('dist/api/main.js'), {
-    env: {
-      ...common,
-      PORT: String(port),
-      DEFAULT_MODEL: 'tiny-fp32',
-      ADMIN_PASSWORD: 'secret',
-      FILES_URL: filesUrl,
-      ...options.apiEnv,
-    },
-    readyUrl: `http://127.0.0.1:${port}/livez`,
-  })
+  const apis: StartedProcess[] = []
+  const addApi = async (port?: number) => {
+    const chosen = port ?? (await freePort())
+    const api = await startProcess(pathOf('dist/api/main.js'), {
+      env: {
+        ...common,
+        PORT: String(chosen),
+        DEFAULT_MODEL: 'tiny-fp32',
+        ADMIN_PASSWORD: 'secret',
+        FILES_URL: filesUrl,
+        ...options.apiEnv,
+      },
+      readyUrl: `http://127.0.0.1:${chosen}/livez`,
+    })
+    apis.push(api)
+    return { api, url: `http://127.0.0.1:${chosen}` }
+  }
+  const { api, url } = await addApi()
   await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
-  const url = `http://127.0.0.1:${port}`
   const isHealthy = async () => (await fetch(`${url}/health`)).ok
   if (workers.length > 0) await waitFor('the api to know its workers', isHealthy)
   const stop = async () => {
     await Promise.all(workers.map((worker) => worker.stop()))
-    await api.stop()
+    await Promise.all(apis.map((each) => each.stop()))
     rmSync(filesDir, { recursive: true, force: true })
   }
-  return { url, api, workers, addWorker, filesDir, stop }
+  return { url, api, workers, addWorker, addApi, filesDir, stop }
 }
