@@ -183,7 +183,7 @@ describe('rows while it runs', () => {
   it('are told of by events, whose counts never go back', async () => {
     const batch = await whilePaused(() => ann.run(lines(5_000)))
     const response = await ann.call(`/v1/batches/${batch.id}`, { headers: { Accept: 'text/event-stream' } })
-    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
     const events = (await response.text()).split('\n\n').flatMap((event) => {
       const match = /^event: (\w+)\ndata: (.*)$/.exec(event)
       return match
