@@ -44,7 +44,9 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
     end.catch(() => undefined) // thrown to whoever waits for the rows
     settled.push(end)
   }
-  return { rows: Promise.all(settled).then(() => rows.lines), jobs }
+  const lines = Promise.all(settled).then(() => rows.lines)
+  lines.catch(() => undefined) // blocks before this one may have to be written first
+  return { rows: lines, jobs }
 }
 
 class BlockRows {

@@ -113,3 +113,34 @@ export class BatchCaller {
 export function parsed(text: string): OutputRow[] {
   return text.split('\n').flatMap((each) => (each ? [JSON.parse(each) as OutputRow] : []))
 }
+
+/** Every `each`-th request cannot be served; long texts, so that there is time to break something. */
+export function mixedLines(count: number, words: number, each = 50): string {
+  const text = (index: number) => `${index} ${'many words '.repeat(words / 2)}`
+  return Array.from({ length: count }, (_, index) =>
+    line(`row-${index}`, { inputs: index % each === 7 ? 7 : text(index) }),
+  ).join('')
+}
+
+/** What is wrong with the output of `mixedLines`; empty when every line gave exactly one row, in order. */
+export async function faultsIn(caller: BatchCaller, batch: Batch, count: number, each = 50): Promise<string[]> {
+  const expected = Array.from({ length: count }, (_, index) => `row-${index}`)
+  const isBad = (id: string) => Number(id.slice('row-'.length)) % each === 7
+  const [output, errors] = [await caller.rows(batch.output_file_id), await caller.rows(batch.error_file_id)]
+  const results = await caller.results(batch.id)
+  const ids = (rows: OutputRow[]) => rows.map(({ custom_id }) => custom_id)
+  const { total, completed, failed } = batch.request_counts
+  const facts: [string, boolean][] = [
+    [`the batch is ${batch.status}`, batch.status === 'completed'],
+    ['results are not the input, in order', ids(results).join() === expected.join()],
+    ['a row is there twice', new Set([...ids(output), ...ids(errors)]).size === output.length + errors.length],
+    ['rows are missing', output.length + errors.length === count],
+    ['counts are wrong', total === count && completed === output.length && failed === errors.length],
+    [
+      `${errors.filter(({ custom_id: id }) => !isBad(id)).length} good rows are errors`,
+      errors.every(({ custom_id: id }) => isBad(id)),
+    ],
+    ['bad rows were answered', !ids(output).some(isBad)],
+  ]
+  return facts.flatMap(([fault, holds]) => (holds ? [] : [fault]))
+}

@@ -1,0 +1,76 @@
+// Two apis on one Redis and one store: a batch goes on when the one that runs it is gone.
+import { afterEach, describe, expect, it } from 'vitest'
+import { BatchCaller, faultsIn, mixedLines } from '../helpers/batches.ts'
+import { ownRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import type { StartedProcess } from '../helpers/start-process.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const ROWS = 6_000
+const WORDS = 60
+const stops: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const stop of stops.splice(0).toReversed()) await stop()
+})
+
+interface Two {
+  stack: Stack
+  runner: StartedProcess
+  /** Asks the api that does not run the batch. */
+  other: BatchCaller
+  batch: string
+}
+
+/** A batch that one of two apis runs, with some rows written. */
+async function running(): Promise<Two> {
+  const redis = await ownRedis()
+  stops.push(redis.stop)
+  const stack = await startStack({ redisUrl: redis.url })
+  stops.push(stack.stop)
+  const second = await stack.addApi()
+  const apis = [{ api: stack.api, url: stack.url }, second]
+  const caller = new BatchCaller(stack.url)
+  const { id } = await caller.run(mixedLines(ROWS, WORDS))
+  await waitFor('rows', async () => (await caller.get(id)).request_counts.completed > 0, { every: 10 })
+  const runs = async (url: string) => /^inferq_running_batches 1/m.test(await (await fetch(`${url}/metrics`)).text())
+  const first = (await runs(stack.url)) ? 0 : 1
+  const [runner, other] = [apis[first], apis[1 - first]]
+  if (!runner || !other) throw new Error('nobody runs the batch')
+  return { stack, runner: runner.api, other: new BatchCaller(other.url), batch: id }
+}
+
+describe('the api that runs a batch', () => {
+  it('is killed: the other one goes on behind what is written', async () => {
+    const { runner, other, batch } = await running()
+    runner.child.kill('SIGKILL')
+    const before = await other.results(batch)
+    expect(before.length).toBeLessThan(ROWS)
+    const done = await other.ended(batch, 60_000)
+    expect(await faultsIn(other, done, ROWS)).toEqual([])
+    expect((await other.results(batch)).slice(0, before.length)).toEqual(before)
+  })
+
+  it('is stopped: it hands the batch back, and nothing waits for a lock to run out', async () => {
+    const { runner, other, batch } = await running()
+    const began = Date.now()
+    expect(await runner.stop(), runner.lines.slice(-20).join('\n')).toBe(0)
+    const left = await other.get(batch)
+    await waitFor(
+      'more rows',
+      async () => (await other.get(batch)).request_counts.completed > left.request_counts.completed,
+    )
+    expect(Date.now() - began).toBeLessThan(10_000)
+    expect(await faultsIn(other, await other.ended(batch), ROWS)).toEqual([])
+  })
+
+  it('stands still past its lock, and wakes up: it writes nothing any more', async () => {
+    const { runner, other, batch } = await running()
+    runner.child.kill('SIGSTOP')
+    stops.push(async () => runner.child.kill('SIGCONT'))
+    const left = (await other.get(batch)).request_counts.completed
+    const goesOn = async () => (await other.get(batch)).request_counts.completed > left
+    await waitFor('the other one to go on', goesOn, { within: 40_000 })
+    runner.child.kill('SIGCONT')
+    expect(await faultsIn(other, await other.ended(batch, 60_000), ROWS)).toEqual([])
+  })
+})
