@@ -12,7 +12,7 @@ export default defineConfig({
     maxWorkers: 2,
     restoreMocks: true,
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 10 * seconds } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60 * seconds } },
       {
         test: {
           name: 'integration',
