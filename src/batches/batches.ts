@@ -157,8 +157,8 @@ export class Batches {
   }
 
   /** Adds the jobs of batches that have none: their api died after it had made the record. */
-  async addMissingJobs(): Promise<void> {
-    for (const batch of await readOpenBatches(this.#options.redis, Date.now() - ADDED_MS)) await this.#addJob(batch)
+  async addMissingJobs(now = Date.now()): Promise<void> {
+    for (const batch of await readOpenBatches(this.#options.redis, now - ADDED_MS)) await this.#addJob(batch)
   }
 
   async #again(id: OwnedId, record: BatchRecord, hash: string): Promise<FoundBatch & { replayed: boolean }> {

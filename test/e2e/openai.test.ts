@@ -75,3 +75,47 @@ describe('a batch', () => {
     expect(output[0]).toMatchObject({ error: null, response: { status_code: 200, body: await answer.json() } })
   })
 })
+
+describe('the rest of the client', () => {
+  it('cancels: what is done is kept, and every other row has an error', async () => {
+    const rows = Array.from({ length: 4_000 }, (_, index) => line(`row-${index}`, { inputs: 'many words '.repeat(40) }))
+    const made = await create((await uploaded(rows.join(''))).id)
+    await client.batches.cancel(made.id)
+    const batch = await ended(made.id)
+    const { completed = 0, failed = 0 } = batch.request_counts ?? {}
+    expect([batch.status, completed + failed]).toEqual(['cancelled', 4_000])
+    expect((await rowsOf(batch.error_file_id)).map(({ error }) => error?.code)).toEqual(
+      new Array<string>(failed).fill('batch_cancelled'),
+    )
+  })
+
+  it('lists files and batches page by page, the newest first', async () => {
+    const made: string[] = []
+    const file = await uploaded(line('a', { inputs: 'She saw him.' }))
+    for (let index = 0; index < 3; index += 1) made.unshift((await create(file.id)).id)
+    const listed: string[] = []
+    for await (const { id } of client.batches.list({ limit: 2 })) listed.push(id)
+    expect(listed.slice(0, 3)).toEqual(made)
+    const files: string[] = []
+    for await (const { id } of client.files.list({ limit: 2 })) files.push(id)
+    expect(files).toContain(file.id)
+    await Promise.all(made.map(ended))
+  })
+
+  it('retrieves and deletes a file, and hears of our errors in its own classes', async () => {
+    const file = await uploaded('nonsense')
+    expect(await client.files.retrieve(file.id)).toEqual(file)
+    const batch = await ended((await create(file.id)).id)
+    expect(batch).toMatchObject({ status: 'failed', errors: { data: [{ code: 'invalid_json_line', line: 1 }] } })
+    expect(await client.files.delete(file.id)).toMatchObject({ id: file.id, deleted: true })
+    await expect(client.files.retrieve(file.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError)
+    await expect(create(file.id)).rejects.toMatchObject({ status: 404, code: 'not_found' })
+    await expect(create(file.id, { completion_window: 'soon' })).rejects.toMatchObject({
+      status: 422,
+      param: 'completion_window',
+      type: 'invalid_request_error',
+    })
+    const stranger = new OpenAI({ apiKey: 'wrong', baseURL: `${stack.url}/v1`, maxRetries: 0 })
+    await expect(stranger.batches.list()).rejects.toBeInstanceOf(OpenAI.AuthenticationError)
+  })
+})

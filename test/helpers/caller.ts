@@ -22,7 +22,7 @@ export class Caller {
   readonly id = processId()
   readonly redis: Redis
   readonly producer: Producer
-  readonly #waiters: Waiters
+  readonly waiters: Waiters
   readonly #replies: Subscription
   readonly #model: string
 
@@ -31,37 +31,37 @@ export class Caller {
     this.#model = model
     this.redis = producerConnection(url, ignore)
     this.producer = new Producer(this.redis, ignore)
-    this.#waiters = new Waiters({ redis: this.redis, onError: ignore })
+    this.waiters = new Waiters({ redis: this.redis, onError: ignore })
     this.#replies = new Subscription(subscriberConnection(url, ignore), replyChannel(this.id), (message) => {
       const reply = parseReply(message)
-      if (reply) this.#waiters.takeReply(reply.id, reply.result)
+      if (reply) this.waiters.takeReply(reply.id, reply.result)
     })
   }
 
   async start(): Promise<this> {
     this.#replies.start()
-    this.#waiters.start()
+    this.waiters.start()
     await waitFor('Redis', async () => (await this.redis.ping()) === 'PONG')
     return this
   }
 
   async stop(): Promise<void> {
     this.#replies.stop()
-    await this.#waiters.stop()
+    await this.waiters.stop()
     await this.producer.close()
     closeConnection(this.redis)
   }
 
   /** How answers came: by message, or by looking at the job. */
   get settledBy(): Waiters['settledBy'] {
-    return this.#waiters.settledBy
+    return this.waiters.settledBy
   }
 
   /** Adds a job of these texts; resolves with its id when it is in Redis, and how it will end. */
   async send(texts: string[], call: Call = {}): Promise<{ id: string; queue: string; end: Promise<JobEnd> }> {
     const { id = `job-${process.pid}-${(calls += 1)}`, name = 'texts', lane = 'interactive', keep = {}, ...data } = call
     const queue = queueName(data.model ?? this.#model, lane)
-    const end = this.#waiters.wait({ queue, id }, AbortSignal.timeout(60_000))
+    const end = this.waiters.wait({ queue, id }, AbortSignal.timeout(60_000))
     end.catch(() => undefined)
     await this.producer.add(
       queue,

@@ -1,0 +1,184 @@
+// Batches on a real Redis, with a model that does as it is told: poison in a chunk, take-over, and what is left behind.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { Batches, type FoundBatch } from '../../src/batches/batches.ts'
+import { Coordinator } from '../../src/batches/coordinator.ts'
+import { DirectoryStore } from '../../src/batches/directory.ts'
+import type { Endpoints } from '../../src/batches/endpoint.ts'
+import { Files } from '../../src/batches/files.ts'
+import { AppError, notFound } from '../../src/errors.ts'
+import { createLogger } from '../../src/logger.ts'
+import { closeConnection, consumerConnection } from '../../src/queue/connection.ts'
+import { isFailed } from '../../src/queue/job.ts'
+import { queueName } from '../../src/queue/names.ts'
+import { Caller } from '../helpers/caller.ts'
+import { parsed } from '../helpers/batches.ts'
+import { ownRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+import { createWorker, standIn } from '../helpers/worker.ts'
+
+const MODEL = 'tiny-fp32'
+let redis: Awaited<ReturnType<typeof ownRedis>>
+let worker: ReturnType<typeof createWorker>
+let dir: string
+const stops: (() => Promise<unknown>)[] = []
+
+beforeAll(async () => {
+  redis = await ownRedis()
+  worker = createWorker(redis.url, standIn)
+  await worker.start()
+})
+afterAll(async () => {
+  await worker?.stop()
+  await redis?.stop()
+})
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'inferq-batches-'))
+})
+afterEach(async () => {
+  for (const stop of stops.splice(0).toReversed()) await stop()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+/** `{"text": …}` is answered with its first logit, which is its length. */
+const endpoints: Endpoints = {
+  read: (_endpoint, body) => {
+    const { text } = body as { text?: unknown }
+    if (typeof text !== 'string') throw new AppError('Validation', 422, 'there is no text')
+    const answer = ([row]: Parameters<ReturnType<Endpoints['read']>['answer']>[0]) => {
+      if (row && !isFailed(row)) return row.logits[0]
+      throw new AppError('Backend', 424, row?.error.message ?? 'no row')
+    }
+    return { model: undefined, items: [{ text }], truncate: 'right', answer }
+  },
+  target: (model) =>
+    model === undefined ? Promise.resolve({ model: MODEL }) : Promise.reject(notFound('no such model')),
+  labels: () => Promise.resolve({ labels: ['a'] } as never),
+}
+
+interface Api {
+  caller: Caller
+  batches: Batches
+  coordinator: Coordinator
+  ended: FoundBatch['id'][]
+}
+
+async function startApi(): Promise<Api> {
+  const caller = await new Caller(redis.url, MODEL).start()
+  const store = new DirectoryStore(dir)
+  const { redis: connection, producer } = caller
+  const files = new Files({ redis: connection, store, ttl: 60_000 })
+  const batches = new Batches({ redis: connection, producer, store, files, ttl: 60_000, maxLineBytes: 10_000 })
+  const ended: FoundBatch['id'][] = []
+  const consumer = consumerConnection(redis.url, () => undefined)
+  const coordinator = new Coordinator({
+    redis: connection,
+    store,
+    connection: consumer,
+    endpoints,
+    limits: { maxLines: 10_000, maxLineBytes: 10_000 },
+    batchTtl: 60_000,
+    logger: createLogger('api', 'silent'),
+    lane: {
+      producer,
+      waiters: caller.waiters,
+      replyTo: caller.id,
+      width: () => 16,
+      hasRoom: () => true,
+      onError: () => undefined,
+    },
+    onEnd: (id) => void ended.push(id),
+    onRows: () => undefined,
+    onError: () => undefined,
+  })
+  await coordinator.start()
+  let stopped: Promise<void> | undefined
+  const stop = () => (stopped ??= coordinator.stop().then(() => closeConnection(consumer)))
+  stops.push(() => caller.stop(), stop)
+  return { caller, batches, coordinator, ended }
+}
+
+const create = ({ batches }: Api, texts: string[]) =>
+  batches.create(
+    'public',
+    undefined,
+    { endpoint: '/x', window: '1h', windowMs: 3_600_000, metadata: null, outputTtl: undefined, hash: 'x' },
+    { lines: () => linesOf(texts), name: 'in' },
+  )
+async function* linesOf(texts: string[]): AsyncGenerator<string> {
+  for (const [index, text] of texts.entries()) yield `${JSON.stringify({ custom_id: `${index}`, body: { text } })}\n`
+}
+const finished = (api: Api, { id }: FoundBatch) =>
+  waitFor(
+    'the batch to end',
+    async () => {
+      const found = await api.batches.find(id.owner, id.uuid)
+      return found.record.ended_at !== undefined && found
+    },
+    { within: 25_000 },
+  )
+async function rowsOf(api: Api, batch: FoundBatch) {
+  const pieces: Buffer[] = []
+  for await (const piece of api.batches.results(batch, 0, undefined)) pieces.push(piece)
+  return parsed(Buffer.concat(pieces).toString())
+}
+
+it('gives poison its error, and its neighbours their answers', async () => {
+  const api = await startApi()
+  const texts = Array.from({ length: 150 }, (_, index) => 'x'.repeat(index + 1))
+  texts[70] = 'poison'
+  texts[90] = 'throw'
+  const batch = await finished(api, await create(api, texts))
+  expect(batch.record).toMatchObject({ end: 'completed', total: 150, completed: 148, failed: 2 })
+  const rows = await rowsOf(api, batch)
+  rows.forEach((row, index) => {
+    const isBad = index === 70 || index === 90
+    expect([index, row.response?.status_code, row.error?.code]).toEqual([
+      index,
+      isBad ? 424 : 200,
+      isBad ? 'backend' : undefined,
+    ])
+    if (!isBad) expect(row.response?.body).toBe(index + 1)
+  })
+})
+
+it('is called back once when it ends, and leaves no chunk and no job', async () => {
+  const api = await startApi()
+  const batch = await finished(api, await create(api, ['a', 'b']))
+  expect(api.ended).toEqual([batch.id])
+  const left = async (queue: string) => {
+    const counts = await api.caller.producer.queue(queue).getJobCounts()
+    return Object.values(counts).reduce((sum, count) => sum + count, 0)
+  }
+  await waitFor('the chunks to be removed', async () => (await left(queueName(MODEL, 'bulk'))) === 0)
+  await waitFor('the job to be removed', async () => (await left('batches')) === 0)
+})
+
+it('is handed back in the middle, and another api goes on behind the parts that are written', async () => {
+  const first = await startApi()
+  const texts = Array.from({ length: 4_000 }, (_, index) => (index % 64 === 0 ? 'slow 25' : `text ${index}`))
+  const made = await create(first, texts)
+  await waitFor('a part', async () => (await first.batches.find('public', made.id.uuid)).record.completed > 0)
+  await first.coordinator.stop()
+  const written = await rowsOf(first, made)
+  expect(written.length).toBeLessThan(4_000)
+  const second = await startApi()
+  const batch = await finished(second, made)
+  expect(batch.record).toMatchObject({ end: 'completed', total: 4_000, completed: 4_000, failed: 0 })
+  const rows = await rowsOf(second, batch)
+  expect(rows.map(({ custom_id }) => custom_id)).toEqual(texts.map((_, index) => `${index}`))
+  expect(rows.slice(0, written.length)).toEqual(written)
+  expect([first.ended, second.ended]).toEqual([[], [batch.id]])
+})
+
+it('is found when the api died before it had added the job', async () => {
+  const api = await startApi()
+  await api.coordinator.stop()
+  const made = await create(api, ['a'])
+  await api.caller.producer.remove('batches', `public_${made.id.uuid}`)
+  const other = await startApi()
+  await other.batches.addMissingJobs(Date.now() + 60_000)
+  expect((await finished(other, made)).record).toMatchObject({ end: 'completed', completed: 1 })
+})
