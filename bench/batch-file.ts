@@ -1,7 +1,8 @@
 // A batch as a client runs it: upload, make, wait, download.
 import { setTimeout as delay } from 'node:timers/promises'
 
-const POLL_MS = 50
+/** Often enough for a figure, seldom enough to be no load. */
+const POLL_MS = 100
 
 interface Batch {
   id: string

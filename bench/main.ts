@@ -4,6 +4,7 @@ import { messageOf } from '../src/errors.ts'
 import { closingSignal } from '../src/lifecycle.ts'
 import { accuracy } from './accuracy.ts'
 import { batch } from './batch.ts'
+import { batchMemory } from './batch-memory.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
 import { predict } from './predict.ts'
@@ -12,7 +13,7 @@ import { redisCommands } from './redis-commands.ts'
 import { writeResults } from './results.ts'
 import { machine, table } from './table.ts'
 
-const questions: Question[] = [predict, many, batch, footprint, redisCommands, accuracy]
+const questions: Question[] = [predict, many, batch, batchMemory, footprint, redisCommands, accuracy]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { messageOf } from '../src/errors.ts'
 import { freePort } from '../src/ports.ts'
 import { redisBinary } from '../src/redis-binary.ts'
@@ -26,11 +26,15 @@ const LAST_LINES = 12
 
 const program = (name: string) => fileURLToPath(new URL(`../dist/${name}/main.js`, import.meta.url))
 
-/** Starts everything with its default settings, serving these models, and stops it when `use` has ended. */
+/**
+ * Starts everything with its default settings, serving these models, and stops it when `use` has ended.
+ * @param apiEnv other settings of the api.
+ */
 export async function withStack<T>(
   { say }: Bench,
   models: BenchModel[],
   use: (stack: Stack) => Promise<T>,
+  apiEnv: Record<string, string> = {},
 ): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-bench-'))
   const redis = new RedisServer({ binary: redisBinary(say), dir: join(dir, 'redis'), say })
@@ -49,7 +53,13 @@ export async function withStack<T>(
     const workerEnv = { MODELS_DIR: modelsDir, MONITOR_PORT: String(monitorPort), MONITOR_HOST: '127.0.0.1' }
     const worker = await start('worker', monitorPort, workerEnv)
     const port = await freePort()
-    const api = await start('api', port, { HOST: '127.0.0.1', PORT: String(port), DEFAULT_MODEL: nameOfFirst(models) })
+    const api = await start('api', port, {
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      DEFAULT_MODEL: nameOfFirst(models),
+      FILES_URL: pathToFileURL(join(dir, 'files')).href,
+      ...apiEnv,
+    })
     return await use({
       url: `http://127.0.0.1:${port}`,
       redisUrl,
