@@ -83,7 +83,10 @@ export class Coordinator implements Service {
     const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
     for (let errors = 1; ; errors += 1) {
       try {
-        return errors > MOST_ERRORS ? await giveUp(this.#options, id) : await runBatch(this.#options, id, hold)
+        if (errors > MOST_ERRORS) return await giveUp(this.#options, id)
+        const end = await runBatch(this.#options, id, hold)
+        // Who had the job before has written one more part before it noticed: the run goes on behind that one.
+        if (end !== 'lost' || !(await hold.isMine())) return end
       } catch (error) {
         logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
       }
