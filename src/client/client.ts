@@ -1,0 +1,55 @@
+// The TypeScript client: every route that a program needs, over fetch.
+import { BatchCalls } from './batches.ts'
+import { bodyOf } from './body.ts'
+import { FileCalls } from './files.ts'
+import { Http, type HttpOptions } from './http.ts'
+import { ModelCalls } from './models.ts'
+import { PredictionCalls } from './predictions.ts'
+import type { Answer, LabelScore, PredictInput, PredictOptions, ServerInfo } from './types.ts'
+
+export type ClientOptions = HttpOptions
+
+/**
+ * @example
+ * const inferq = new Inferq({ url: 'http://localhost:8000' })
+ * const [best] = await inferq.predict('The boy is sitting on a bench')
+ */
+export class Inferq {
+  readonly predictions: PredictionCalls
+  readonly files: FileCalls
+  readonly batches: BatchCalls
+  readonly models: ModelCalls
+  readonly #http: Http
+
+  constructor(options: ClientOptions) {
+    this.#http = new Http(options)
+    this.predictions = new PredictionCalls(this.#http)
+    this.files = new FileCalls(this.#http)
+    this.batches = new BatchCalls(this.#http)
+    this.models = new ModelCalls(this.#http)
+  }
+
+  /**
+   * Classifies one text (or one pair): its labels, the best first.
+   * @throws InferqError when it is refused or fails; ServerAway when nobody answers.
+   */
+  async predict(input: PredictInput, options: PredictOptions = {}): Promise<LabelScore[]> {
+    const [answer] = await this.#ask([input], options, {})
+    return answer as LabelScore[]
+  }
+
+  /** Classifies many texts in one request: for each, in order, its labels or `{error}`. One that fails stops no other. */
+  predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<Answer[]> {
+    return this.#ask(inputs, options, { Prefer: 'handling=lenient' })
+  }
+
+  /** Version, limits, models and live workers. */
+  info(signal?: AbortSignal): Promise<ServerInfo> {
+    return this.#http.json('GET', '/info', { signal })
+  }
+
+  #ask(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<Answer[]> {
+    const { signal, ...rest } = options
+    return this.#http.json('POST', '/predict', { body: { inputs, ...bodyOf(rest) }, headers, signal })
+  }
+}

@@ -1,0 +1,61 @@
+// Files: what batches read and what they leave.
+import type { Http } from './http.ts'
+import type { FileObject, Page } from './types.ts'
+
+export interface Upload {
+  filename: string
+  /** Called anew when the upload has to be sent again. */
+  content: () => AsyncIterable<Uint8Array>
+  signal?: AbortSignal | undefined
+}
+
+export class FileCalls {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /** Uploads a file for a batch as it is read, whatever its size. */
+  create({ filename, content, signal }: Upload): Promise<FileObject> {
+    const boundary = `inferq-${crypto.randomUUID()}`
+    return this.#http.json('POST', '/v1/files', {
+      stream: () => multipart(boundary, filename, content()),
+      headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+      signal,
+    })
+  }
+
+  get(id: string, signal?: AbortSignal): Promise<FileObject> {
+    return this.#http.json('GET', `/v1/files/${encodeURIComponent(id)}`, { signal })
+  }
+
+  list(query: { after?: string; limit?: number } = {}): Promise<Page<FileObject>> {
+    return this.#http.json('GET', '/v1/files', { query })
+  }
+
+  /** The file's bytes; read `body` to stream them. */
+  content(id: string, signal?: AbortSignal): Promise<Response> {
+    return this.#http.send('GET', `/v1/files/${encodeURIComponent(id)}/content`, { signal })
+  }
+
+  delete(id: string): Promise<{ id: string; deleted: boolean }> {
+    return this.#http.json('DELETE', `/v1/files/${encodeURIComponent(id)}`)
+  }
+}
+
+/** FormData wants the size beforehand, and lines that are made on the way have none. */
+async function* multipart(
+  boundary: string,
+  filename: string,
+  content: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const name = filename.replace(/["\\\r\n]/g, '_')
+  yield Buffer.from(
+    `--${boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n` +
+      `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n` +
+      'Content-Type: application/jsonl\r\n\r\n',
+  )
+  yield* content
+  yield Buffer.from(`\r\n--${boundary}--\r\n`)
+}

@@ -1,0 +1,21 @@
+// Which models are served.
+import type { Http } from './http.ts'
+import type { ModelInfo } from './types.ts'
+
+export class ModelCalls {
+  readonly #http: Http
+
+  constructor(http: Http) {
+    this.#http = http
+  }
+
+  /** What workers serve, and what they refused with the reason. */
+  async list(signal?: AbortSignal): Promise<ModelInfo[]> {
+    return (await this.#http.json<{ data: ModelInfo[] }>('GET', '/v1/models', { signal })).data
+  }
+
+  /** One model, with its card. */
+  get(name: string, signal?: AbortSignal): Promise<ModelInfo & { card: string }> {
+    return this.#http.json('GET', `/v1/models/${encodeURIComponent(name)}`, { signal })
+  }
+}
