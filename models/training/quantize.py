@@ -89,12 +89,21 @@ def quantize(folder: Path, texts: list[str], options) -> Path:
     return target
 
 
+def texts_of(options) -> list[str]:
+    """The texts to calibrate on, in the order of their file."""
+    if options.lines:
+        return [line.strip() for line in options.lines.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = read_cola(options.cola / "in_domain_train.tsv") if options.cola else read_sst2(options.sst2 / "train.tsv")
+    return [text for text, _ in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="the model's folder, with onnx/model.onnx in it")
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--cola", type=Path, help="calibrate on in_domain_train.tsv of this folder")
     data.add_argument("--sst2", type=Path, help="calibrate on train.tsv of this folder")
+    data.add_argument("--lines", type=Path, help="calibrate on the lines of this text file")
     parser.add_argument("--texts", type=int, default=256)
     parser.add_argument("--long", type=int, default=8, help="paragraphs among them, up to the model's longest")
     parser.add_argument("--skip", nargs="*", default=["/classifier/", "/pooler/"], help="parts of names of nodes to leave in fp32")
@@ -107,8 +116,8 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    rows = read_cola(options.cola / "in_domain_train.tsv") if options.cola else read_sst2(options.sst2 / "train.tsv")
-    target = quantize(options.folder, spread_texts([text for text, _ in rows], options.texts, options.long), options)
+    texts = spread_texts(texts_of(options), options.texts, options.long)
+    target = quantize(options.folder, [text for text in texts if text], options)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
 
 
