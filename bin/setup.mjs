@@ -10,9 +10,12 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const WANTED_NODE = [20, 19]
 const STAMP = 'dist/.built'
 
+/** Where setting up tells what it does; a command whose stdout is data has it told on stderr. */
+let voice = 'stdout'
+
 /** One line for the person who waits. */
 export function say(line) {
-  process.stdout.write(`inferq: ${line}\n`)
+  process[voice].write(`inferq: ${line}\n`)
 }
 
 /** Ends the process with one clear message; only for use before anything has been started. */
@@ -21,8 +24,9 @@ export function giveUp(message) {
   process.exit(1)
 }
 
-/** Installs and builds what is missing or out of date; returns at once when nothing is. */
-export function setUp() {
+/** Installs and builds what is missing or out of date; returns at once when nothing is. @param tellOn stdout or stderr */
+export function setUp(tellOn = 'stdout') {
+  voice = tellOn
   checkNode()
   process.chdir(root)
   if (!dependenciesInstalled()) install()
@@ -59,7 +63,7 @@ function install() {
 
 /** Runs npm itself: the one that started us, or else the one on PATH. */
 export function npm(args, env = process.env) {
-  const options = { stdio: ['ignore', 'inherit', 'inherit'], env }
+  const options = { stdio: ['ignore', voice === 'stdout' ? 1 : 2, 2], env }
   const cli = process.env.npm_execpath
   if (cli?.endsWith('npm-cli.js')) return spawnSync(process.execPath, [cli, ...args], options)
   return spawnSync('npm', args, options)

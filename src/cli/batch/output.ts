@@ -1,0 +1,48 @@
+// Where results are written: a file that can be cut back to what is known to be in it, or stdout.
+import { type FileHandle, open } from 'node:fs/promises'
+import { print, type Screen } from '../terminal.ts'
+
+export interface Output {
+  /** Bytes written, those of earlier runs included. */
+  readonly bytes: number
+  write(text: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** @param bytes what of the file is kept: what lies behind was written after the last time the state was. */
+export async function openOutput(path: string, bytes: number): Promise<Output> {
+  const file = await open(path, bytes === 0 ? 'w' : 'r+')
+  await file.truncate(bytes)
+  return new FileOutput(file, bytes)
+}
+
+export function screenOutput(screen: Screen): Output {
+  return { bytes: 0, write: (text) => print(screen, text), close: async () => undefined }
+}
+
+class FileOutput implements Output {
+  readonly #file: FileHandle
+  #bytes: number
+
+  constructor(file: FileHandle, bytes: number) {
+    this.#file = file
+    this.#bytes = bytes
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  async write(text: string): Promise<void> {
+    const buffer = Buffer.from(text)
+    for (let at = 0; at < buffer.length; ) {
+      const { bytesWritten } = await this.#file.write(buffer, at, buffer.length - at, this.#bytes)
+      at += bytesWritten
+      this.#bytes += bytesWritten
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close()
+  }
+}

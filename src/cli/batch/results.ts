@@ -1,0 +1,106 @@
+// Results as lines of the output: the input's own columns, then what the model said of the row.
+import { stringify } from 'csv-stringify/sync'
+import type { BatchLine, LabelScore } from '../../client/types.ts'
+import { type Judged, judged } from '../answers.ts'
+import type { Row } from './rows.ts'
+
+export type OutputFormat = 'jsonl' | 'csv'
+
+export interface Result {
+  row: Row
+  line: BatchLine
+}
+
+export interface ResultOptions {
+  format: OutputFormat
+  /** OpenAI's lines are given back as the server writes them. */
+  verbatim: boolean
+  /** The input's keys or columns. */
+  names: string[]
+  topK: number | undefined
+}
+
+export class ResultWriter {
+  readonly #options: ResultOptions
+  readonly #prefix: string
+
+  constructor(options: ResultOptions) {
+    this.#options = options
+    // A table of examples often has labels of its own; both are wanted then.
+    const taken = ['label', 'score', 'scores', 'error'].some((name) => options.names.includes(name))
+    this.#prefix = taken ? 'predicted_' : ''
+  }
+
+  /** What a file begins with. */
+  get header(): string {
+    const { format, names } = this.#options
+    return format === 'csv' ? stringify([[...names, ...this.#columns()]]) : ''
+  }
+
+  /** @returns text that ends with a newline. */
+  format(results: Result[]): string {
+    const { format, verbatim } = this.#options
+    if (format === 'csv') return stringify(results.map((result) => this.#cells(result)))
+    if (verbatim) return results.map(({ line }) => `${JSON.stringify(line)}\n`).join('')
+    return results.map((result) => `${JSON.stringify(this.#object(result))}\n`).join('')
+  }
+
+  #object({ row, line }: Result): Record<string, unknown> {
+    const said = Object.entries(this.#judge(line)).map(([name, value]) => [this.#prefix + name, value] as const)
+    return { ...row.fields, ...Object.fromEntries(said) }
+  }
+
+  #columns(): string[] {
+    const ranks = Array.from({ length: this.#options.topK ?? 1 }, (_, at) => (at === 0 ? '' : `_${at + 1}`))
+    const columns = [...ranks.flatMap((rank) => [`label${rank}`, `score${rank}`]), 'error']
+    return columns.map((name) => this.#prefix + name)
+  }
+
+  #cells({ row, line }: Result): string[] {
+    const { names, topK = 1 } = this.#options
+    const { label, score, scores, error } = this.#judge(line)
+    const ranked = scores ?? (label === undefined ? [] : [{ label, score: score ?? 0 }])
+    const columns = Array.from({ length: topK }, (_, at) => ranked[at]).flatMap((each) =>
+      each ? [each.label, String(each.score)] : ['', ''],
+    )
+    return [...names.map((name) => cell(row.fields[name])), ...columns, error ?? '']
+  }
+
+  #judge(line: BatchLine): Judged {
+    return judgedLine(line, this.#options.topK)
+  }
+}
+
+/** Whether a row has no answer. */
+export function isFailed({ response, error }: BatchLine): boolean {
+  return error !== null || !response || response.status_code >= 400
+}
+
+/** @param topK as it was asked for; 1 leaves the list of scores out. */
+function judgedLine(line: BatchLine, topK: number | undefined): Judged {
+  if (isFailed(line)) return { error: messageOf(line) }
+  const scores = scoresOf(line.response?.body)
+  return scores ? judged(scores, topK) : { error: 'the answer is not one list of labels: use a JSONL output' }
+}
+
+function messageOf({ response, error }: BatchLine): string {
+  if (error) return error.message
+  const body = (response?.body ?? {}) as { detail?: unknown; error?: unknown }
+  const inner =
+    typeof body.error === 'object' && body.error !== null ? (body.error as { message?: unknown }) : undefined
+  const said = [inner?.message, body.detail, body.error].find((each) => typeof each === 'string')
+  return said ?? `the server answered ${response?.status_code}`
+}
+
+/** A text's answer is a list; a pair's, or one text's in Hugging Face's shape, a list of one list. */
+function scoresOf(body: unknown): LabelScore[] | undefined {
+  if (!Array.isArray(body)) return undefined
+  const list: unknown[] = body.length === 1 && Array.isArray(body[0]) ? (body[0] as unknown[]) : body
+  const isScores = list.every((each) => typeof (each as LabelScore | null)?.label === 'string')
+  return isScores ? (list as LabelScore[]) : undefined
+}
+
+function cell(value: unknown): string {
+  if (value === undefined || value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

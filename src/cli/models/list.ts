@@ -1,0 +1,73 @@
+// `inferq models list`: from the server when it answers, else from the folder that workers would read.
+import { join } from 'node:path'
+import type { Inferq } from '../../client/client.ts'
+import { ServerAway } from '../../client/errors.ts'
+import type { ModelInfo } from '../../client/types.ts'
+import { readRegistry } from '../../worker/models/registry.ts'
+import { EXIT } from '../failure.ts'
+import { bytesText } from '../rate.ts'
+import { oneLine, print, say, shorten, type Terminal, widthOf } from '../terminal.ts'
+
+export interface ListFlags {
+  modelsDir: string
+  json?: boolean | undefined
+}
+
+export async function listModels(inferq: Inferq, { modelsDir, json }: ListFlags, terminal: Terminal): Promise<number> {
+  const models: Listed[] = await inferq.models.list(terminal.signal).catch((error: unknown) => {
+    if (!(error instanceof ServerAway)) throw error
+    say(terminal, `${error.message}; this is what is in ${modelsDir}`)
+    return modelsIn(modelsDir)
+  })
+  if (json) await print(terminal.stdout, models.map((model) => `${JSON.stringify(model)}\n`).join(''))
+  else if (models.length === 0) say(terminal, 'there is no model')
+  else await print(terminal.stdout, table(models, widthOf(terminal.stdout)))
+  return EXIT.fine
+}
+
+/** A folder may be fine and yet be served by nobody. */
+type Listed = Omit<ModelInfo, 'state'> & { state: ModelInfo['state'] | 'in_folder' }
+
+async function modelsIn(dir: string): Promise<Listed[]> {
+  const noHub = () => Promise.reject(new Error('a folder is read'))
+  const { models, refused } = await readRegistry(dir, [], noHub)
+  const usable = models.map(({ name, problemType, labels, maxTokens, revision, file, bytes }) => ({
+    id: name,
+    state: 'in_folder' as const,
+    problem_type: problemType,
+    labels,
+    max_tokens: maxTokens,
+    revision,
+    file: join(name, file),
+    bytes,
+  }))
+  return [...usable, ...refused.map(({ name, reason }) => ({ id: name, state: 'refused' as const, reason }))]
+}
+
+const TITLES = ['NAME', 'TASK', 'REVISION', 'SIZE', 'STATE', 'LABELS']
+
+function table(models: Listed[], columns: number): string {
+  const rows = [TITLES, ...models.map(cells)]
+  const widths = TITLES.map((_title, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
+  const lines = rows.map((row) =>
+    row
+      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+  const reasons = models.flatMap(({ id, reason }) => (reason ? [`${id}: ${reason}`] : []))
+  return [...lines.map((line) => shorten(line, columns)), ...reasons].map((line) => `${oneLine(line)}\n`).join('')
+}
+
+function cells(model: Listed): string[] {
+  const { id, problem_type: task = '-', labels = [], revision = '-', bytes, state, workers } = model
+  const serving = state === 'ready' ? `ready, ${workers} ${workers === 1 ? 'worker' : 'workers'}` : state
+  return [
+    id,
+    task,
+    revision,
+    bytes === undefined ? '-' : bytesText(bytes),
+    serving.replace('_', ' '),
+    labels.join(', '),
+  ]
+}

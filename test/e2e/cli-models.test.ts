@@ -1,0 +1,172 @@
+// `inferq models` over folders as people have them: good ones, and five kinds of broken ones.
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../src/ports.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type CliOptions, runCli } from '../helpers/run-cli.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+
+const TINY = resolve('test/fixtures/models/tiny-fp32')
+let dir: string
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'inferq-models-'))
+  cpSync(TINY, join(dir, 'mine'), { recursive: true })
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const models = (args: string[], options: CliOptions = {}) => runCli(['models', ...args], { cwd: dir, ...options })
+const file = (path: string) => join(dir, 'mine', path)
+function editJson(path: string, change: (json: Record<string, unknown>) => void): void {
+  const json = JSON.parse(readFileSync(file(path), 'utf8')) as Record<string, unknown>
+  change(json)
+  writeFileSync(file(path), JSON.stringify(json))
+}
+
+describe('check', () => {
+  it('a good one: what it is, how fast, and that its scores stand still', async () => {
+    const { code, stdout } = await models(['check', 'mine'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^mine@[0-9a-f]{12}: onnx\/model\.onnx, 435\.\d kB, bert\n/)
+    expect(stdout).toContain('labels negative, positive; at most 512 tokens')
+    expect(stdout.match(/^ +(8|32|128|512) tokens +[\d,]+ texts\/s$/gm)).toHaveLength(4)
+    expect(stdout).toContain("a text's scores do not depend on its neighbours")
+  })
+
+  it.each<[string, () => void, RegExp]>([
+    ['no tokenizer', () => rmSync(file('tokenizer.json')), /tokenizer\.json is missing/],
+    ['a broken ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],
+    ['half of an ONNX file', () => halve('onnx/model.onnx'), /onnx\/model\.onnx is no ONNX model, or not all of it/],
+    [
+      'external data outside of the folder',
+      () => appendFileSync(file('onnx/model.onnx'), externalData('../../../etc/passwd')),
+      /external_data: "\.\.\/\.\.\/\.\.\/etc\/passwd" is outside of the folder/,
+    ],
+    [
+      'labels that do not fit the output',
+      () => editJson('config.json', (config) => (config['id2label'] = { 0: 'a', 1: 'b', 2: 'c' })),
+      /2 logits a text; config\.json names 3 labels/,
+    ],
+  ])('%s: one clear message, no stack', async (_what, breakIt, message) => {
+    breakIt()
+    const { code, stderr } = await models(['check', 'mine'])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(message)])
+    expect(stderr).toMatch(/^inferq: mine cannot be served, one problem:\n {2}.*\n$/)
+  })
+
+  it('tells all problems at once', async () => {
+    rmSync(file('tokenizer.json'))
+    editJson('config.json', (config) => (config['problem_type'] = 'guessing'))
+    const { code, stderr } = await models(['check', 'mine'])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/2 problems:\n.*problem_type.*\n.*tokenizer\.json/)])
+  })
+
+  it('no folder', async () => {
+    expect(await models(['check', 'nope'])).toMatchObject({
+      code: 1,
+      stderr: 'inferq: nope: there is no such folder\n',
+    })
+  })
+})
+
+it('quantize prints commands with the paths of this folder', async () => {
+  const { code, stdout } = await models(['quantize', 'mine'])
+  expect(code).toBe(0)
+  expect(stdout).toContain(`models/training/quantize.py ${join(dir, 'mine')} --lines TEXTS.txt`)
+  rmSync(file('onnx/model.onnx'))
+  expect(await models(['quantize', 'mine'])).toMatchObject({ code: 1, stderr: expect.stringContaining('optimum-cli') })
+})
+
+describe('add', () => {
+  const add = (...args: string[]) => models(['add', ...args, '--models-dir', 'served'])
+
+  it('copies what is served, once; --name and --force say otherwise', async () => {
+    expect(await add('mine')).toMatchObject({ code: 0, stderr: expect.stringContaining('served as "mine"') })
+    expect(readdirSync(join(dir, 'served', 'mine')).sort()).toEqual([
+      'config.json',
+      'onnx',
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ])
+    expect(await add('mine')).toMatchObject({ code: 1, stderr: expect.stringContaining('--force replaces it') })
+    expect((await add('mine', '--force')).code).toBe(0)
+    expect((await add('mine', '--name', 'other')).code).toBe(0)
+    expect(readdirSync(join(dir, 'served')).sort()).toEqual(['mine', 'other'])
+  })
+
+  it('leaves out what cannot be served, and what has an impossible name', async () => {
+    expect((await add('mine', '--name', 'Not A Name')).code).toBe(1)
+    expect((await add('mine', '--name', '../escaped')).code).toBe(1)
+    rmSync(file('tokenizer.json'))
+    expect((await add('mine')).code).toBe(1)
+    expect(existsSync(join(dir, 'served'))).toBe(false)
+  })
+
+  it('knows what is neither a folder nor a model of the Hub', async () => {
+    expect(await add('nope')).toMatchObject({ code: 2, stderr: expect.stringContaining('neither a folder nor') })
+  })
+
+  it('says that the Hub is away', async () => {
+    const hub = `http://127.0.0.1:${await freePort()}`
+    const { code, stderr } = await add('owner/name', '--hub', hub, '--cache', join(dir, 'cache'))
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^inferq: owner\/name cannot be fetched: .*\n$/)])
+  })
+})
+
+describe('list', () => {
+  let stack: Stack
+  beforeAll(async () => {
+    stack = await startStack({ redisUrl: await emptyRedis() })
+  })
+  afterAll(() => stack.stop())
+
+  it('from the server', async () => {
+    const { code, stdout, stderr } = await models(['list'], { env: { INFERQ_URL: stack.url } })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(
+      /^NAME .*\n(.*\n)*tiny-pairs +single_label +[0-9a-f]{12} +435\.\d kB +ready, 1 worker +entail/,
+    )
+  })
+
+  it('from the folder, and says so, when the server is away', async () => {
+    rmSync(file('tokenizer.json'))
+    cpSync(TINY, join(dir, 'fine'), { recursive: true })
+    const env = { INFERQ_URL: `http://127.0.0.1:${await freePort()}`, MODELS_DIR: '.' }
+    const { code, stdout, stderr } = await models(['list', '--json'], { env })
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/does not answer .*; this is what is in \.\n$/)])
+    expect(
+      stdout
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown),
+    ).toMatchObject([
+      { id: 'fine', state: 'in_folder', labels: ['negative', 'positive'] },
+      { id: 'mine', state: 'refused', reason: expect.stringContaining('tokenizer.json is missing') },
+    ])
+  })
+})
+
+function halve(path: string): void {
+  const content = readFileSync(file(path))
+  writeFileSync(file(path), content.subarray(0, content.length / 2))
+}
+
+/** A second graph for an ONNX file, with one tensor whose data is elsewhere: messages of protobuf add up. */
+function externalData(location: string): Buffer {
+  const field = (number: number, content: Buffer | string) => {
+    const bytes = Buffer.from(content)
+    return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes])
+  }
+  return field(7, field(5, field(13, Buffer.concat([field(1, 'location'), field(2, location)]))))
+}

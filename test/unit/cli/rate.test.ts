@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest'
+import { bytesText, countText, Rate, secondsText } from '../../../src/cli/rate.ts'
+
+it('tells the speed of lately, not of the beginning', () => {
+  const rate = new Rate(0, 0)
+  for (let second = 1; second <= 60; second += 1) rate.add(second * 10, second * 1_000)
+  for (let second = 61; second <= 90; second += 1) rate.add(600 + (second - 60) * 100, second * 1_000)
+  expect(rate.perSecond(90_000)).toBeCloseTo(100)
+  expect(rate.secondsLeft(4_600, 90_000)).toBeCloseTo(10)
+})
+
+it('does not count what an earlier run has done', () => {
+  const rate = new Rate(50_000, 1_000)
+  rate.add(50_100, 2_000)
+  expect(rate.perSecond(2_000)).toBe(100)
+})
+
+it('knows nothing at the beginning, and is slow when nothing comes', () => {
+  const rate = new Rate(0, 0)
+  expect([rate.perSecond(0), rate.secondsLeft(10, 0)]).toEqual([0, undefined])
+  rate.add(100, 1_000)
+  expect(rate.perSecond(10_000)).toBe(10)
+  expect(rate.secondsLeft(100, 10_000)).toBe(0)
+})
+
+it('evens out bursts', () => {
+  const rate = new Rate(0, 0)
+  for (const at of [4_000, 8_000, 12_000, 16_000]) rate.add((at / 4_000) * 1_024, at)
+  expect(rate.perSecond(16_000)).toBe(256)
+})
+
+it.each([
+  [0.2, '0s'],
+  [59.4, '59s'],
+  [59.6, '1m 0s'],
+  [200, '3m 20s'],
+  [7_500, '2h 5m'],
+  [undefined, '?'],
+])('%s seconds read %s', (seconds, text) => expect(secondsText(seconds)).toBe(text))
+
+it.each([
+  [999, '999 B'],
+  [1_500, '1.5 kB'],
+  [23_100_000, '23.1 MB'],
+])('%s bytes read %s', (bytes, text) => expect(bytesText(bytes)).toBe(text))
+
+it('counts with commas', () => expect(countText(1_234_567.4)).toBe('1,234,567'))
