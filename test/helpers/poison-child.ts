@@ -7,8 +7,15 @@ import { serveRuns } from '../../src/worker/runtime/serve.ts'
 serveRuns((source) => {
   if (source.name.endsWith('-deadly')) process.kill(process.pid, 'SIGKILL')
   if (source.name.endsWith('-broken')) throw new Error('the stand-in refuses this model')
+  const pace = { overheadMs: 0.1, tokenMs: 0.01 }
   const classifier: Classifier = {
-    pace: { overheadMs: 0.1, tokenMs: 0.01 },
+    pace,
+    warmth: {
+      pace,
+      speeds: [{ tokens: 8, textsPerSecond: 5_000 }],
+      movement: { largest: 0.25, spread: 2, share: 0.125 },
+      maxTokens: source.maxTokens,
+    },
     classify: async (run) => compute(run, source.labels),
   }
   return Promise.resolve(classifier)

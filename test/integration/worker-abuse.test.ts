@@ -106,7 +106,7 @@ describe('models', () => {
   it('with other logits than labels are refused with both numbers', async () => {
     cpSync(join(TINY_MODELS, 'tiny-pairs', 'onnx'), join(dir, 'tiny-fp32', 'onnx'), { recursive: true })
     await expect(startWorker({ modelsDir: dir }, realModel)).rejects.toThrow(
-      'tiny-fp32: the model gives 3 logits a text, its config.json names 2 labels',
+      'tiny-fp32: onnx/model.onnx: gives 3 logits a text; config.json names 2 labels (id2label)',
     )
   })
 
