@@ -4,7 +4,10 @@
 /** So long in UTF-8 may a cluster be that is looked up as a whole (tokenizers' Precompiled). */
 const LONGEST_CLUSTER = 5
 
-const clusters = new Intl.Segmenter('und', { granularity: 'grapheme' })
+/** UTF-16 units that the segmenter gets at once: what it takes grows with the square of the text. */
+const WINDOW = 512
+
+const segmenter = new Intl.Segmenter('und', { granularity: 'grapheme' })
 const toUtf8 = new TextEncoder()
 const fromUtf8 = new TextDecoder()
 
@@ -34,7 +37,7 @@ export function readCharsmap(base64: string): (text: string) => string {
 
   function replaceClusters(text: string): string {
     let replaced = ''
-    for (const { segment } of clusters.segment(text)) {
+    for (const segment of clusters(text)) {
       const whole = Buffer.byteLength(segment) <= LONGEST_CLUSTER ? find(segment) : undefined
       replaced += whole ?? Array.from(segment, (sign) => find(sign) ?? sign).join('')
     }
@@ -45,6 +48,29 @@ export function readCharsmap(base64: string): (text: string) => string {
   const plain = Array.from({ length: 0x5f }, (_sign, index) => String.fromCharCode(0x20 + index))
   if (plain.some((sign) => find(sign) !== undefined)) return replaceClusters
   return (text) => text.replace(STRANGE, replaceClusters)
+}
+
+/** The grapheme clusters of a text of any length. */
+function* clusters(text: string): Generator<string> {
+  let start = 0
+  let width = WINDOW
+  while (start < text.length) {
+    const window = text.slice(start, start + width)
+    const isLast = start + width >= text.length
+    // In a widened window only the long cluster at its beginning is of interest.
+    const found = width > WINDOW ? firstOf(window) : Array.from(segmenter.segment(window), ({ segment }) => segment)
+    const end = found.reduce((sum, { length }) => sum + length, 0)
+    // The last cluster of a window may go on behind it.
+    if (end === window.length && !isLast) found.pop()
+    yield* found
+    start += found.reduce((sum, { length }) => sum + length, 0)
+    width = found.length > 0 ? WINDOW : 2 * width
+  }
+}
+
+function firstOf(window: string): string[] {
+  for (const { segment } of segmenter.segment(window)) return [segment]
+  return []
 }
 
 /** Where the text begins that replaces the shortest known beginning of `key`; undefined when there is none. */

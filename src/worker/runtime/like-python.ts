@@ -35,6 +35,7 @@ export async function loadTokenizer(dir: string): Promise<PythonLike> {
     const split = pre_tokenizer ? rewritten(pre_tokenizer) : null
     const tokenizer = new PreTrainedTokenizer({ ...file, pre_tokenizer: split }, config)
     if (normalizer) replaceNormalizer(tokenizer, normalizer)
+    fuseUnknownsByWord(tokenizer)
     return {
       tokenizer,
       prepare: normalizer ? preparationOf(normalizer) : (text) => text,
@@ -44,6 +45,30 @@ export async function loadTokenizer(dir: string): Promise<PythonLike> {
   } catch (error) {
     throw new BadModel(`tokenizer.json cannot be used: ${messageOf(error)}`)
   }
+}
+
+/** The library's part that makes tokens of words. */
+interface Model {
+  fuse_unk: boolean
+  tokens_to_ids: Map<string, number>
+  unk_token_id: number | undefined
+  encode: (words: string[]) => string[]
+  _call: (words: string[]) => string[]
+}
+
+/**
+ * What is unknown in a row is one token, but only within a word. The library joins the texts of such tokens, too, in
+ * quadratic time: 100,000 unknown signs took half a minute.
+ */
+function fuseUnknownsByWord(tokenizer: PreTrainedTokenizer): void {
+  const model = tokenizer._tokenizer.model as unknown as Model
+  if (!model.fuse_unk) return
+  const isUnknown = (token: string | undefined) =>
+    token !== undefined && (model.tokens_to_ids.get(token) ?? model.unk_token_id) === model.unk_token_id
+  model._call = (words) =>
+    words.flatMap((word) =>
+      model.encode([word]).filter((token, place, tokens) => !(isUnknown(token) && isUnknown(tokens[place - 1]))),
+    )
 }
 
 /** The library takes a text apart at special tokens first and normalises between them; so the place for ours is inside. */

@@ -13,6 +13,8 @@ interface FromPython {
 /** Punctuation of Unicode 9 and later, which Python's BertPreTokenizer does not know: U+061D, U+09FD (docs/architecture.md). */
 const NEWER: Record<string, RegExp> = { 'wordpiece-cased': /[\u061d\u09fd]/ }
 
+const LONG_TEXTS_TIMEOUT = 60_000
+
 const root = join(process.cwd(), 'test/fixtures/tokenizers')
 const read = <T>(...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8')) as T
 const { texts } = read<{ texts: string[] }>('texts.json')
@@ -45,6 +47,18 @@ describe.each(names)('%s', (name) => {
     })
     expect(different.filter((text) => !NEWER[name]?.test(text))).toEqual([])
   })
+
+  it(
+    'is done soon with texts of a hundred thousand characters without a space',
+    () => {
+      // What grows with the square of a text takes minutes for these.
+      for (const signs of ['\u{1347a}', '中\u0301']) {
+        const text = signs.repeat(100_000 / signs.length)
+        expect(tokenizer.encode(text, undefined, 'right').ids.length).toBeLessThanOrEqual(512)
+      }
+    },
+    LONG_TEXTS_TIMEOUT,
+  )
 
   it('cuts texts and pairs where Python does, with the same token types', async () => {
     const byLength = new Map<number, TextTokenizer>()
