@@ -5,7 +5,8 @@ import { pause, type Service, settledWithin } from '../lifecycle.ts'
 import { parseBatchJob } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/owned.ts'
-import { giveUp, runBatch, type RunEnd, type RunOptions } from './run.ts'
+import { giveUp } from './ending.ts'
+import { runBatch, type RunEnd, type RunOptions } from './run.ts'
 
 export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
   /** A consumerConnection for the queue; it stays the caller's to close. */
@@ -83,7 +84,10 @@ export class Coordinator implements Service {
     const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
     for (let errors = 1; ; errors += 1) {
       try {
-        if (errors > MOST_ERRORS) return await giveUp(this.#options, id)
+        if (errors > MOST_ERRORS) {
+          await giveUp(this.#options, id)
+          return 'ended'
+        }
         const end = await runBatch(this.#options, id, hold)
         // Who had the job before has written one more part before it noticed: the run goes on behind that one.
         if (end !== 'lost' || !(await hold.isMine())) return end

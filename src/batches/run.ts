@@ -1,46 +1,28 @@
 // The run of one batch, from its file to its end, by whichever api has its job. What is written is finished: a part is
 // there or is not, and whoever takes over goes on behind the last one.
-import type { Redis } from 'ioredis'
-import { AppError, messageOf } from '../errors.ts'
-import { every, pause } from '../lifecycle.ts'
-import type { Logger } from '../logger.ts'
-import { type BatchEnd, type BatchRecord, endBatch, readBatch, writeProgress } from '../records/batches.ts'
-import { expireStored } from '../records/expirations.ts'
-import { removeFileReader, writeFileRecord } from '../records/files.ts'
-import { uuidFromKey } from '../records/idempotency.ts'
+import { AppError } from '../errors.ts'
+import { every } from '../lifecycle.ts'
+import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/owned.ts'
+import { closeBatch, type EndingOptions, finishBatch } from './ending.ts'
 import { startBlock, type StartedBlock } from './block-run.ts'
 import { type Block, type BlockRow, blocksOf } from './blocks.ts'
 import type { Endpoints } from './endpoint.ts'
 import { Lane, type LaneOptions } from './lane.ts'
 import { BEGINNING, type Line, linesOf } from './lines.ts'
-import {
-  makePart,
-  NOTHING,
-  type PartHeader,
-  partsName,
-  putPart,
-  readLastPart,
-  type Section,
-  type Totals,
-} from './parts.ts'
+import { makePart, NOTHING, type PartHeader, putPart, readLastPart, type Totals } from './parts.ts'
+import { Patience } from './patience.ts'
 import { isProblem, readRequest } from './request.ts'
 import { type OutputRow, RowWriter } from './rows.ts'
-import { type FileStore, StorageFull } from './store.ts'
+import type { FileStore } from './store.ts'
 import { type InputLimits, validate } from './validate.ts'
 import { uploadName } from './files.ts'
 
-export interface RunOptions {
-  redis: Redis
+export interface RunOptions extends EndingOptions {
   store: FileStore
   lane: LaneOptions
   endpoints: Endpoints
   limits: InputLimits
-  /** Milliseconds that a batch is kept after its end. */
-  batchTtl: number
-  logger: Logger
-  /** A batch has ended: called once, unless the process dies at that moment. */
-  onEnd: (id: OwnedId) => void
   onRows: (answered: number, failed: number) => void
 }
 
@@ -65,8 +47,6 @@ class Halted extends Error {
 }
 
 const WATCH_MS = 500
-const AGAIN_MS = 500
-const FULL_AGAIN_MS = 5_000
 /** Of short texts. */
 const CHUNKS_A_BLOCK = 16
 
@@ -78,14 +58,6 @@ export async function runBatch(options: RunOptions, id: OwnedId, hold: Hold): Pr
   return run.run()
 }
 
-/** Ends a batch that cannot be run as failed; the rows that are written can still be read. */
-export async function giveUp({ redis, batchTtl, onEnd }: RunOptions, id: OwnedId): Promise<RunEnd> {
-  const problem = { code: 'internal_error', message: 'This batch could not be run.', param: null, line: null }
-  const fields = { end: 'failed' as const, ended_at: Date.now(), errors: JSON.stringify([problem]) }
-  if (await endBatch(redis, id, fields, batchTtl)) onEnd(id)
-  return 'ended'
-}
-
 class BatchRun {
   readonly #options: RunOptions
   readonly #id: OwnedId
@@ -95,9 +67,10 @@ class BatchRun {
   readonly #halt = new AbortController()
   readonly #over = new AbortController()
   readonly #lane: Lane
+  readonly #patience: Patience
   readonly #writer: RowWriter
   /** Set once: rows that are not answered by then get it as their error. */
-  #stopped: { end: BatchEnd; code: string; message: string } | undefined
+  #stopped: { end: 'cancelled' | 'expired'; code: string; message: string } | undefined
   #part = 0
   #totals: Totals = NOTHING
 
@@ -108,6 +81,7 @@ class BatchRun {
     this.#record = record
     this.#hold = hold
     this.#lane = new Lane(options.lane, this.#halt.signal)
+    this.#patience = new Patience(id.uuid, options.logger, this.#halt.signal)
     this.#writer = new RowWriter(id.uuid)
   }
 
@@ -143,7 +117,8 @@ class BatchRun {
     this.#part = count
     this.#totals = header?.totals ?? NOTHING
     await this.#runRows(header)
-    await this.#finish()
+    const { end = 'completed' } = this.#stopped ?? {}
+    await finishBatch(this.#options, this.#id, this.#record, end, this.#totals, this.#patience)
   }
 
   /** False when the input file is refused; the batch has ended then. */
@@ -155,10 +130,11 @@ class BatchRun {
       : { requests: 0, problems: [problem] }
     const now = Date.now()
     if (problems.length > 0) {
-      await this.#end({ end: 'failed', ended_at: now, errors: JSON.stringify(problems) })
+      const fields = { end: 'failed' as const, ended_at: now, errors: JSON.stringify(problems) }
+      await closeBatch(this.#options, this.#id, this.#record, fields, this.#patience)
       return false
     }
-    await this.#patiently(() =>
+    await this.#patience.command(() =>
       writeProgress(this.#options.redis, this.#id, { stage: 'in_progress', in_progress_at: now, total: requests }),
     )
     return true
@@ -208,64 +184,16 @@ class BatchRun {
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
     const rows: OutputRow[] = await started.rows
     const part = makePart(first, next, rows, this.#totals)
-    const mine = await this.#patiently(() => this.#hold.isMine())
-    if (!mine || !(await this.#whenThereIsRoom(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
+    const mine = await this.#patience.command(() => this.#hold.isMine())
+    if (!mine || !(await this.#patience.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
       throw new Halted('lost')
     }
     this.#part += 1
     this.#totals = part.header.totals
     const { completed, failed } = part.header.totals
     this.#options.onRows(part.header.completed, part.header.failed)
-    await this.#patiently(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
+    await this.#patience.command(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
     this.#lane.forget(started.jobs)
-  }
-
-  async #finish(): Promise<void> {
-    const { redis } = this.#options
-    const { completed, failed, outputBytes, errorBytes } = this.#totals
-    const now = Date.now()
-    await this.#patiently(() =>
-      writeProgress(redis, this.#id, { stage: 'finalizing', finalizing_at: now, completed, failed }),
-    )
-    const output = completed > 0 ? await this.#makeFile('output', outputBytes, now) : undefined
-    const error = failed > 0 ? await this.#makeFile('errors', errorBytes, now) : undefined
-    await this.#patiently(() => expireStored(redis, partsName(this.#batch), now + this.#record.output_ttl))
-    await this.#end({
-      end: this.#stopped?.end ?? 'completed',
-      ended_at: Date.now(),
-      completed,
-      failed,
-      ...(output === undefined ? {} : { output }),
-      ...(error === undefined ? {} : { error }),
-    })
-  }
-
-  /** The record of the output or error file; again is harmless. */
-  async #makeFile(section: Section, bytes: number, now: number): Promise<string> {
-    const { owner, uuid } = this.#id
-    const file = uuidFromKey(owner, `${uuid} ${section}`)
-    const fields = {
-      filename: `batch_${uuid}_${section}.jsonl`,
-      bytes,
-      purpose: 'batch_output' as const,
-      created_at: now,
-      expires_at: now + this.#record.output_ttl,
-      batch: this.#batch,
-      section,
-    }
-    await this.#patiently(() => writeFileRecord(this.#options.redis, { owner, uuid: file }, fields))
-    return file
-  }
-
-  async #end(fields: Parameters<typeof endBatch>[2]): Promise<void> {
-    const { redis, batchTtl, logger, onEnd } = this.#options
-    const input = { owner: this.#id.owner, uuid: this.#record.input }
-    await this.#patiently(() => removeFileReader(redis, input, this.#batch))
-    const first = await this.#patiently(() => endBatch(redis, this.#id, fields, batchTtl))
-    if (!first) return
-    const { end, completed, failed } = fields
-    logger.info({ batch: this.#id.uuid, end, completed, failed }, 'a batch has ended')
-    onEnd(this.#id)
   }
 
   async #input(offset: number): Promise<AsyncIterable<Buffer> | undefined> {
@@ -299,31 +227,5 @@ class BatchRun {
     const why = end === 'cancelled' ? 'the batch was cancelled' : 'the completion window of the batch ended'
     this.#stopped = { end, code: `batch_${end}`, message: `This request was not answered before ${why}.` }
     this.#lane.stop()
-  }
-
-  /** Tries again while Redis is away. @throws the halt's reason. */
-  async #patiently<T>(command: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await command()
-      } catch (error) {
-        this.#options.logger.debug({ reason: messageOf(error) }, 'a batch waits for Redis')
-      }
-      await pause(AGAIN_MS, this.#halt.signal)
-      this.#halt.signal.throwIfAborted()
-    }
-  }
-
-  async #whenThereIsRoom<T>(put: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await put()
-      } catch (error) {
-        if (!(error instanceof StorageFull)) throw error
-        this.#options.logger.error({ batch: this.#id.uuid }, 'a batch waits: the file store is full')
-      }
-      await pause(FULL_AGAIN_MS, this.#halt.signal)
-      this.#halt.signal.throwIfAborted()
-    }
   }
 }
