@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { freePort } from '../../src/ports.ts'
+import { FakeHub } from '../helpers/fake-hub.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type CliOptions, runCli } from '../helpers/run-cli.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
@@ -115,6 +116,21 @@ describe('add', () => {
 
   it('knows what is neither a folder nor a model of the Hub', async () => {
     expect(await add('nope')).toMatchObject({ code: 2, stderr: expect.stringContaining('neither a folder nor') })
+  })
+
+  it('fetches a model of the Hub, with a token where one is asked for', async () => {
+    const hub = await new FakeHub().start()
+    hub.token = 'secret'
+    const paths = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
+    const files = Object.fromEntries(paths.map((path) => [path, readFileSync(join(TINY, path))]))
+    hub.repositories.set('Owner/Tiny', { commit: 'a'.repeat(40), files })
+    const hubArgs = ['--hub', hub.url, '--cache', join(dir, 'cache')]
+    const refused = await add('Owner/Tiny', ...hubArgs)
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/cannot be fetched: .*HF_TOKEN/)])
+    const { code, stderr } = await add('Owner/Tiny', ...hubArgs, '--token', 'secret')
+    await hub.stop()
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/fetching onnx\/model\.onnx, 435\.\d kB\n/)])
+    expect(readFileSync(join(dir, 'served/tiny/onnx/model.onnx'))).toEqual(files['onnx/model.onnx'])
   })
 
   it('says that the Hub is away', async () => {
