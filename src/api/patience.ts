@@ -17,6 +17,9 @@ export class HungUp extends AppError {
   }
 }
 
+/** Every call ends: making an error, with its stack, for each would be a cost that nobody sees. */
+const OVER = new HungUp()
+
 /** @param waitMs milliseconds. @param stopping aborts when the process can wait no longer. */
 export function patienceFor(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Patience {
   const controller = new AbortController()
@@ -32,7 +35,7 @@ export function patienceFor(waitMs: number, hungUp: AbortSignal, stopping: Abort
     signal: controller.signal,
     deadline: Date.now() + waitMs,
     end: () => {
-      controller.abort(new HungUp())
+      controller.abort(OVER)
       clearTimeout(timer)
       hungUp.removeEventListener('abort', onHangUp)
       stopping.removeEventListener('abort', onStop)
