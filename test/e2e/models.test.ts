@@ -210,7 +210,7 @@ describe('what is broken', () => {
       'no-tokenizer': 'tokenizer.json is missing',
       'cut-model': /^onnx\/model\.onnx is no ONNX model, or not all of it: /,
       'no-model': /^onnx\/model\.onnx cannot be loaded: /,
-      'wrong-labels': /the model gives 2 logits a text, its config\.json names 3 labels/,
+      'wrong-labels': 'onnx/model.onnx: gives 2 logits a text; config.json names 3 labels (id2label)',
       outside: 'onnx/model.onnx_data leads to a place outside of the folder; put the file itself there',
       'unknown-field': 'inferq.json: max_tokens: is not known here',
       absent: 'there is no such folder',
