@@ -35,7 +35,8 @@ export function jobIdOf({ owner, uuid }: PredictionId): string {
 }
 
 /**
- * Makes the record and its list entry, unless there is one: all or nothing, in one step.
+ * Makes the record and its list entry, unless there is one: all or nothing, in one step. Entries of records that are
+ * forgotten leave the list meanwhile, since not everybody ever reads theirs.
  * @param ttlMs after this the record is forgotten, milliseconds.
  * @returns undefined when it was made; else what was there first.
  */
@@ -55,6 +56,7 @@ const CREATE = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return nil`
 

@@ -1,0 +1,35 @@
+// Records on a real Redis: what they leave behind, and that they stay apart from what is gone.
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { listKey } from '../../src/records/lists.ts'
+import { createPrediction, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const OWNER = 'public'
+let redis: Redis
+
+beforeAll(async () => {
+  redis = producerConnection(await emptyRedis(), () => undefined)
+  await waitFor('Redis', () => redis.status === 'ready')
+})
+afterAll(() => closeConnection(redis))
+
+function uuid(number: number): string {
+  return `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
+}
+
+function create(number: number, createdAt: number, ttlMs: number) {
+  const fields = { hash: 'h', model: 'm', revision: '', options: '{}', metadata: '{}', created_at: createdAt }
+  return createPrediction(redis, { owner: OWNER, uuid: uuid(number) }, fields, ttlMs)
+}
+
+describe('the list of predictions', () => {
+  it('forgets those whose records are gone, though nobody ever reads it', async () => {
+    const now = Date.now()
+    for (let number = 0; number < 20; number += 1) await create(number, now - 2_000, 1_000)
+    await create(20, now, 1_000)
+    expect(await redis.zrange(listKey(PREDICTIONS_LIST, OWNER), 0, '-1')).toEqual([uuid(20)])
+  })
+})
