@@ -10,10 +10,15 @@ export const CANCEL_CHANNEL = 'inferq:cancel'
 
 /** Sets the mark and tells the workers; false when there is no such prediction, or it was canceled before. */
 export async function requestCancel(redis: Redis, id: string): Promise<boolean> {
-  const set = await redis.hsetnx(predictionKey(id), 'canceled_at', Date.now())
+  const set = await redis.eval(MARK, 1, predictionKey(id), Date.now())
   await redis.publish(CANCEL_CHANNEL, id)
   return set === 1
 }
+
+/** A prediction that was erased meanwhile must not leave a mark: it would never expire, and cancel the id's next one. */
+const MARK = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])`
 
 /** Whether the prediction's record says that it is canceled. */
 export async function isCanceled(redis: Redis, id: string): Promise<boolean> {

@@ -1,6 +1,8 @@
 // Records on a real Redis: what they leave behind, and that they stay apart from what is gone.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { requestCancel } from '../../src/fleet/cancel.ts'
+import { predictionKey } from '../../src/keys.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
 import { listKey } from '../../src/records/lists.ts'
 import { createPrediction, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
@@ -31,5 +33,19 @@ describe('the list of predictions', () => {
     for (let number = 0; number < 20; number += 1) await create(number, now - 2_000, 1_000)
     await create(20, now, 1_000)
     expect(await redis.zrange(listKey(PREDICTIONS_LIST, OWNER), 0, '-1')).toEqual([uuid(20)])
+  })
+})
+
+describe('a cancellation', () => {
+  it('leaves nothing behind of a prediction that was erased meanwhile', async () => {
+    const id = `${OWNER}_${uuid(99)}`
+    expect(await requestCancel(redis, id)).toBe(false)
+    expect(await redis.exists(predictionKey(id))).toBe(0)
+  })
+
+  it('is marked once', async () => {
+    await create(30, Date.now(), 10_000)
+    const id = `${OWNER}_${uuid(30)}`
+    expect([await requestCancel(redis, id), await requestCancel(redis, id)]).toEqual([true, false])
   })
 })
