@@ -128,7 +128,7 @@ export class Waiters {
   }
 
   async #reconcile(jobs: JobRef[]): Promise<void> {
-    const ends = await readEnds(this.#redis, jobs)
+    const ends = await readEnds(this.#redis, jobs, this.#onError)
     jobs.forEach(({ id }, index) => {
       const end = ends[index]
       const entries = [...(this.#waiting.get(id) ?? [])]
@@ -146,7 +146,11 @@ export class Waiters {
 }
 
 /** How each of the jobs ended, in one round trip; undefined where a job has not ended. */
-async function readEnds(redis: Redis, jobs: JobRef[]): Promise<Array<JobEnd | undefined>> {
+async function readEnds(
+  redis: Redis,
+  jobs: JobRef[],
+  onError: (error: unknown) => void,
+): Promise<Array<JobEnd | undefined>> {
   const pipeline = redis.pipeline()
   for (const { queue, id } of jobs) {
     pipeline.hmget(jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue')
@@ -160,14 +164,19 @@ async function readEnds(redis: Redis, jobs: JobRef[]): Promise<Array<JobEnd | un
   return jobs.map((_job, index) => {
     const [timestamp, finishedOn, returnvalue] = values[2 * index] as Array<string | null>
     const reply = values[2 * index + 1] as string | null
-    if (reply !== null) return endOf(Date.now(), reply)
+    if (reply !== null) return endOf(Date.now(), reply, onError)
     if (!timestamp) return { state: 'missing' }
-    return finishedOn ? endOf(Number(finishedOn), returnvalue ?? null) : undefined
+    return finishedOn ? endOf(Number(finishedOn), returnvalue ?? null, onError) : undefined
   })
 }
 
-/** How a job ended, from the fields that are kept of it. @throws Error when a stored result does not fit the contract. */
-function endOf(finishedOn: number, returnvalue: string | null): JobEnd {
+/** How a job ended, from the fields that are kept of it. A result that cannot be read is its own job's failure alone. */
+function endOf(finishedOn: number, returnvalue: string | null, onError: (error: unknown) => void): JobEnd {
   if (returnvalue === null) return { state: 'failed', finishedOn }
-  return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
+  try {
+    return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
+  } catch (error) {
+    onError(error)
+    return { state: 'failed', finishedOn }
+  }
 }
