@@ -1,6 +1,6 @@
 // Texts in, rows out: puts the texts of jobs into the backlog, sends runs to whichever inference process has room, and
 // brings each text's row or error back to its job.
-import type { Item } from '../queue/job.ts'
+import { isFailed, type Item, type Row } from '../queue/job.ts'
 import { type Order, type OrderEnd, Work } from './order.ts'
 import { rowOf } from './rows.ts'
 import { Backlog, type Run } from './runs.ts'
@@ -134,11 +134,13 @@ export class Dispatcher {
     if (columns.bisections > 0 || columns.complaint !== undefined) {
       events.broken(model, 'error', columns.bisections, columns.complaint)
     }
-    events.rows(model, entries.length - columns.errors.length, columns.errors.length)
     const errors = new Map(columns.errors)
-    entries.forEach(({ group, index }, place) => {
-      group.put(index, rowOf(columns, place, entries.length, errors.get(place), group.queueMs))
+    const rows = entries.map(({ group }, place) => {
+      return rowOf(columns, place, entries.length, errors.get(place), group.queueMs)
     })
+    const failed = rows.filter(isFailed).length
+    events.rows(model, rows.length - failed, failed)
+    entries.forEach(({ group, index }, place) => group.put(index, rows[place] as Row))
   }
 
   /** The process died. Whoever was not at fault goes back; the others run alone, and who dies alone was the poison. */

@@ -12,8 +12,10 @@ export function rowOf(
 ): Row {
   if (error) return { error }
   const labels = columns.logits.length / texts
+  const logits = columns.logits.subarray(place * labels, (place + 1) * labels)
+  if (!logits.every(Number.isFinite)) return { error: NO_NUMBERS }
   const row: Row = {
-    logits: Array.from(columns.logits.subarray(place * labels, (place + 1) * labels), restored),
+    logits: Array.from(logits, restored),
     tokens: columns.tokens[place] ?? 0,
     ms: {
       queue: queueMs,
@@ -24,6 +26,9 @@ export function rowOf(
   }
   return columns.truncated[place] ? { ...row, truncated: true } : row
 }
+
+/** Half precision overflows on some texts; JSON has no word for what comes of it. */
+const NO_NUMBERS: TextError = { code: 'Backend', message: 'the model gave no finite numbers for this text' }
 
 /** Nine significant digits say exactly which float32 it was; a double's seventeen would only be longer. */
 function restored(float32: number): number {

@@ -25,6 +25,16 @@ it('is the error where there is one', () => {
   expect(rowOf(emptyColumns(1, 2), 0, 1, error, 0)).toEqual({ error })
 })
 
+it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+  'is an error where a logit is %s',
+  (logit) => {
+    const columns = emptyColumns(2, 2)
+    columns.logits.set([0.5, logit, 0.25, 0.75])
+    expect(rowOf(columns, 0, 2, undefined, 0)).toMatchObject({ error: { code: 'Backend' } })
+    expect(rowOf(columns, 1, 2, undefined, 0)).toMatchObject({ logits: [0.25, 0.75] })
+  },
+)
+
 it('restores every float32 exactly', () => {
   fc.assert(
     fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (logit) => {
