@@ -89,7 +89,7 @@ export async function startContext(context: Context): Promise<void> {
 }
 
 /** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
-async function untilConnected(redis: Redis): Promise<void> {
+export async function untilConnected(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return
   await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)
 }

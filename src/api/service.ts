@@ -6,7 +6,7 @@ import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
 import { createApp } from './app.ts'
 import type { ApiConfig } from './config.ts'
-import { type Context, createContext, startContext, stopContext } from './context.ts'
+import { type Context, createContext, startContext, stopContext, untilConnected } from './context.ts'
 import { close, createHttpServer, listen } from './server.ts'
 import { sweepUntilClosed } from './sweep.ts'
 import type { Server } from 'node:http'
@@ -32,6 +32,7 @@ export class ApiService implements Service {
     const { config, logger, closing } = this.#context
     if (closing.signal.aborted) return
     if (config.requireDurable) await this.#refuseLossyRedis()
+    if (closing.signal.aborted) return
     await startContext(this.#context)
     this.port = await listen(this.#server, config.port, config.host)
     logger.info({ host: config.host, port: this.port }, 'listening')
@@ -56,9 +57,17 @@ export class ApiService implements Service {
     await stopContext(this.#context)
   }
 
+  /** Waits for a Redis that is away: before it answers nobody knows what it loses. */
   async #refuseLossyRedis(): Promise<void> {
-    const problems = await durabilityProblems(this.#context.redis)
-    if (problems.length > 0) throw new Error(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
+    const { closing, logger, redis } = this.#context
+    await untilConnected(redis)
+    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, closing.signal)) {
+      const problems = await durabilityProblems(redis).catch((error: unknown) => {
+        logger.warn({ reason: messageOf(error) }, 'REQUIRE_DURABLE is on, and Redis does not answer yet')
+      })
+      if (problems?.length) throw new Error(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
+      if (problems) return
+    }
   }
 
   /** What needs Redis once, tried until it answers: the dashboard's login, and a warning about a Redis that loses jobs. */
