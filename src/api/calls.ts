@@ -54,9 +54,15 @@ export class Calls {
   readonly #options: CallsOptions
   readonly #coalescers = new Map<string, Coalescer<Entry, Answer>>()
   readonly #outstanding = new Map<string, Outstanding>()
+  #waiting = 0
 
   constructor(options: CallsOptions) {
     this.#options = options
+  }
+
+  /** Callers that wait now. */
+  get waiting(): number {
+    return this.#waiting
   }
 
   /** What this process has asked of a model and has no answer to yet. */
@@ -72,10 +78,12 @@ export class Calls {
     const coalescer = this.#coalescerFor(call)
     const counts = this.#counts(call.model.name)
     counts.texts += items.length
+    this.#waiting += 1
     try {
       return await orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
     } finally {
       counts.texts -= items.length
+      this.#waiting -= 1
     }
   }
 

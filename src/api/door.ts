@@ -59,12 +59,12 @@ export function enter(context: Context, { model }: Target, urgency: Urgency): vo
     const reason = refusalOf(context, model.name)
     throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
   }
-  const { config, fleet, waiters, metrics } = context
+  const { config, fleet, metrics } = context
   const load = {
     texts: waitingTexts(context, model.name),
     capacity: model.capacity,
     memoryShare: fleet.memoryShare,
-    waitingCalls: waiters.size,
+    waitingCalls: waitingCalls(context),
   }
   const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds
   try {
@@ -73,6 +73,11 @@ export function enter(context: Context, { model }: Target, urgency: Urgency): vo
     if (error instanceof Refused) metrics.refused.inc({ reason: error.reason })
     throw error
   }
+}
+
+/** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
+export function waitingCalls({ calls, predictions }: Pick<Context, 'calls' | 'predictions'>): number {
+  return calls.waiting + predictions.waiting
 }
 
 /** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */

@@ -52,9 +52,15 @@ const ERASE_WAIT_MS = 5_000
 
 export class Predictions {
   readonly #options: PredictionsOptions
+  #waiting = 0
 
   constructor(options: PredictionsOptions) {
     this.#options = options
+  }
+
+  /** Callers that wait now. */
+  get waiting(): number {
+    return this.#waiting
   }
 
   /**
@@ -110,11 +116,14 @@ export class Predictions {
     signal: AbortSignal,
     foreign: boolean,
   ): Promise<JobEnd | undefined> {
+    this.#waiting += 1
     try {
       return await this.#options.waiters.wait(jobRefOf(id, record), signal, foreign)
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
+    } finally {
+      this.#waiting -= 1
     }
   }
 

@@ -3,7 +3,7 @@ import { z } from '../zod.ts'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
-import { findTarget, refusalOf } from '../door.ts'
+import { findTarget, refusalOf, waitingCalls } from '../door.ts'
 import { measuredBy } from '../measured.ts'
 import { type Reply, type Route, route } from '../route.ts'
 
@@ -158,9 +158,10 @@ async function info(context: Context): Promise<Reply> {
 }
 
 /** Gauges are set when they are read. */
-function sampleGauges({ bulk, metrics, waiters, fleet }: Context): void {
+function sampleGauges(context: Context): void {
+  const { bulk, metrics, waiters, fleet } = context
   metrics.batchesRunning.set(bulk.running)
-  metrics.waiting.set(waiters.size)
+  metrics.waiting.set(waitingCalls(context))
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)
   for (const model of fleet.models()) {

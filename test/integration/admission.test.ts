@@ -1,0 +1,55 @@
+// Who counts as waiting when too many do: callers, one by one, and no batch.
+import { setMaxListeners } from 'node:events'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { Calls } from '../../src/api/calls.ts'
+import { waitingCalls } from '../../src/api/door.ts'
+import type { ServedModel } from '../../src/api/fleet.ts'
+import { Predictions } from '../../src/api/predictions.ts'
+import { Lane } from '../../src/batches/lane.ts'
+import { createApiMetrics } from '../../src/metrics.ts'
+import { Caller } from '../helpers/caller.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const ignore = () => undefined
+let caller: Caller
+let halt: AbortController
+beforeEach(async () => {
+  caller = await new Caller(await emptyRedis(), 'm').start()
+  halt = new AbortController()
+  setMaxListeners(0, halt.signal)
+})
+afterEach(async () => {
+  halt.abort(new Error('over'))
+  await caller.stop()
+})
+
+it('counts every caller, also those who share a job, and not the chunks of batches', async () => {
+  const { id: apiId, redis, producer, waiters } = caller
+  const calls = new Calls({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
+  const predictions = new Predictions({ apiId, redis, producer, waiters, resultTtl: 1_000 })
+  const lane = new Lane(
+    { producer, waiters, replyTo: apiId, width: () => 16, hasRoom: () => true, onError: ignore },
+    halt.signal,
+  )
+  const chunk = {
+    target: { model: 'm' },
+    truncate: 'right' as const,
+    rows: [{ place: 0, texts: 1 }],
+    items: [{ text: 'a' }],
+  }
+  const pending: Promise<unknown>[] = Array.from({ length: 10 }, (_, index) => lane.ask(`chunk-${index}`, chunk))
+  await waitFor('the chunks to wait', () => waiters.size === 10)
+  expect(waitingCalls({ calls, predictions })).toBe(0)
+
+  const call = { model: { name: 'm' } as ServedModel, truncate: 'right' as const, deadline: Date.now() + 60_000 }
+  for (let index = 0; index < 3; index += 1) pending.push(calls.ask([{ text: 'a' }], { ...call, signal: halt.signal }))
+  const id = { owner: 'public', uuid: '0190f3f2-7c1e-7000-8000-000000000000' }
+  pending.push(predictions.waitFor(id, { model: 'm' }, halt.signal, false))
+  await waitFor('the calls to share a job', () => waiters.size === 12)
+  expect(waitingCalls({ calls, predictions })).toBe(4)
+
+  halt.abort(new Error('over'))
+  await Promise.allSettled(pending)
+  expect(waitingCalls({ calls, predictions })).toBe(0)
+})
