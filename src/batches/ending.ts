@@ -74,5 +74,6 @@ export async function closeBatch(
 export async function giveUp({ redis, batchTtl, onEnd }: EndingOptions, id: OwnedId): Promise<void> {
   const problem = { code: 'internal_error', message: 'This batch could not be run.', param: null, line: null }
   const fields = { end: 'failed' as const, ended_at: Date.now(), errors: JSON.stringify([problem]) }
+  await expireStored(redis, partsName(keyIdOf(id)), fields.ended_at + batchTtl)
   if (await endBatch(redis, id, fields, batchTtl)) onEnd(id)
 }

@@ -8,11 +8,13 @@ import { Coordinator } from '../../src/batches/coordinator.ts'
 import { DirectoryStore } from '../../src/batches/directory.ts'
 import type { Endpoints } from '../../src/batches/endpoint.ts'
 import { Files } from '../../src/batches/files.ts'
+import { giveUp } from '../../src/batches/run.ts'
 import { AppError, notFound } from '../../src/errors.ts'
 import { createLogger } from '../../src/logger.ts'
 import { closeConnection, consumerConnection } from '../../src/queue/connection.ts'
 import { isFailed } from '../../src/queue/job.ts'
 import { queueName } from '../../src/queue/names.ts'
+import { readExpired } from '../../src/records/expirations.ts'
 import { Caller } from '../helpers/caller.ts'
 import { parsed } from '../helpers/batches.ts'
 import { ownRedis } from '../helpers/redis.ts'
@@ -171,6 +173,18 @@ it('is handed back in the middle, and another api goes on behind the parts that 
   expect(rows.map(({ custom_id }) => custom_id)).toEqual(texts.map((_, index) => `${index}`))
   expect(rows.slice(0, written.length)).toEqual(written)
   expect([first.ended, second.ended]).toEqual([[], [batch.id]])
+})
+
+it('keeps the rows of a batch that was given up no longer than the batch', async () => {
+  const api = await startApi()
+  await api.coordinator.stop()
+  const { id } = await create(api, ['a'])
+  const batch = `${id.owner}_${id.uuid}`
+  const before = Date.now()
+  await giveUp({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
+  expect((await api.batches.find(id.owner, id.uuid)).record.end).toBe('failed')
+  expect(await readExpired(api.caller.redis, before + 59_000, 100)).not.toContain(`batches/${batch}`)
+  expect(await readExpired(api.caller.redis, Date.now() + 60_001, 100)).toContain(`batches/${batch}`)
 })
 
 it('is found when the api died before it had added the job', async () => {
