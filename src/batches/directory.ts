@@ -36,16 +36,14 @@ export class DirectoryStore implements FileStore {
 
   async get(name: string, range?: ByteRange): Promise<Stored | undefined> {
     const path = this.#pathOf(name)
-    let handle: FileHandle
     try {
-      handle = await open(path, 'r')
+      const { size } = await stat(path)
+      const [start, end] = [range?.start ?? 0, Math.min(range?.end ?? size, size)]
+      return { bytes: size, content: read(path, start, end) }
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined
       throw error
     }
-    const { size } = await handle.stat()
-    const [start, end] = [range?.start ?? 0, Math.min(range?.end ?? size, size)]
-    return { bytes: size, content: read(handle, start, end) }
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -114,9 +112,11 @@ async function appear(aside: string, path: string): Promise<boolean> {
   return true
 }
 
-async function* read(handle: FileHandle, start: number, end: number): AsyncGenerator<Buffer> {
+/** Opened when it is read, not before: not everybody who asks for an object reads it. */
+async function* read(path: string, start: number, end: number): AsyncGenerator<Buffer> {
+  if (end <= start) return
+  const handle = await open(path, 'r')
   try {
-    if (end <= start) return
     const stream = createReadStream('', {
       fd: handle,
       start,
