@@ -26,9 +26,9 @@ export function consumerConnection(url: string, onError: OnError): Redis {
   return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 15_000 })
 }
 
-/** For subscriptions: silence is normal, so the socket is kept alive by pings of the subscriber. */
+/** For subscriptions: silence is normal, so the subscriber pings, and takes a ping without an answer for the end. */
 export function subscriberConnection(url: string, onError: OnError): Redis {
-  return open(url, onError, { maxRetriesPerRequest: null })
+  return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
 }
 
 function open(url: string, onError: OnError, options: Omit<RedisOptions, 'replyMapping'>): Redis {
