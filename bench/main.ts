@@ -10,7 +10,7 @@ import { many } from './many.ts'
 import { predict } from './predict.ts'
 import { type Question, FULL, QUICK } from './question.ts'
 import { redisCommands } from './redis-commands.ts'
-import { writeResults } from './results.ts'
+import { effortOf, writeResult } from './results.ts'
 import { machine, table } from './table.ts'
 
 const questions: Question[] = [predict, many, batch, batchMemory, footprint, redisCommands, accuracy]
@@ -22,7 +22,8 @@ ${questions.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join('\n')
 Without a name, all of them. It starts a Redis, an api and a worker of its own and stops them at the end.
 
   --quick   ${QUICK.seconds} s a figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}: a first look, no result
-  --write   a full run of all of them goes into bench/results.md
+  --runs N  the median of N runs instead of ${FULL.runs}
+  --write   goes into bench/results.md, question by question
   --cola, --sst2 FOLDER   the data sets of the accuracy question (models/training/README.md)
   --help    this
 `
@@ -33,6 +34,7 @@ try {
     options: {
       quick: { type: 'boolean' },
       write: { type: 'boolean' },
+      runs: { type: 'string' },
       cola: { type: 'string' },
       sst2: { type: 'string' },
       help: { type: 'boolean' },
@@ -40,8 +42,9 @@ try {
   })
   const unknown = positionals.filter((wanted) => !questions.some(({ name }) => name === wanted))
   if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')}\n\n${HELP}`)
-  if (values.write && (values.quick || positionals.length > 0))
-    throw new Error('--write takes a full run of everything')
+  if (values.write && values.quick) throw new Error('a quick run is no result: leave out --quick, or --write')
+  if (values.runs !== undefined && !/^[1-9]\d?$/.test(values.runs))
+    throw new Error('--runs takes a number from 1 to 99')
   if (values.help) process.stdout.write(HELP)
   else await measure(positionals, values)
 } catch (error) {
@@ -52,25 +55,27 @@ try {
 interface Wanted {
   quick?: boolean | undefined
   write?: boolean | undefined
+  runs?: string | undefined
   cola?: string | undefined
   sst2?: string | undefined
 }
 
-async function measure(names: string[], { quick = false, write = false, cola, sst2 }: Wanted): Promise<void> {
+async function measure(names: string[], wanted: Wanted): Promise<void> {
+  const { quick = false, write = false, runs = FULL.runs, cola, sst2 } = wanted
   const data = { ...(cola === undefined ? {} : { cola }), ...(sst2 === undefined ? {} : { sst2 }) }
   const say = (line: string) => console.error(line)
-  const bench = { effort: quick ? QUICK : FULL, signal: closingSignal(), data, say }
-  const here = machine()
-  console.log(here)
-  if (quick) console.log('Quick: one short run a figure.')
-  const parts: string[] = []
+  const effort = quick ? QUICK : { ...FULL, runs: Number(runs) }
+  const bench = { effort, signal: closingSignal(), data, say }
   for (const { name, title, ask } of questions) {
     if (names.length > 0 && !names.includes(name)) continue
+    const how = `${new Date().toISOString().slice(0, 10)}. ${machine()}; ${effortOf(effort)}.`
     const figures = await ask(bench)
     if (figures.length === 0) continue
-    const part = `## ${name}: ${title}\n\n${table(figures)}`
-    console.log(`\n${part}`)
-    parts.push(part)
+    const section = `## ${name}: ${title}\n\n${how}\n\n${table(figures)}`
+    console.log(`\n${section}`)
+    if (write) {
+      const order = questions.map((question) => question.name)
+      writeResult(name, section, order)
+    }
   }
-  if (write) writeResults(here, bench.effort, parts)
 }

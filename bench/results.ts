@@ -1,13 +1,28 @@
-// bench/results.md: the last full run.
-import { writeFileSync } from 'node:fs'
+// bench/results.md: the last measurement of each question, with the machine and the effort behind it.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Effort } from './question.ts'
 
-export function writeResults(machine: string, { seconds, warmUpSeconds, runs }: Effort, parts: string[]): void {
-  const head = `# Last full run
+const FILE = new URL('results.md', import.meta.url)
 
-Written by \`npm run bench -- --write\`; do not edit. Each figure: ${seconds} s of load after ${warmUpSeconds} s of warm-up, the median of ${runs} runs,
-load and server on the same machine. Only ratios travel from machine to machine.
+const HEAD = `# Last results
 
-${new Date().toISOString().slice(0, 10)}. ${machine}.`
-  writeFileSync(new URL('results.md', import.meta.url), `${[head, ...parts].join('\n\n')}\n`)
+Written by \`npm run bench [NAME ...] -- --write\`; do not edit. A run replaces what it measured and leaves the rest. Load and
+server share the machine. Only ratios of one run travel from machine to machine.`
+
+/** Puts the section of a question into the file, in place of an earlier one. @param order of all questions' names. */
+export function writeResult(name: string, section: string, order: string[]): void {
+  const sections = new Map<string, string>()
+  for (const each of existsSync(FILE) ? readFileSync(FILE, 'utf8').split(/^(?=## )/m) : []) {
+    const known = /^## ([\w-]+)/.exec(each)?.[1]
+    if (known !== undefined) sections.set(known, each.trim())
+  }
+  sections.set(name, section)
+  const parts = order.flatMap((each) => sections.get(each) ?? [])
+  writeFileSync(FILE, `${[HEAD, ...parts].join('\n\n')}\n`)
+}
+
+/** One line on how it was measured. */
+export function effortOf({ seconds, warmUpSeconds, runs }: Effort): string {
+  const times = runs === 1 ? 'one run' : `the median of ${runs} runs`
+  return `${seconds} s of load a figure after ${warmUpSeconds} s of warm-up, ${times}`
 }
