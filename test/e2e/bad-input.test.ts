@@ -8,7 +8,11 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 
 let stack: Stack
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { MAX_BODY: '64kb', MAX_INPUTS: '10' } })
+  stack = await startStack({
+    redisUrl: await emptyRedis(),
+    workerEnv: { MODELS: 'tiny-fp32' },
+    apiEnv: { MAX_BODY: '64kb', MAX_INPUTS: '10' },
+  })
 })
 afterAll(() => stack?.stop())
 

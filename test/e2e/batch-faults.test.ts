@@ -25,7 +25,7 @@ interface Two {
 async function running(): Promise<Two> {
   const redis = await ownRedis()
   stops.push(redis.stop)
-  const stack = await startStack({ redisUrl: redis.url })
+  const stack = await startStack({ redisUrl: redis.url, workerEnv: { MODELS: 'tiny-fp32' } })
   stops.push(stack.stop)
   const second = await stack.addApi()
   const apis = [{ api: stack.api, url: stack.url }, second]

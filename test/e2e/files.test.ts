@@ -12,7 +12,7 @@ let stack: Stack
 let caller: BatchCaller
 beforeAll(async () => {
   const apiEnv = { MAX_FILE_BYTES: '3mb' }
-  stack = await startStack({ redisUrl: await emptyRedis(), workers: 0, apiEnv })
+  stack = await startStack({ redisUrl: await emptyRedis(), workerEnv: { MODELS: 'tiny-fp32' }, workers: 0, apiEnv })
   caller = new BatchCaller(stack.url)
 })
 afterAll(() => stack?.stop())
@@ -158,7 +158,11 @@ it('keeps a file that a batch reads until that has ended', async () => {
 describe('expiry', () => {
   it('of a file and of a batch and its output removes record and bytes', async () => {
     const redis = await ownRedis()
-    const short = await startStack({ redisUrl: redis.url, apiEnv: { FILE_TTL: '2s', BATCH_TTL: '2s' } })
+    const short = await startStack({
+      redisUrl: redis.url,
+      workerEnv: { MODELS: 'tiny-fp32' },
+      apiEnv: { FILE_TTL: '2s', BATCH_TTL: '2s' },
+    })
     try {
       const soon = new BatchCaller(short.url)
       const batch = await soon.ended((await soon.run(lines(10))).id)

@@ -8,7 +8,11 @@ import { waitFor } from '../helpers/wait-for.ts'
 let stack: Stack
 let client: OpenAI
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:ann-secret' } })
+  stack = await startStack({
+    redisUrl: await emptyRedis(),
+    workerEnv: { MODELS: 'tiny-fp32' },
+    apiEnv: { API_KEYS: 'ann:ann-secret' },
+  })
   client = new OpenAI({ apiKey: 'ann-secret', baseURL: `${stack.url}/v1`, maxRetries: 0 })
 })
 afterAll(() => stack?.stop())

@@ -20,7 +20,7 @@ let stack: Stack
 let apis: { api: StartedProcess; url: string }[]
 beforeAll(async () => {
   redis = await ownRedis()
-  stack = await startStack({ redisUrl: redis.url, workers: 2 })
+  stack = await startStack({ redisUrl: redis.url, workerEnv: { MODELS: 'tiny-fp32' }, workers: 2 })
   apis = [{ api: stack.api, url: stack.url }, await stack.addApi()]
 })
 afterAll(async () => {
