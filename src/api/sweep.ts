@@ -12,14 +12,18 @@ const CHUNK_TTL = 3_600_000
 
 /** Sweeps until the process closes. */
 export function sweepUntilClosed(context: Context): Promise<void> {
-  const { closing, config, logger } = context
-  const onError = (error: unknown) => logger.debug({ err: error }, 'could not sweep')
+  const { bulk, closing, config, logger } = context
+  const onError = (error: unknown) => logger.warn({ err: error }, 'could not sweep')
   const ms = Math.min(SWEEP_MS, config.resultTtl, config.batchTtl, config.fileTtl)
-  return every(ms, closing.signal, () => sweep(context), onError)
+  // Each for itself: a file store that cannot be used must not keep texts in Redis.
+  const sweep = async () => {
+    await sweepJobs(context).catch(onError)
+    await bulk.sweep()
+  }
+  return every(ms, closing.signal, sweep, onError)
 }
 
-async function sweep({ bulk, config, fleet, producer }: Context): Promise<void> {
-  await bulk.sweep()
+async function sweepJobs({ config, fleet, producer }: Context): Promise<void> {
   for (const { name } of fleet.models()) {
     const queue = producer.queue(queueName(name, 'interactive'))
     await queue.clean(config.resultTtl, JOBS_A_SWEEP, 'completed')
