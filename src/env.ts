@@ -96,7 +96,19 @@ function fromText<T>(parse: (text: string) => T | undefined, expected: string): 
 }
 
 /** Milliseconds, written with a unit. */
-export const duration = fromText(parseDuration, 'a duration such as 500ms, 30s, 5m, 1h or 30d')
+export const duration = fromText(
+  (text) => parseDuration(text) || undefined,
+  'a duration of at least 1ms, such as 500ms, 30s, 5m, 1h or 30d',
+)
+
+/** Node's timers take no more milliseconds than this, and fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** A duration that something is waited for, milliseconds. */
+export const timeout = fromText((text) => {
+  const ms = parseDuration(text) ?? 0
+  return ms > 0 && ms <= LONGEST_TIMER ? ms : undefined
+}, 'a duration from 1ms to 24d, such as 500ms, 30s or 5m')
 
 /** Bytes, written with a unit. */
 export const size = fromText((text) => parseWithUnit(text, unitsOfSize), 'a size such as 512kb, 1mb or 2gb')

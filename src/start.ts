@@ -2,7 +2,6 @@
 import { resolve } from 'node:path'
 import {
   describeTable,
-  duration,
   integer,
   oneOf,
   optional,
@@ -11,6 +10,7 @@ import {
   setting,
   SettingsError,
   text,
+  timeout,
   url,
 } from './env.ts'
 import { messageOf } from './errors.ts'
@@ -27,7 +27,7 @@ const settings = {
   host: setting('HOST', '127.0.0.1', text, 'the address that the api listens on'),
   port: setting('PORT', '8000', integer(1, 65_535), 'the port of the api'),
   monitorPort: setting('MONITOR_PORT', undefined, optional(port), 'health and metrics of the first worker'),
-  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', duration, 'how long a process may take to stop'),
+  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'how long a process may take to stop'),
   logLevel: setting('LOG_LEVEL', 'warn', oneOf(logLevels), 'what the api and the workers tell'),
 }
 

@@ -30,7 +30,9 @@ export class AdminLogin {
     if (this.#password !== undefined) return
     const password = randomBytes(12).toString('base64url')
     const made = await this.#redis.set(adminKey, await hash(password), 'NX')
-    if (made) this.#logger.warn({ user: this.#user, password }, 'made a login for the dashboard: it is shown only here')
+    // Whatever the level of the log: it is told nowhere else.
+    const log = this.#logger.child({}, { level: 'warn' })
+    if (made) log.warn({ user: this.#user, password }, 'made a login for the dashboard: it is shown only here')
   }
 
   /** @param header the Authorization header; Basic credentials. */

@@ -26,8 +26,8 @@ export const apiSettings = {
   host: env.setting('HOST', '127.0.0.1', env.text, 'address to listen on; 0.0.0.0: all'),
   redisUrl: env.secret('REDIS_URL', undefined, env.url('redis:', 'rediss:'), 'the Redis that api and workers share'),
   defaultModel: env.setting('DEFAULT_MODEL', 'cola', env.text, 'the model of calls that name none'),
-  waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.duration, 'how long a call waits for its answer'),
-  maxWait: env.setting('MAX_WAIT', '60s', env.duration, 'the most that a caller may ask for with Prefer: wait=n'),
+  waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'how long a call waits for its answer'),
+  maxWait: env.setting('MAX_WAIT', '60s', env.timeout, 'the most that a caller may ask for with Prefer: wait=n'),
   resultTtl: env.setting('RESULT_TTL', '1h', env.duration, 'how long a finished prediction can be read'),
   maxQueueSeconds: env.setting(
     'MAX_QUEUE_SECONDS',
@@ -60,7 +60,7 @@ export const apiSettings = {
   adminWrite: env.setting('ADMIN_WRITE', 'off', env.flag, 'let the dashboard retry, promote and pause'),
   adminShowTexts: env.setting('ADMIN_SHOW_TEXTS', 'off', env.flag, 'let the dashboard show texts'),
   requireDurable: env.setting('REQUIRE_DURABLE', 'off', env.flag, 'refuse to start on a Redis that may lose jobs'),
-  shutdownGrace: env.setting('SHUTDOWN_GRACE', '30s', env.duration, 'how long a stop may take'),
+  shutdownGrace: env.setting('SHUTDOWN_GRACE', '30s', env.timeout, 'how long a stop may take'),
   logLevel: env.setting('LOG_LEVEL', 'info', env.oneOf(logLevels), `one of ${logLevels.join(', ')}`),
 }
 

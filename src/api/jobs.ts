@@ -41,11 +41,20 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   const common = { data: parseTextsJob(JSON.parse(data)), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
   if (finishedOn) {
     const ended = { ...common, finishedOn: Number(finishedOn) }
-    if (!returnvalue) return { ...ended, state: 'failed' }
-    return { ...ended, state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)) }
+    const result = returnvalue ? readableResult(returnvalue) : undefined
+    return result ? { ...ended, state: 'completed', result } : { ...ended, state: 'failed' }
   }
   // A worker holds the lock of what it runs; a job that was handed back keeps its processedOn but has no lock.
   if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
   const position = typeof index === 'number' ? Number(waiting) - 1 - index : undefined
   return { ...common, state: 'waiting', position }
+}
+
+/** A result that cannot be read is its own job's failure. */
+function readableResult(returnvalue: string): TextsResult | undefined {
+  try {
+    return parseTextsResult(JSON.parse(returnvalue))
+  } catch {
+    return undefined
+  }
 }

@@ -11,6 +11,8 @@ export interface PageOptions<T> {
   order?: 'asc' | 'desc'
   /** undefined: it has expired, and leaves the list. */
   find: (uuid: string) => Promise<T | undefined>
+  /** Which of them; all when left out. */
+  wanted?: (record: T) => boolean
 }
 
 /** @throws AppError 404 when `after` is not in the list. */
@@ -18,23 +20,30 @@ export async function pageAfter<T>(
   redis: Redis,
   list: string,
   owner: string,
-  { after, limit, order = 'desc', find }: PageOptions<T>,
+  { after, limit, order = 'desc', find, wanted = () => true }: PageOptions<T>,
 ): Promise<{ found: { id: OwnedId; record: T }[]; hasMore: boolean }> {
   const direction = order === 'desc' ? 'next' : 'previous'
   // From the beginning, oldest first, is from before all that was ever made.
   const beginning = order === 'asc' ? ({ direction, at: 0, id: '' } as const) : undefined
-  const cursor =
+  const found: { id: OwnedId; record: T }[] = []
+  let cursor =
     after === undefined ? beginning : ({ direction, at: await timeOf(redis, list, owner, after), id: after } as const)
-  const page = await readPage(redis, list, owner, limit, cursor)
-  const ids = order === 'asc' ? page.ids.toReversed() : page.ids
-  const records = await Promise.all(ids.map(find))
-  const expired = ids.filter((_uuid, index) => records[index] === undefined)
-  await removeFromList(redis, list, owner, ...expired)
-  const found = ids.flatMap((uuid, index) => {
-    const record = records[index]
-    return record === undefined ? [] : [{ id: { owner, uuid }, record }]
-  })
-  return { found, hasMore: (order === 'desc' ? page.next : page.previous) !== undefined }
+  for (;;) {
+    const page = await readPage(redis, list, owner, limit, cursor)
+    const ids = order === 'asc' ? page.ids.toReversed() : page.ids
+    const next = order === 'desc' ? page.next : page.previous
+    const records = await Promise.all(ids.map(find))
+    const expired = ids.filter((_uuid, index) => records[index] === undefined)
+    await removeFromList(redis, list, owner, ...expired)
+    for (const [index, uuid] of ids.entries()) {
+      const record = records[index]
+      if (record === undefined || !wanted(record)) continue
+      if (found.length === limit) return { found, hasMore: true }
+      found.push({ id: { owner, uuid }, record })
+    }
+    if (!next || found.length === limit) return { found, hasMore: next !== undefined }
+    cursor = { direction, at: next.at, id: next.id } as const
+  }
 }
 
 async function timeOf(redis: Redis, list: string, owner: string, uuid: string): Promise<number> {

@@ -48,6 +48,8 @@ export type KeptOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
 
 /** Failed jobs are kept for a day, milliseconds; so are records on top of what they promise. */
 export const FAILED_TTL = 24 * 3_600_000
+/** A prediction may wait long for a worker; its record, which holds no text, is there for as long, milliseconds. */
+const LONGEST_WAIT = 7 * 24 * 3_600_000
 const ERASE_WAIT_MS = 5_000
 
 export class Predictions {
@@ -85,7 +87,7 @@ export class Predictions {
       metadata: JSON.stringify(asked.metadata),
       created_at: Date.now(),
     }
-    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL)
+    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + LONGEST_WAIT)
     if (existing && existing.hash !== asked.hash) {
       throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     }

@@ -1,7 +1,7 @@
 // The Prefer header (RFC 7240), as far as it means something here.
 
 export interface Preferences {
-  /** Milliseconds to wait for an answer; undefined: not asked for. `wait` alone means the longest. */
+  /** Milliseconds to wait for an answer; undefined: not asked for. `wait` alone means the usual time. */
   wait?: number
   respondAsync: boolean
   /** A failed item takes its place in the answer instead of failing the request. */

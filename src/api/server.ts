@@ -19,6 +19,8 @@ export function createHttpServer(listener: RequestListener, uploads: Uploads, li
   const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, listener)
   // One more than are allowed, so that too many can be told from exactly as many.
   server.maxHeadersCount = 101
+  // An error of the listening socket, too many open files for one, concerns one connection; the next may be fine.
+  server.on('error', () => undefined)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && uploads.has(socket)) return
     answerClientError(error, socket)

@@ -21,8 +21,9 @@ const CONCURRENCY = 100
 const CLOSE_MS = 3_000
 /** After an error that nobody foresaw; it may have been the disk's. */
 const AGAIN_MS = 2_000
-/** A batch always ends: after so many of them in a row, as failed. */
+/** A batch always ends: after so many of them in a row, none of them long after the one before, as failed. */
 const MOST_ERRORS = 15
+const LONG_RUN_MS = 60_000
 
 export class Coordinator implements Service {
   readonly #options: CoordinatorOptions
@@ -83,6 +84,7 @@ export class Coordinator implements Service {
     const lock = `${jobKey(BATCHES_QUEUE, jobId)}:lock`
     const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
     for (let errors = 1; ; errors += 1) {
+      const began = Date.now()
       try {
         if (errors > MOST_ERRORS) {
           await giveUp(this.#options, id)
@@ -93,6 +95,7 @@ export class Coordinator implements Service {
         if (end !== 'lost' || !(await hold.isMine())) return end
       } catch (error) {
         logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
+        if (Date.now() - began > LONG_RUN_MS) errors = 0
       }
       if (!(await pause(AGAIN_MS, this.#closing.signal))) return 'handed_back'
     }

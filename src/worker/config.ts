@@ -1,6 +1,5 @@
 // The worker's settings.
 import {
-  duration,
   flag,
   integer,
   list,
@@ -12,6 +11,7 @@ import {
   type SettingsOf,
   setting,
   text,
+  timeout,
   url,
 } from '../env.ts'
 import { logLevels } from '../logger.ts'
@@ -37,7 +37,7 @@ export const workerSettings = {
   hubTimeout: setting(
     'HUB_TIMEOUT',
     '10m',
-    duration,
+    timeout,
     'a model that is not fetched by then is refused, or served as it was fetched before',
   ),
   predictJobs: setting(
@@ -68,13 +68,13 @@ export const workerSettings = {
   runTimeout: setting(
     'RUN_TIMEOUT',
     undefined,
-    optional(duration),
+    optional(timeout),
     'a run that takes longer is killed; unset: 20 times what it should take, 2s to 10s',
   ),
   monitorPort: setting('MONITOR_PORT', '9100', port, 'health and metrics; 0: any free port'),
   monitorHost: setting('MONITOR_HOST', undefined, optional(text), 'the address for them; unset: all of this machine'),
   requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'take no jobs from a Redis that may lose them'),
-  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', duration, 'how long the worker may take to stop'),
+  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'how long the worker may take to stop'),
   logLevel: setting('LOG_LEVEL', 'info', oneOf(logLevels), 'what is logged'),
 }
 

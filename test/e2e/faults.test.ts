@@ -205,7 +205,10 @@ describe('a caller', () => {
     const calls: Promise<Response>[] = []
     for (let sent = 0; sent < 8; sent += 1) {
       calls.push(predict(stack))
-      await waitFor('the call to be in', async () => (await (await fetch(`${stack.url}/metrics`)).text()) !== '')
+      await waitFor('the call to be in, or refused', async () => {
+        const metrics = await (await fetch(`${stack.url}/metrics`)).text()
+        return metrics.includes(`inferq_waiting_calls ${Math.min(sent + 1, 4)}\n`)
+      })
     }
     const answers = await Promise.all(calls)
     const refused = answers.filter(({ status }) => status === 429)

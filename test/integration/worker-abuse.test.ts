@@ -117,12 +117,16 @@ describe('models', () => {
 })
 
 describe('Redis', () => {
+  /** It fails at once while its own connection is away. */
+  const callerIsBack = () => waitFor('the caller to reach Redis', async () => (await caller.redis.ping()) === 'PONG')
+
   it('that is away at the start is waited for', async () => {
     await redis.server.stop()
     const worker = await startWorker()
-    expect(await readiness(worker)).toEqual({ status: 'not ready', reason: 'Redis does not answer' })
+    await waitFor('the reason', async () => (await readiness(worker)).reason === 'Redis does not answer')
     await redis.server.start()
     await waitFor('the worker to be ready', () => isReady(worker))
+    await callerIsBack()
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
   })
 
@@ -133,6 +137,7 @@ describe('Redis', () => {
     await waitFor('the worker to notice', async () => !(await isReady(worker)))
     await redis.server.start()
     await waitFor('the worker to be ready', () => isReady(worker))
+    await callerIsBack()
     expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
   })

@@ -103,6 +103,7 @@ describe('a prediction that is canceled', () => {
 
   it('while it runs stops at the next run', async () => {
     const texts = Array.from({ length: 200 }, () => `slow 50 ${'word '.repeat(600)}`)
+    await caller.redis.hset(predictionKey('stop'), 'hash', 'of the request')
     const { end } = await caller.send(texts, { id: 'stop', name: 'prediction' })
     await waitFor('it to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 1)
     expect(await requestCancel(caller.redis, 'stop')).toBe(true)

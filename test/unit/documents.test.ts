@@ -16,6 +16,18 @@ describe('docs/operations.md', () => {
   })
 })
 
+describe('compose.yaml', () => {
+  /** What the containers themselves decide. */
+  const fixed = ['PORT', 'HOST', 'REDIS_URL', 'FILES_URL', 'MODELS_DIR', 'MODELS_CACHE', 'MONITOR_PORT', 'MONITOR_HOST']
+  const [, api = '', worker = ''] = read('compose.yaml').split(/^ {2}(?:api|worker):$/m)
+  const passed = { api: [apiSettings, api], worker: [workerSettings, worker] } as const
+
+  it.each(Object.entries(passed))('passes every setting of the %s on', (_who, [settings, service]) => {
+    const names = Object.values(settings).flatMap(({ name }) => (fixed.includes(name) ? [] : [name]))
+    expect(names.filter((name) => !service.includes(`      ${name}: \${${name}:-}\n`))).toEqual([])
+  })
+})
+
 describe('links', () => {
   const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs'), ...markdownIn('docs/decisions')]
 

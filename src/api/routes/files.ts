@@ -2,7 +2,7 @@
 import { z } from '../zod.ts'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
-import { FILES_LIST, readFileRecord } from '../../records/files.ts'
+import { FILES_LIST, type FileRecord, readFileRecord } from '../../records/files.ts'
 import type { Context } from '../context.ts'
 import { fileId, listOf, seconds, uuidIn } from '../openai.ts'
 import { parseRange } from '../range.ts'
@@ -62,9 +62,9 @@ export const fileRoutes: Route[] = [
       const { after, purpose, ...rest } = query
       const find = (uuid: string) => readFileRecord(redis, { owner, uuid })
       const cursor = after === undefined ? undefined : uuidIn('file', after)
-      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find })
-      const wanted = page.found.filter(({ record }) => purpose === undefined || record.purpose === purpose)
-      return { status: 200, body: listOf(wanted.map(viewFile), page.hasMore) }
+      const wanted = (record: FileRecord) => purpose === undefined || record.purpose === purpose
+      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find, wanted })
+      return { status: 200, body: listOf(page.found.map(viewFile), page.hasMore) }
     },
   }),
   route({

@@ -179,9 +179,24 @@ async function listThem(context: Context, { owner, baseUrl }: Asked, cursorText:
   const expired = page.ids.filter((_uuid, index) => found[index] === undefined)
   await removeFromList(context.redis, PREDICTIONS_LIST, owner, ...expired)
   const present = found.filter((prediction) => prediction !== undefined)
-  const results = await Promise.all(present.map((prediction) => viewPrediction(prediction, context.fleet, baseUrl)))
+  const views = await Promise.all(present.map((prediction) => viewOrNothing(context, prediction, baseUrl)))
+  const results = views.filter((view) => view !== undefined)
   const address = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
   return { status: 200, body: { previous: address(page.previous), next: address(page.next), results } }
+}
+
+/** One whose labels nobody knows any more is left out; asked for by itself, it says so. */
+async function viewOrNothing(
+  context: Context,
+  prediction: Prediction,
+  baseUrl: string,
+): Promise<PredictionObject | undefined> {
+  try {
+    return await viewPrediction(prediction, context.fleet, baseUrl)
+  } catch (error) {
+    if (error instanceof AppError && error.status === 409) return undefined
+    throw error
+  }
 }
 
 async function findOrNothing(context: Context, owner: string, uuid: string): Promise<Prediction | undefined> {

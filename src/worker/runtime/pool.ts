@@ -92,6 +92,7 @@ export class Pool {
         ...program,
         load: { models: this.#loadable(), intraOpThreads },
         onLoaded: (loaded) => {
+          for (const each of loaded) if (!('refused' in each)) this.#loadDeaths.delete(each.name)
           this.#options.onReady([...loaded, ...this.#tooDeadly()])
           onReady()
         },

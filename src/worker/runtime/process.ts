@@ -55,7 +55,7 @@ export class InferenceProcess {
     this.#options = options
     this.#child = fork(options.module, { execArgv: options.execArgv, serialization: 'advanced' })
     this.#child.on('message', (message: FromInference) => this.#take(message))
-    this.#child.once('error', (error) => this.#ended(error.message))
+    this.#child.on('error', (error) => this.#ended(error.message))
     this.#child.once('exit', (code, signal) => this.#ended(signal ?? `exit code ${code}`))
     this.#send({ kind: 'load', ...options.load })
   }

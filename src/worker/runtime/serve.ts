@@ -2,7 +2,18 @@
 // is gone.
 import { messageOf } from '../../errors.ts'
 import type { Classifier } from './classifier.ts'
-import type { FromInference, LoadRequest, Loaded, ModelSource, RunRequest, ToInference } from './protocol.ts'
+import {
+  emptyColumns,
+  type FromInference,
+  type LoadRequest,
+  type Loaded,
+  type ModelSource,
+  type RunColumns,
+  type RunRequest,
+  type TextColumns,
+  type TextError,
+  type ToInference,
+} from './protocol.ts'
 
 export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Promise<Classifier>
 
@@ -37,10 +48,17 @@ async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassi
 
 async function run({ id, model, ...columns }: RunRequest, classifiers: Map<string, Classifier>) {
   const began = performance.now()
-  const classifier = classifiers.get(model)
-  if (!classifier) throw new Error(`model ${model} is not loaded in this process`)
-  const ran = await classifier.classify(columns)
+  const ran = (await classifiers.get(model)?.classify(columns)) ?? notLoaded(columns)
   answer({ kind: 'ran', id, ...ran, ms: performance.now() - began })
+}
+
+/** Its load failed in this process: each of its texts has that as its error, and the process lives on. */
+function notLoaded({ texts }: TextColumns): RunColumns {
+  const error: TextError = {
+    code: 'Backend',
+    message: 'the model could not be loaded again; the log of the worker says why',
+  }
+  return { ...emptyColumns(texts.length, 0), errors: texts.map((_text, index) => [index, error]) }
 }
 
 function answer(message: FromInference): void {
