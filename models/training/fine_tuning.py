@@ -45,14 +45,23 @@ def predict(model, rows: list[list[int]], batch: int = 64) -> np.ndarray:
     return logits
 
 
-def train(model, rows: list[list[int]], targets: np.ndarray, options, on_epoch) -> None:
-    """Cross-entropy against `targets` [texts, 2]; linear warm-up and decay. `on_epoch` hears of each epoch's end."""
+def cross_entropy(model, rows: list[list[int]], targets: np.ndarray, change=lambda given: given):
+    """The mean loss of a batch, given its texts' numbers, against `targets` [texts, 2]; `change` may alter the inputs."""
+    targets = torch.from_numpy(targets)
+
+    def loss_of(batch: list[int]) -> torch.Tensor:
+        logits = model(**change(pad([rows[index] for index in batch]))).logits
+        return -(targets[batch] * torch.log_softmax(logits, -1)).sum(-1).mean()
+
+    return loss_of
+
+
+def train(model, lengths: list[int], loss_of, options, on_epoch) -> None:
+    """AdamW on `loss_of` batches of texts of like length; linear warm-up and decay. `on_epoch` hears of each epoch's end."""
     shuffle = random.Random(options.seed)
     model.get_input_embeddings().requires_grad_(options.train_words)
     optimizer = torch.optim.AdamW(parameter_groups(model, options), betas=(0.9, 0.98), eps=1e-6)
-    lengths = [len(row) for row in rows]
-    targets = torch.from_numpy(targets)
-    total = options.epochs * ((len(rows) + options.batch - 1) // options.batch)
+    total = options.epochs * ((len(lengths) + options.batch - 1) // options.batch)
     step = 0
     for epoch in range(options.epochs):
         model.train()
@@ -61,8 +70,7 @@ def train(model, rows: list[list[int]], targets: np.ndarray, options, on_epoch) 
             factor = min((step + 1) / max(1, options.warmup * total), (total - step) / ((1 - options.warmup) * total))
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * factor
-            logits = model(**pad([rows[index] for index in batch])).logits
-            loss = -(targets[batch] * torch.log_softmax(logits, -1)).sum(-1).mean()
+            loss = loss_of(batch)
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

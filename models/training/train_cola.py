@@ -11,7 +11,7 @@ from sklearn.metrics import matthews_corrcoef
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from datasets import read_cola
-from fine_tuning import add_training_options, one_hot, predict, train
+from fine_tuning import add_training_options, cross_entropy, one_hot, predict, train
 
 LABELS = {0: "unacceptable", 1: "acceptable"}
 
@@ -60,7 +60,8 @@ def main() -> None:
             model.save_pretrained(options.out)
             tokenizer.save_pretrained(options.out)
 
-    train(model, rows, one_hot(labels, options.smoothing), options, on_epoch)
+    loss_of = cross_entropy(model, rows, one_hot(labels, options.smoothing))
+    train(model, list(map(len, rows)), loss_of, options, on_epoch)
 
 
 if __name__ == "__main__":

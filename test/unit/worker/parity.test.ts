@@ -18,6 +18,8 @@ interface Reference {
 
 /** Some texts fill the whole model, and the machine may be busy. */
 const MODEL_TIMEOUT = 120_000
+/** fp32 sums of one kind or another agree to some 1e-6. */
+const FP32: Tolerance = { worst: 1e-5, average: 1e-5 }
 const parityDir = 'test/fixtures/parity'
 const names = readdirSync(parityDir).flatMap((file) => (file.endsWith('.json') ? [file.slice(0, -5)] : []))
 
@@ -92,18 +94,22 @@ describe.each(names)('%s', (name) => {
 
   it('gives the same scores', async () => {
     const fn = defaultFunction(manifest.problemType)
-    const tolerance = manifest.file.includes('quantized') ? quantisedTolerance(reference) : 1e-5
+    const tolerance = manifest.file.includes('quantized') ? quantisedTolerance(reference) : FP32
     let worst = 0
+    let sum = 0
     reference.cases.forEach(({ scores }, index) => {
       const ours = scoresOf(alone[index] ?? [], fn)
       expect(ours).toHaveLength(scores.length)
       // A regression's number has no scale of its own; a probability is at most 1.
       ours.forEach((score, label) => {
         const theirs = scores[label] ?? Number.NaN
-        worst = Math.max(worst, Math.abs(score - theirs) / Math.max(1, Math.abs(theirs)))
+        const difference = Math.abs(score - theirs) / Math.max(1, Math.abs(theirs))
+        worst = Math.max(worst, difference)
+        sum += difference / scores.length
       })
     })
-    expect(worst).toBeLessThanOrEqual(tolerance)
+    expect(worst).toBeLessThanOrEqual(tolerance.worst)
+    expect(sum / reference.cases.length).toBeLessThanOrEqual(tolerance.average)
   })
 
   it.each([32, 257])(
@@ -115,13 +121,19 @@ describe.each(names)('%s', (name) => {
   )
 })
 
+interface Tolerance {
+  worst: number
+  average: number
+}
+
 /**
  * On the kind of processor that made the reference, the kernels are the same. Elsewhere the 8-bit products are the same
  * too (docs/decisions/0004), but fp32 sums end in other last digits, and a value that lay between two of the 256 steps
- * falls into the other one: `check_saturation.py` measures how far that carries.
+ * falls into the other one. `check_saturation.py` found scores of single texts to move by up to 0.062 so, and by 0.0006
+ * on average; products that saturate move them by 0.018 on average.
  */
-function quantisedTolerance({ made_with }: Reference): number {
-  return made_with.instructions === instructions() ? 1e-4 : 5e-2
+function quantisedTolerance({ made_with }: Reference): Tolerance {
+  return made_with.instructions === instructions() ? { worst: 1e-4, average: 1e-4 } : { worst: 0.1, average: 0.003 }
 }
 
 /** Which kernels for 8-bit products ONNX Runtime has for this processor, named as make_parity.py names them. */
