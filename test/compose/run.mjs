@@ -51,6 +51,8 @@ async function everything() {
     })
     console.log(`    answered: ${[...seen].join(', ')}`)
   })
+  await check('both shipped models are served, each by several workers', bothModels)
+  await check('a file goes through as a batch', batchOfAFile)
   await check('containers have no rights and write nowhere but in their own data', hasNoRights)
   await check('workers can keep models of the Hub', () => {
     for (const id of containers('worker')) run(['docker', 'exec', id, 'sh', '-c', 'touch /cache/x && rm /cache/x'])
@@ -81,6 +83,57 @@ async function comesUp() {
     const all = ['redis', 'api', 'worker'].flatMap(containers)
     return all.length === 3 && all.every(isHealthy)
   })
+}
+
+async function bothModels() {
+  for (const [model, text] of [
+    ['cola', 'The boy is sitting on a bench'],
+    ['sentiment', 'a moving and funny film'],
+  ]) {
+    const seen = new Set()
+    await waitFor(`answers of ${model} by two workers`, 60, async () => {
+      const answers = await Promise.all(Array.from({ length: 16 }, () => predict(text, model)))
+      for (const { worker } of answers) seen.add(worker)
+      return seen.size > 1
+    })
+    const { scores } = await predict(text, model)
+    console.log(`    ${model}: ${JSON.stringify(scores)}, by ${seen.size} workers`)
+  }
+}
+
+async function batchOfAFile() {
+  const lines = Array.from({ length: 200 }, (_, row) => ({
+    custom_id: `row-${row}`,
+    method: 'POST',
+    url: '/predict',
+    body: { inputs: `Sentence number ${row} is here.`, model: row % 2 ? 'cola' : 'sentiment' },
+  }))
+  const form = new FormData()
+  form.set('purpose', 'batch')
+  form.set('file', new Blob([lines.map((line) => `${JSON.stringify(line)}\n`).join('')]), 'lines.jsonl')
+  const { id: file } = await call('/v1/files', { method: 'POST', body: form })
+  const { id } = await call('/v1/batches', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ input_file_id: file, endpoint: '/predict', completion_window: '24h' }),
+  })
+  let batch
+  await waitFor('the end of the batch', 60, async () => {
+    batch = await call(`/v1/batches/${id}`)
+    return batch.status === 'completed'
+  })
+  const output = await (await fetch(`${base}/v1/files/${batch.output_file_id}/content`)).text()
+  const ids = output
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).custom_id)
+  must(ids.join() === lines.map((line) => line.custom_id).join(), `${ids.length} rows came back, or in another order`)
+}
+
+async function call(path, options) {
+  const answer = await fetch(`${base}${path}`, options)
+  must(answer.ok, `${path} answered ${answer.status}`)
+  return answer.json()
 }
 
 function isHealthy(id) {
@@ -143,8 +196,8 @@ function stopsInOrder() {
 }
 
 /** One call of /predict, which must be answered. */
-async function predict() {
-  const answer = await fetch(`${base}/predict?text=${encodeURIComponent('The boy is sitting on a bench')}`)
+async function predict(text = 'The boy is sitting on a bench', model = 'cola') {
+  const answer = await fetch(`${base}/predict?${new URLSearchParams({ text, model })}`)
   must(answer.ok, `/predict answered ${answer.status}: ${answer.ok ? '' : await answer.text()}`)
   return { scores: await answer.json(), worker: answer.headers.get('x-worker') }
 }
