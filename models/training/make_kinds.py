@@ -116,7 +116,7 @@ def write_quantised(folder: Path, texts: list[str], static: bool) -> None:
     source, target = folder / "onnx" / "model.onnx", folder / "onnx" / "model_quantized.onnx"
     if static:
         options = SimpleNamespace(
-            skip=["/classifier/", "/pooler/"], quantize_attention=False, reduce_range=True, method="minmax", percentile=99.999, threads=1
+            skip=["/classifier/", "/pooler/"], quantize_attention=False, reduce_range=True, threads=1
         )
         quantize(folder, spread_texts(texts, 64, 2), options)
     else:
