@@ -45,6 +45,12 @@ describe('settings', () => {
     expect(problemsOf({})).toEqual([expect.stringMatching(/^REDIS_URL: must be set/)])
   })
 
+  it('refuse what no timer can hold, and what would never pass', () => {
+    expect(problemsOf({ REDIS_URL, MAX_WAIT: '30d' })).toEqual([expect.stringMatching(/^MAX_WAIT: must be a duration/)])
+    expect(problemsOf({ REDIS_URL, RESULT_TTL: '0s' })).toEqual([expect.stringMatching(/^RESULT_TTL: must be/)])
+    expect(readApiConfig({ REDIS_URL, BATCH_TTL: '90d' }).batchTtl).toBe(90 * 24 * 3_600_000)
+  })
+
   it('keep no secret of an API key, and never print one', () => {
     const config = readApiConfig({ REDIS_URL, API_KEYS: 'ann:s3cret,bob:other' })
     expect(config.apiKeys).toHaveLength(2)

@@ -1,0 +1,37 @@
+// Lists and jobs on a real Redis, where an entry is not wanted or cannot be read.
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { readJob } from '../../src/api/jobs.ts'
+import { pageAfter } from '../../src/api/page.ts'
+import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { jobKey } from '../../src/queue/names.ts'
+import { listKey } from '../../src/records/lists.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+let redis: Redis
+beforeAll(async () => {
+  redis = producerConnection(await emptyRedis(), () => undefined)
+  await waitFor('Redis', () => redis.status === 'ready')
+})
+afterAll(() => closeConnection(redis))
+
+const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
+
+it('a page of what is wanted is full, however much is not wanted in between', async () => {
+  for (let number = 0; number < 30; number += 1) await redis.zadd(listKey('things', 'me'), 1_000 + number, uuid(number))
+  const find = async (id: string) => ({ number: Number(id.slice(-12)) })
+  const wanted = ({ number }: { number: number }) => number % 10 === 0
+  const page = (after: string | undefined) => pageAfter(redis, 'things', 'me', { after, limit: 2, find, wanted })
+  const first = await page(undefined)
+  expect(first.found.map(({ record }) => record.number)).toEqual([20, 10])
+  expect(first.hasMore).toBe(true)
+  const second = await page(first.found.at(-1)?.id.uuid)
+  expect(second).toMatchObject({ found: [{ record: { number: 0 } }], hasMore: false })
+})
+
+it('a job whose result cannot be read has failed, and is no error of whoever looks', async () => {
+  const data = JSON.stringify({ v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'nobody' })
+  await redis.hset(jobKey('m', 'odd'), { data, timestamp: 1, finishedOn: 2, returnvalue: '{"outcome":"else"}' })
+  expect(await readJob(redis, { queue: 'm', id: 'odd' })).toMatchObject({ state: 'failed', finishedOn: 2 })
+})
