@@ -1,10 +1,13 @@
 // The api process: settings, service, until it is told to stop.
 import { SettingsError } from '../env.ts'
 import { messageOf } from '../errors.ts'
+import { growSlowly } from '../heap.ts'
 import { EXIT_CONFIG, runUntilClosed } from '../lifecycle.ts'
 import { createLogger } from '../logger.ts'
 import { readApiConfig } from './config.ts'
 import { ApiService } from './service.ts'
+
+growSlowly()
 
 try {
   const config = readApiConfig(process.env)

@@ -1,9 +1,12 @@
 // The worker's process.
 import { SettingsError } from '../env.ts'
+import { growSlowly } from '../heap.ts'
 import { EXIT_CONFIG, runUntilClosed } from '../lifecycle.ts'
 import { createLogger } from '../logger.ts'
 import { readWorkerConfig } from './config.ts'
 import { WorkerService } from './service.ts'
+
+growSlowly()
 
 try {
   const config = readWorkerConfig(process.env)
