@@ -6,6 +6,7 @@ import { Batches } from '../batches/batches.ts'
 import { Coordinator } from '../batches/coordinator.ts'
 import { DirectoryStore } from '../batches/directory.ts'
 import { Files } from '../batches/files.ts'
+import { Turns } from '../batches/turns.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
@@ -33,7 +34,7 @@ export interface BulkOptions {
 
 /** Chunks that batches have in the lanes: twice what the workers take at once, so that they never wait for us. */
 const CHUNKS_A_SLOT = 2
-const LEAST_CHUNKS = 16
+const LEAST_CHUNKS = 4
 /** More would only fill Redis and the memory of this process. */
 const MOST_CHUNKS = 512
 const NAMES_A_SWEEP = 100
@@ -61,6 +62,7 @@ export class Bulk implements Service {
       connection: this.#connection,
       endpoints: createEndpoints({ config, fleet }, createSchemas(config)),
       limits: { maxLines: config.maxBatchLines, maxLineBytes },
+      turns: new Turns(),
       batchTtl: config.batchTtl,
       logger,
       lane: {

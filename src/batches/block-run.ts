@@ -8,6 +8,7 @@ import { type Chunk, chunkId, chunksOf, type Wanted } from './chunks.ts'
 import type { Asked, Endpoints, Target } from './endpoint.ts'
 import { type ChunkEnd, jobOf, type Lane } from './lane.ts'
 import type { OutputRow, RowWriter } from './rows.ts'
+import { ROWS_A_TURN, type Turns } from './turns.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */
@@ -15,6 +16,7 @@ export interface BlockRunOptions {
   endpoints: Endpoints
   lane: Lane
   writer: RowWriter
+  turns: Turns
   /** Why the batch was stopped: the code and message of the rows that were not answered. */
   stopped: () => { code: string; message: string } | undefined
   halt: AbortSignal
@@ -31,13 +33,14 @@ const AGAIN_MS = 500
 
 /** Resolves when the whole block is in the lane, or answered. @throws the halt's reason. */
 export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
-  const { batch, lane } = options
+  const { batch, lane, turns } = options
   const rows = new BlockRows(options, block)
   const chunks = chunksOf(await rows.wanted())
   const jobs: JobRef[] = []
   const settled: Promise<void>[] = []
   for (const [index, chunk] of chunks.entries()) {
     await lane.room()
+    await turns.next()
     const id = chunkId(batch, block.first, index, chunk)
     jobs.push(jobOf(id, chunk))
     const end = lane.ask(id, chunk).then((ended) => rows.settle(chunk, ended))
@@ -89,7 +92,8 @@ class BlockRows {
     const model = await this.#known(() => this.#options.endpoints.labels(chunk.target.model, revision))
     if (model instanceof AppError) return this.#failAll(chunk, model)
     let from = 0
-    for (const { place, texts: count } of chunk.rows) {
+    for (const [index, { place, texts: count }] of chunk.rows.entries()) {
+      if (index % ROWS_A_TURN === 0) await this.#options.turns.next()
       this.#answer(place, rows.slice(from, from + count), model)
       from += count
     }

@@ -1,9 +1,9 @@
 // The requests of a file as blocks: what becomes one part of the output. Where a block ends follows from the input
 // alone, so whoever takes a batch over makes the same blocks, and of them the same chunks.
-import { setImmediate as turn } from 'node:timers/promises'
 import type { AppError } from '../errors.ts'
 import type { Asked } from './endpoint.ts'
 import type { Line, Place } from './lines.ts'
+import { ROWS_A_TURN, type Turns } from './turns.ts'
 
 /** A request that was read; one that cannot be served has its error instead. */
 export interface BlockRow {
@@ -23,14 +23,13 @@ export interface Block {
 const ROWS = 1_024
 const TEXTS = 8_192
 const BYTES = 1_024 * 1_024
-/** Rows that are read in one turn of the event loop: people's requests come in between. */
-const ROWS_A_TURN = 128
 
 /** @param first rows before the lines. @param read must give the same for the same line. */
 export async function* blocksOf(
   lines: AsyncIterable<Line[]>,
   first: number,
   read: (line: Line) => BlockRow,
+  turns: Turns,
 ): AsyncGenerator<Block> {
   let [rows, texts, bytes]: [BlockRow[], number, number] = [[], 0, 0]
   let next: Place = { offset: 0, lines: 0 }
@@ -42,7 +41,7 @@ export async function* blocksOf(
   }
   for await (const some of lines) {
     for (const [index, line] of some.entries()) {
-      if (index % ROWS_A_TURN === ROWS_A_TURN - 1) await turn()
+      if (index % ROWS_A_TURN === 0) await turns.next()
       const row = read(line)
       rows.push(row)
       texts += 'items' in row.asked ? row.asked.items.length : 0

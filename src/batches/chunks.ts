@@ -21,7 +21,7 @@ export interface Chunk {
   items: Item[]
 }
 
-export const CHUNK_TEXTS = 64
+export const CHUNK_TEXTS = 256
 /** UTF-16 characters; those of English are bytes. */
 export const CHUNK_CHARS = 32 * 1_024
 

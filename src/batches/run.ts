@@ -15,6 +15,7 @@ import { Patience } from './patience.ts'
 import { isProblem, readRequest } from './request.ts'
 import { type OutputRow, RowWriter } from './rows.ts'
 import type { FileStore } from './store.ts'
+import type { Turns } from './turns.ts'
 import { type InputLimits, validate } from './validate.ts'
 import { uploadName } from './files.ts'
 
@@ -23,6 +24,8 @@ export interface RunOptions extends EndingOptions {
   lane: LaneOptions
   endpoints: Endpoints
   limits: InputLimits
+  /** Of all batches of this process. */
+  turns: Turns
   onRows: (answered: number, failed: number) => void
 }
 
@@ -48,7 +51,7 @@ class Halted extends Error {
 
 const WATCH_MS = 500
 /** Of short texts. */
-const CHUNKS_A_BLOCK = 16
+const CHUNKS_A_BLOCK = 4
 
 /** Runs the batch to its end, or as far as it gets. */
 export async function runBatch(options: RunOptions, id: OwnedId, hold: Hold): Promise<RunEnd> {
@@ -126,7 +129,7 @@ class BatchRun {
     const content = await this.#input(0)
     const problem = { code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }
     const { requests, problems } = content
-      ? await validate(this.#unlessHalted(content), this.#record.endpoint, this.#options.limits)
+      ? await validate(this.#unlessHalted(content), this.#record.endpoint, this.#options.limits, this.#options.turns)
       : { requests: 0, problems: [problem] }
     const now = Date.now()
     if (problems.length > 0) {
@@ -142,17 +145,18 @@ class BatchRun {
 
   /** Two things at once: blocks go into the lane as there is room, and are written in order as they are answered. */
   async #runRows(last: PartHeader | undefined): Promise<void> {
-    const { endpoints, limits, lane } = this.#options
+    const { endpoints, limits, lane, turns } = this.#options
     const from = last?.next ?? BEGINNING
     const content = await this.#input(from.offset)
     if (!content) throw new Error('the input file is gone')
     const lines = linesOf(this.#unlessHalted(content), limits.maxLineBytes, from)
-    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#read(line))
+    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#read(line), turns)
     const blockOptions = {
       batch: this.#batch,
       endpoints,
       lane: this.#lane,
       writer: this.#writer,
+      turns,
       stopped: () => this.#stopped,
       halt: this.#halt.signal,
     }
@@ -183,6 +187,7 @@ class BatchRun {
 
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
     const rows: OutputRow[] = await started.rows
+    await this.#options.turns.next()
     const part = makePart(first, next, rows, this.#totals)
     const mine = await this.#patience.command(() => this.#hold.isMine())
     if (!mine || !(await this.#patience.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {

@@ -2,6 +2,7 @@
 import { IdSet } from './ids.ts'
 import { linesOf } from './lines.ts'
 import { isProblem, type LineProblem, readRequest } from './request.ts'
+import { ROWS_A_TURN, type Turns } from './turns.ts'
 
 export interface InputLimits {
   /** Requests in one file. */
@@ -30,6 +31,7 @@ export async function validate(
   content: AsyncIterable<Buffer>,
   endpoint: string,
   { maxLines, maxLineBytes }: InputLimits,
+  turns: Turns,
 ): Promise<Validation> {
   const problems: LineProblem[] = []
   const ids = new IdSet()
@@ -41,6 +43,7 @@ export async function validate(
   for await (const lines of linesOf(watched, maxLineBytes)) {
     if (archive) return failed('invalid_file', `The file is a ${archive}, not lines of JSON.`)
     for (const line of lines) {
+      if (requests % ROWS_A_TURN === 0) await turns.next()
       requests += 1
       if (requests > maxLines) {
         problems.push({ ...about('too_many_lines', `The file has more than ${maxLines} requests.`), line: line.number })

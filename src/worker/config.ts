@@ -48,7 +48,7 @@ export const workerSettings = {
   ),
   bulkChunks: setting(
     'BULK_CHUNKS',
-    '16',
+    '4',
     integer(1, 10_000),
     'chunks of batches fetched at once, an inference process',
   ),

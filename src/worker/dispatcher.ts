@@ -12,6 +12,8 @@ import type { Speed } from './speed.ts'
 /** What the dispatcher needs of the pool. */
 export interface Inference {
   readonly hasRoom: boolean
+  /** Whether some process has nothing to do. */
+  readonly isIdle: boolean
   run(order: RunOrder): Promise<RunEnd>
 }
 
@@ -29,8 +31,8 @@ export interface DispatcherOptions {
   speed: Speed
   /** Longest input of a model in tokens. */
   maxTokens: (model: string) => number
-  /** More processes than this must not work on suspected texts at the same time. */
-  maxSuspects: number
+  /** All processes but one, or the only one: more must not work on suspected texts, nor on bulk while people are about. */
+  mostBusy: number
   /** Milliseconds for a run, whatever it should take; undefined: by what it should take. */
   runTimeout: number | undefined
   events: DispatcherEvents
@@ -60,6 +62,7 @@ export class Dispatcher {
   readonly #now: () => number
   readonly #open = new Set<Work>()
   #suspectsRunning = 0
+  #bulkRunning = 0
   #closed = false
 
   constructor(options: DispatcherOptions) {
@@ -88,10 +91,13 @@ export class Dispatcher {
 
   /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
   pump(): void {
-    const { inference, maxSuspects } = this.#options
+    const { inference, mostBusy } = this.#options
     for (const late of this.#backlog.expire(this.#now())) late.finish({ kind: 'expired' })
     while (inference.hasRoom) {
-      const run = this.#backlog.take(this.#now(), this.#suspectsRunning < maxSuspects)
+      const run = this.#backlog.take(this.#now(), {
+        suspect: this.#suspectsRunning < mostBusy,
+        bulk: inference.isIdle && this.#bulkRunning < mostBusy,
+      })
       if (!run) return
       void this.#send(run)
     }
@@ -110,9 +116,11 @@ export class Dispatcher {
     const timeoutMs =
       runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, SHORTEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
     if (run.suspect) this.#suspectsRunning += 1
+    if (run.lane === 'bulk') this.#bulkRunning += 1
     const columns = columnsOf(run.entries)
     const end = await inference.run({ model: run.model, columns, expectedMs, timeoutMs, suspect: run.suspect })
     if (run.suspect) this.#suspectsRunning -= 1
+    if (run.lane === 'bulk') this.#bulkRunning -= 1
     if (end.kind === 'ran') this.#settle(run, end.columns, end.ms)
     else this.#rescue(run, end)
     this.pump()

@@ -92,7 +92,7 @@ export class Engine {
       inference: this.#pool,
       speed: this.#speed,
       maxTokens: (model) => this.#manifests.get(model)?.maxTokens ?? 1,
-      maxSuspects: Math.max(1, config.inferenceProcesses - 1),
+      mostBusy: Math.max(1, config.inferenceProcesses - 1),
       runTimeout: config.runTimeout,
       events: dispatcherEvents(metrics, logger),
     })

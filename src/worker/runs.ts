@@ -4,7 +4,6 @@ import { type Entry, type Group, type Lane, Shelf } from './shelf.ts'
 
 export interface Run<G extends Group> {
   model: string
-  /** Whose turn it was; a run of people may be topped up by bulk. */
   lane: Lane
   entries: Entry<G>[]
   /** Estimated: the longest text times their number. */
@@ -15,11 +14,17 @@ export interface Run<G extends Group> {
 
 /** One run in so many is bulk's own while bulk waits, so that it never starves. */
 const BULK_TURN = 8
-/** People wait for their whole run, so bulk fills it only up to this share of its budget. */
-const TOP_UP_SHARE = 1 / 4
-/** While people are about, bulk's own runs get this share, so that whoever comes next waits less. */
+/** While people are about, bulk's runs get this share of the budget, so that whoever comes next waits less. */
 const SHORT_SHARE = 1 / 4
 const PEOPLE_ABOUT_MS = 2_000
+
+/** What may run now, beside texts of people. */
+export interface Room {
+  /** A text that may kill its process. */
+  suspect: boolean
+  /** Bulk, while people are about. */
+  bulk: boolean
+}
 
 export class Backlog<G extends Group> {
   readonly #budget: (model: string) => number
@@ -65,27 +70,26 @@ export class Backlog<G extends Group> {
     return this.#shelves().flatMap((shelf) => shelf.expire(now))
   }
 
-  /** The next run; undefined when nothing waits. @param suspectsToo whether a suspected text may run now. */
-  take(now: number, suspectsToo = true): Run<G> | undefined {
-    const suspect = suspectsToo ? this.#suspects.shift() : undefined
+  /** The next run; undefined when nothing may run now. */
+  take(now: number, room: Room = { suspect: true, bulk: true }): Run<G> | undefined {
+    const suspect = room.suspect ? this.#suspects.shift() : undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
-    const lane = this.#nextLane()
+    const peopleAbout = now - this.#peopleSeenAt < PEOPLE_ABOUT_MS
+    const lane = this.#nextLane(room.bulk || !peopleAbout)
     const shelf = lane && oldest(this.#lanes[lane])
     if (!lane || !shelf) return undefined
     this.#sinceBulk = lane === 'bulk' ? 0 : this.#sinceBulk + 1
     const { model, cost } = shelf.oldest
-    const short = lane === 'bulk' && now - this.#peopleSeenAt < PEOPLE_ABOUT_MS
-    const budget = this.#budget(model) * (short ? SHORT_SHARE : 1)
-    const entries = shelf.takeLike(cost, [], budget)
-    if (lane === 'interactive') this.#lanes.bulk.get(model)?.takeLike(cost, entries, budget * TOP_UP_SHARE)
-    return runOf(entries, lane, false)
+    const share = lane === 'bulk' && peopleAbout ? SHORT_SHARE : 1
+    return runOf(shelf.takeLike(cost, this.#budget(model) * share), lane, false)
   }
 
-  #nextLane(): Lane | undefined {
+  #nextLane(roomForBulk: boolean): Lane | undefined {
     const bulk = oldest(this.#lanes.bulk) !== undefined
     const people = oldest(this.#lanes.interactive) !== undefined
-    if (people && !(bulk && this.#sinceBulk >= BULK_TURN - 1)) return 'interactive'
-    return bulk ? 'bulk' : undefined
+    if (bulk && people && this.#sinceBulk >= BULK_TURN - 1) return 'bulk'
+    if (people) return 'interactive'
+    return bulk && roomForBulk ? 'bulk' : undefined
   }
 
   #shelf({ lane, model }: G): Shelf<G> {

@@ -77,11 +77,12 @@ export class Shelf<G extends Group> {
   }
 
   /**
-   * Adds to `entries` the waiting texts whose cost is nearest to `cost`, as long as the longest times their number
-   * stays within `budget`; the first text may always be taken.
+   * Takes the waiting texts whose cost is nearest to `cost`, as long as the longest times their number stays within
+   * `budget`; the first text may always be taken.
    */
-  takeLike(cost: number, entries: Entry<G>[], budget: number): Entry<G>[] {
-    let longest = entries.reduce((max, entry) => Math.max(max, costOf(entry)), 0)
+  takeLike(cost: number, budget: number): Entry<G>[] {
+    const entries: Entry<G>[] = []
+    let longest = 0
     const fits = (other: number) => entries.length === 0 || Math.max(longest, other) * (entries.length + 1) <= budget
     let [low, high] = [cost, cost + 1]
     for (;;) {

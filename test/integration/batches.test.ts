@@ -8,6 +8,7 @@ import { Coordinator } from '../../src/batches/coordinator.ts'
 import { DirectoryStore } from '../../src/batches/directory.ts'
 import type { Endpoints } from '../../src/batches/endpoint.ts'
 import { Files } from '../../src/batches/files.ts'
+import { Turns } from '../../src/batches/turns.ts'
 import { giveUp } from '../../src/batches/ending.ts'
 import { AppError, notFound } from '../../src/errors.ts'
 import { createLogger } from '../../src/logger.ts'
@@ -81,6 +82,7 @@ async function startApi(): Promise<Api> {
     connection: consumer,
     endpoints,
     limits: { maxLines: 10_000, maxLineBytes: 10_000 },
+    turns: new Turns(),
     batchTtl: 60_000,
     logger: createLogger('api', 'silent'),
     lane: {

@@ -58,6 +58,11 @@ export class Pool {
     return this.#roomiest() !== undefined
   }
 
+  /** Whether some process has nothing to do. */
+  get isIdle(): boolean {
+    return this.#roomiest()?.load === 0
+  }
+
   /** Sends a run to the process that has the least to do. Never rejects. */
   run(order: RunOrder): Promise<RunEnd> {
     const process = this.#roomiest()

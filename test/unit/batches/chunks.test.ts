@@ -11,9 +11,9 @@ const places = (chunk: Chunk | undefined) => chunk?.rows.map(({ place }) => plac
 
 describe('chunksOf', () => {
   it('fills chunks in order', () => {
-    const chunks = chunksOf(rows(150))
+    const chunks = chunksOf(rows(2 * CHUNK_TEXTS + 22))
     expect(chunks.map(({ items }) => items.length)).toEqual([CHUNK_TEXTS, CHUNK_TEXTS, 22])
-    expect(chunks.flatMap((chunk) => places(chunk))).toEqual(Array.from({ length: 150 }, (_, place) => place))
+    expect(chunks.flatMap((chunk) => places(chunk))).toEqual(rows(2 * CHUNK_TEXTS + 22).map(({ place }) => place))
   })
 
   it('keeps models and truncations apart, also when they alternate', () => {
@@ -31,10 +31,10 @@ describe('chunksOf', () => {
   })
 
   it('never splits a row: a large one is a chunk of its own', () => {
-    const many = Array.from({ length: 200 }, (_, index) => ({ text: `${index}` }))
+    const many = Array.from({ length: CHUNK_TEXTS + 1 }, (_, index) => ({ text: `${index}` }))
     const chunks = chunksOf(rows(3, (place) => (place === 1 ? { items: many } : {})))
     expect(chunks.map(places)).toEqual([[0], [1], [2]])
-    expect(chunks[1]?.rows).toEqual([{ place: 1, texts: 200 }])
+    expect(chunks[1]?.rows).toEqual([{ place: 1, texts: CHUNK_TEXTS + 1 }])
   })
 })
 

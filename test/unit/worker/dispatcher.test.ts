@@ -11,12 +11,19 @@ import { Speed } from '../../../src/worker/speed.ts'
 class Processes implements Inference {
   readonly runs: Array<{ order: RunOrder; settle: (end: RunEnd) => void }> = []
   readonly #rooms: number
+  readonly #deep: number
 
-  constructor(rooms: number) {
+  /** @param deep runs that a process may have at a time. */
+  constructor(rooms: number, deep: number) {
     this.#rooms = rooms
+    this.#deep = deep
   }
 
   get hasRoom(): boolean {
+    return this.runs.length < this.#rooms * this.#deep
+  }
+
+  get isIdle(): boolean {
     return this.runs.length < this.#rooms
   }
 
@@ -55,15 +62,15 @@ const noEvents: DispatcherEvents = {
   rows: () => undefined,
 }
 
-function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}) {
-  const processes = new Processes(rooms)
+function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}, deep = 1) {
+  const processes = new Processes(rooms, deep)
   const speed = new Speed({ processes: rooms, maxRunTokens: 100 })
   speed.measured('cola', { overheadMs: 1, tokenMs: 0.1 })
   const dispatcher = new Dispatcher({
     inference: processes,
     speed,
     maxTokens: () => 512,
-    maxSuspects: 1,
+    mostBusy: 1,
     runTimeout: undefined,
     events: noEvents,
     now: () => 1_000,
@@ -136,6 +143,38 @@ describe('an order', () => {
     expect(await canceled.end).toEqual({ kind: 'canceled' })
     await processes.end('ran')
     expect(processes.runs).toHaveLength(0)
+  })
+})
+
+describe('bulk', () => {
+  const bulk = (count: number) => order(Array<string>(count).fill('a text of a batch'), { lane: 'bulk' })
+  const lanes = ({ runs }: Processes) => runs.map(({ order: { columns } }) => (columns.texts[0] === 'a' ? 'i' : 'b'))
+
+  it('has every process, and a run waiting at each, while nobody else is there', () => {
+    const { processes, dispatcher } = setUp(2, {}, 2)
+    dispatcher.compute(bulk(200))
+    expect(lanes(processes)).toEqual(['b', 'b', 'b', 'b'])
+  })
+
+  it('leaves one process to people while they are about, and puts no run behind another', async () => {
+    const { processes, dispatcher } = setUp(3, { mostBusy: 2 }, 2)
+    const { end } = dispatcher.compute(order(['a']))
+    dispatcher.compute(bulk(200))
+    expect(lanes(processes)).toEqual(['i', 'b', 'b'])
+    await processes.end('ran')
+    await end
+    expect(lanes(processes)).toEqual(['b', 'b'])
+    dispatcher.compute(order(['a']))
+    expect(lanes(processes)).toEqual(['b', 'b', 'i'])
+  })
+
+  it('runs in the only process as well, as long as that has nothing else to do', async () => {
+    const { processes, dispatcher } = setUp(1, {}, 2)
+    dispatcher.compute(order(['a']))
+    dispatcher.compute(bulk(200))
+    expect(lanes(processes)).toEqual(['i'])
+    await processes.end('ran')
+    expect(lanes(processes)).toEqual(['b'])
   })
 })
 

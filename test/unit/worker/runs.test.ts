@@ -80,17 +80,23 @@ describe('the lanes', () => {
     ).toBe('iiiiiiibiiiiiiib')
   })
 
-  it('top up a run of people with a little bulk of like length', () => {
+  it('never share a run: people wait for nothing but their own texts', () => {
     const backlog = new Backlog<Job>(() => 400)
     const person = job([10])
-    const chunk = job([...Array<number>(20).fill(10), 90], 'bulk')
-    backlog.add(chunk, 0)
+    backlog.add(job(Array<number>(20).fill(10), 'bulk'), 0)
     backlog.add(person, 0)
-    const run = backlog.take(0)
-    expect(run?.lane).toBe('interactive')
-    expect(run?.entries[0]?.group).toBe(person)
-    expect(run?.entries).toHaveLength(10)
-    expect(run?.paddedTokens).toBe(100)
+    expect(placesIn(backlog.take(0))).toEqual([[person.id, 0]])
+    expect(backlog.take(0)?.lane).toBe('bulk')
+  })
+
+  it('hold bulk back while people are about and there is no room for it, except when its turn has come', () => {
+    const noRoom = { suspect: true, bulk: false }
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
+    backlog.add(job([10, 10, 10], 'bulk'), 10_000)
+    const lanes = Array.from({ length: 10 }, () => backlog.take(10_100, noRoom)?.lane)
+    expect(lanes.map((lane) => lane?.[0] ?? '-').join('')).toBe('iiiiiiibi-')
+    expect(backlog.take(12_100, noRoom)?.lane).toBe('bulk')
   })
 
   it('keep runs of bulk short while people are about', () => {
@@ -153,7 +159,7 @@ describe('after a crash', () => {
     const hit = job([5])
     backlog.add(hit, 0)
     backlog.suspect(backlog.take(0)?.entries ?? [])
-    expect(backlog.take(0, false)).toBeUndefined()
+    expect(backlog.take(0, { suspect: false, bulk: true })).toBeUndefined()
     backlog.drop(hit)
     expect(backlog.take(0)).toBeUndefined()
   })
