@@ -1,7 +1,7 @@
 // Makes answers from rows: scores with labels, errors in their places, and the headers that tell how it went.
 import { AppError } from '../errors.ts'
 import type { FleetView } from './fleet.ts'
-import { type Row, type TextsResult, isFailed } from '../queue/job.ts'
+import { type Row, isFailed } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
 import type { Answer } from './calls.ts'
 import type { ScoreOptions } from './inputs.ts'
@@ -64,14 +64,13 @@ export function throwFailed(rows: Row[]): void {
 }
 
 /** X-Model, X-Model-Revision, X-Worker and Server-Timing (milliseconds; of many rows the longest). */
-export function answerHeaders(model: string, results: TextsResult[]): Record<string, string> {
-  const rows = results.flatMap(({ rows }) => rows).flatMap((row) => (isFailed(row) ? [] : [row]))
+export function answerHeaders(model: string, answers: Answer[]): Record<string, string> {
   const longest = (part: 'queue' | 'tokenize' | 'infer') =>
-    rows.reduce((most, { ms }) => Math.max(most, ms[part]), 0).toFixed(2)
+    answers.reduce((most, { row }) => (isFailed(row) ? most : Math.max(most, row.ms[part])), 0).toFixed(2)
   return {
     'X-Model': model,
-    'X-Model-Revision': results[0]?.revision ?? '',
-    'X-Worker': [...new Set(results.map(({ worker }) => worker))].join(', '),
+    'X-Model-Revision': answers[0]?.result.revision ?? '',
+    'X-Worker': [...new Set(answers.map(({ result }) => result.worker))].join(', '),
     'Server-Timing': `queue;dur=${longest('queue')}, tokenize;dur=${longest('tokenize')}, infer;dur=${longest('infer')}`,
     'Cache-Control': 'no-store',
   }

@@ -62,11 +62,19 @@ function incoming({ uploads }: Context, request: Request): Incoming {
 }
 
 async function send(request: Request, response: Response, { status, headers, body }: Reply): Promise<void> {
-  response.status(status).set(headers ?? {})
+  response.status(status)
+  for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
   if (body instanceof Streamed && request.method !== 'HEAD') await stream(response, body)
   else if (body === undefined || body instanceof Streamed) response.end()
   else if (typeof body === 'string' || Buffer.isBuffer(body)) response.send(body)
-  else response.json(body)
+  else sendJson(response, JSON.stringify(body))
+}
+
+/** Headers and a small body in one write, and no ETag: Express's own takes twice as long for it. */
+function sendJson(response: Response, json: string): void {
+  response.setHeader('Content-Type', 'application/json; charset=utf-8')
+  response.setHeader('Content-Length', Buffer.byteLength(json))
+  response.end(json)
 }
 
 /** Headers at once; a caller who hangs up ends it, and is no error. */
@@ -104,10 +112,11 @@ function refuseOtherTypes(request: Request): void {
 }
 
 function refuseUnacceptable(route: Route, request: Request): void {
-  if (route.sendsBytes) return
+  const accept = request.get('accept')
+  if (route.sendsBytes || accept === undefined || accept === '*/*') return
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
   if (route.alsoEvents) types.push(EVENTS)
-  if (request.get('accept') === undefined || request.accepts(types) !== false) return
+  if (request.accepts(types) !== false) return
   throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
 }
 

@@ -1,6 +1,6 @@
 // Numbers, checks, times and logs every request. A query may hold a text, so only paths are ever logged.
+import { randomUUID } from 'node:crypto'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
-import { uuidv7 } from 'uuidv7'
 import { AppError, malformed } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { ApiMetrics } from '../../metrics.ts'
@@ -10,7 +10,7 @@ const MAX_HEADERS = 100
 /** Echoes X-Request-Id, or makes one. It and the start are in `response.locals` from here on: requestId, startedAt. */
 export function numberRequests(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id')
-  const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : uuidv7()
+  const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
   response.locals['requestId'] = id
   response.locals['startedAt'] = performance.now()
   response.setHeader('X-Request-Id', id)

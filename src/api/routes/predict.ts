@@ -133,7 +133,7 @@ async function plain(
     const { lenient } = request.prefer
     const scored = await scoreAnswers(context.fleet, target.model.name, answers, inputs.scores, lenient)
     context.metrics.texts.inc({ model: target.model.name, outcome: 'answered' }, inputs.items.length)
-    const headers = answerHeaders(target.model.name, [...new Set(answers.map(({ result }) => result))])
+    const headers = answerHeaders(target.model.name, answers)
     return {
       status: 200,
       headers: { ...headers, ...preferenceApplied(request.prefer) },
@@ -170,7 +170,7 @@ async function identified(
   const scored = await scoreAnswers(context.fleet, model, answers, inputs.scores, request.prefer.lenient)
   return {
     status: 200,
-    headers: { ...headers, ...answerHeaders(model, [result]) },
+    headers: { ...headers, ...answerHeaders(model, answers) },
     body: shaped(scored, inputs, shape),
   }
 }
