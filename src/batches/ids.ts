@@ -1,61 +1,71 @@
 // Which ids a file has used: their hashes in flat tables, since a million strings would be most of a process's memory.
 
-/** Entries for a million ids: 64 bits of each hash and its line, 12 bytes, in a table that is at most 3/4 full. */
-const FIRST_CAPACITY = 2_048
+/** Tables, so that a growing one holds up nobody and is never there twice as a whole. */
+const TABLES = 256
+/** An id's place: 64 bits of its hash, and its line. */
+const WORDS = 3
+const FIRST_PLACES = 8
 const FULL = 3 / 4
+const GROWTH = 3 / 2
 
 /**
- * A set of ids by 64-bit hash. Two different ids of a million are taken for the same with a probability of 3 in 10⁸
- * (n²/2⁶⁵).
+ * A set of ids by 64-bit hash: some 20 bytes an id. Two different ids of a million are taken for the same with a
+ * probability of 3 in 10⁸ (n²/2⁶⁵).
  */
 export class IdSet {
-  #size = 0
-  #high = new Uint32Array(FIRST_CAPACITY)
-  #low = new Uint32Array(FIRST_CAPACITY)
-  /** 0: an empty place. */
-  #lines = new Uint32Array(FIRST_CAPACITY)
+  readonly #tables = Array.from({ length: TABLES }, () => new Table())
 
   get size(): number {
-    return this.#size
+    return this.#tables.reduce((sum, table) => sum + table.size, 0)
   }
 
   /** Adds an id; the line on which it was used before, if it was. @param line from 1 on. */
   add(id: string, line: number): number | undefined {
-    if (this.#size + 1 > this.#lines.length * FULL) this.#grow()
     const [high, low] = hash64(id)
-    const place = this.#find(high, low)
-    const before = this.#lines[place] as number
+    const table = this.#tables[high % TABLES] as Table
+    return table.add(high, low, line)
+  }
+}
+
+class Table {
+  size = 0
+  #places = FIRST_PLACES
+  /** high, low, line; line 0: an empty place. */
+  #words = new Uint32Array(FIRST_PLACES * WORDS)
+
+  add(high: number, low: number, line: number): number | undefined {
+    if (this.size + 1 > this.#places * FULL) this.#grow()
+    const at = this.#find(high, low)
+    const before = this.#words[at + 2] as number
     if (before !== 0) return before
-    this.#put(place, high, low, line)
-    this.#size += 1
+    this.#put(at, high, low, line)
+    this.size += 1
     return undefined
   }
 
   /** Where the hash is, or would be put. */
   #find(high: number, low: number): number {
-    const mask = this.#lines.length - 1
-    for (let place = low & mask; ; place = (place + 1) & mask) {
-      if (this.#lines[place] === 0 || (this.#low[place] === low && this.#high[place] === high)) return place
+    const words = this.#words
+    for (let place = low % this.#places; ; place = (place + 1) % this.#places) {
+      const at = place * WORDS
+      if (words[at + 2] === 0 || (words[at + 1] === low && words[at] === high)) return at
     }
   }
 
-  #put(place: number, high: number, low: number, line: number): void {
-    this.#high[place] = high
-    this.#low[place] = low
-    this.#lines[place] = line
+  #put(at: number, high: number, low: number, line: number): void {
+    this.#words[at] = high
+    this.#words[at + 1] = low
+    this.#words[at + 2] = line
   }
 
   #grow(): void {
-    const [high, low, lines] = [this.#high, this.#low, this.#lines]
-    const capacity = lines.length * 2
-    this.#high = new Uint32Array(capacity)
-    this.#low = new Uint32Array(capacity)
-    this.#lines = new Uint32Array(capacity)
-    lines.forEach((line, index) => {
-      if (line === 0) return
-      const [h, l] = [high[index] as number, low[index] as number]
-      this.#put(this.#find(h, l), h, l, line)
-    })
+    const before = this.#words
+    this.#places = Math.ceil(this.#places * GROWTH)
+    this.#words = new Uint32Array(this.#places * WORDS)
+    for (let at = 0; at < before.length; at += WORDS) {
+      const [high, low, line] = [before[at] as number, before[at + 1] as number, before[at + 2] as number]
+      if (line !== 0) this.#put(this.#find(high, low), high, low, line)
+    }
   }
 }
 
