@@ -18,6 +18,8 @@ const MOST_TOKENS = 4_096
 const USUAL_TOKENS = 16
 /** How much the newest run weighs. */
 const WEIGHT = 0.1
+/** A run of less than this share of the budget tells more of what a run costs by itself than of what tokens do. */
+const TELLING = 1 / 4
 
 interface Measured {
   pace: Pace
@@ -27,6 +29,8 @@ interface Measured {
   factor: number
   /** Milliseconds of a process that a text takes. */
   textMs: number
+  /** Padded tokens a millisecond in runs of some length. */
+  rate: number
 }
 
 export class Speed {
@@ -40,8 +44,9 @@ export class Speed {
   /** Takes what warming a model told; of several processes, the last one's word counts. */
   measured(model: string, pace: Pace, speeds: SpeedAt[] = []): void {
     const known = this.#models.get(model)
-    if (known) Object.assign(known, { pace, speeds })
-    else this.#models.set(model, { pace, speeds, factor: 1, textMs: pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS })
+    if (known) return void Object.assign(known, { pace, speeds })
+    const textMs = pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS
+    this.#models.set(model, { pace, speeds, factor: 1, textMs, rate: slowestRate(pace, speeds) })
   }
 
   /** Takes how long a run took in its process. */
@@ -50,6 +55,7 @@ export class Speed {
     if (!known) return
     known.factor += WEIGHT * (ms / plain(known.pace, paddedTokens) - known.factor)
     known.textMs += WEIGHT * (ms / texts - known.textMs)
+    if (paddedTokens >= TELLING * this.budget(model)) known.rate += WEIGHT * (paddedTokens / ms - known.rate)
   }
 
   /** Milliseconds that a run will probably take. */
@@ -58,12 +64,12 @@ export class Speed {
     return known ? known.factor * plain(known.pace, paddedTokens) : 0
   }
 
-  /** Padded tokens that a run may have. */
+  /** Padded tokens that a run may have. Learnt from runs too: a warm-up on a busy machine makes a model look slow. */
   budget(model: string): number {
     const { maxRunTokens } = this.#options
     const known = this.#models.get(model)
     if (maxRunTokens !== undefined || !known) return maxRunTokens ?? FEWEST_TOKENS
-    return Math.min(Math.max(Math.floor(tokensInTime(known)), FEWEST_TOKENS), MOST_TOKENS)
+    return Math.min(Math.max(Math.floor(RUN_MS * known.rate), FEWEST_TOKENS), MOST_TOKENS)
   }
 
   /** Texts a second of all processes together by length, as warming it up found. */
@@ -82,12 +88,12 @@ export class Speed {
   }
 }
 
-/** Padded tokens that take RUN_MS: of the usual lengths, at the one that is slowest a token. */
-function tokensInTime({ pace, speeds }: Measured): number {
+/** Padded tokens a millisecond: of the usual lengths, at the one that is slowest a token. */
+function slowestRate(pace: Pace, speeds: SpeedAt[]): number {
   const rates = speeds
     .filter(({ tokens }, place) => place === 0 || tokens <= USUAL_LENGTHS)
     .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)
-  return rates.length > 0 ? RUN_MS * Math.min(...rates) : (RUN_MS - pace.overheadMs) / pace.tokenMs
+  return rates.length > 0 ? Math.min(...rates) : (RUN_MS - pace.overheadMs) / pace.tokenMs / RUN_MS
 }
 
 function plain({ overheadMs, tokenMs }: Pace, tokens: number): number {

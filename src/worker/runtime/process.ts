@@ -38,14 +38,15 @@ interface Sent {
   settle: (end: RunEnd) => void
 }
 
-/** A second run is sent behind one that takes less, so that the process need not wait for the message. */
-const SHORT_RUN_MS = 10
+/** A second run is sent behind one that will be done by then, so that the process need not wait for the message. */
+const SOON_MS = 10
 
 export class InferenceProcess {
   readonly #child: ChildProcess
   readonly #options: InferenceProcessOptions
   #sent: Sent[] = []
   #lastId = 0
+  #firstBegan = 0
   #timer: NodeJS.Timeout | undefined
   #timedOut = false
   #loading: string | undefined
@@ -72,7 +73,8 @@ export class InferenceProcess {
     if (this.#state !== 'ready') return undefined
     const [first, second] = this.#sent
     if (!first) return 0
-    return second || first.order.suspect || first.order.expectedMs > SHORT_RUN_MS ? undefined : 1
+    const left = first.order.expectedMs - (performance.now() - this.#firstBegan)
+    return second || first.order.suspect || left > SOON_MS ? undefined : 1
   }
 
   run(order: RunOrder): Promise<RunEnd> {
@@ -111,6 +113,7 @@ export class InferenceProcess {
     clearTimeout(this.#timer)
     const [first] = this.#sent
     if (!first) return
+    this.#firstBegan = performance.now()
     this.#timer = setTimeout(() => {
       this.#timedOut = true
       this.kill()

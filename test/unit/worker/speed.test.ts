@@ -48,6 +48,19 @@ it('learns from runs what they really take', () => {
   expect(speed.capacity('cola')).toBeCloseTo((2 * 1_000) / 2.4, -1)
 })
 
+it('learns how many tokens a run may have, when the warm-up was on a busy machine', () => {
+  const speed = new Speed({ processes: 1, maxRunTokens: undefined })
+  speed.measured('cola', { overheadMs: 10, tokenMs: 2 })
+  expect(speed.budget('cola')).toBe(32)
+  for (let run = 0; run < 200; run += 1) {
+    speed.learn('cola', 5, 1, 2)
+    const tokens = speed.budget('cola')
+    speed.learn('cola', tokens, 10, tokens / 50)
+  }
+  expect(speed.budget('cola')).toBeGreaterThan(990)
+  expect(speed.budget('cola')).toBeLessThanOrEqual(1_000)
+})
+
 it('keeps what it learned when a process is replaced', () => {
   const speed = speedOf()
   for (let run = 0; run < 100; run += 1) speed.learn('cola', 100, 10, 24)
