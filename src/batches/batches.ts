@@ -9,8 +9,8 @@ import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatch
 import { isUuid, uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/owned.ts'
 import type { Files, FoundFile } from './files.ts'
-import { linesOf } from './lines.ts'
 import { findPart, readPart, rowsInOrder } from './parts.ts'
+import { inputOfRetry } from './retry.ts'
 import type { FileStore } from './store.ts'
 
 export interface BatchesOptions {
@@ -105,23 +105,9 @@ export class Batches {
     return this.find(id.owner, id.uuid)
   }
 
-  /** The lines of the input whose rows failed or were not answered. @throws AppError 409 when there are none (yet). */
-  async *failedLines({ id, record }: FoundBatch): AsyncGenerator<Buffer> {
-    const { store, files, maxLineBytes } = this.#options
-    const input = await files.find(id.owner, record.input)
-    const failed = failedRows(store, keyIdOf(id))
-    let wanted = await failed.next()
-    let row = -1
-    for await (const lines of linesOf(await files.content(input), maxLineBytes)) {
-      for (const { bytes } of lines) {
-        row += 1
-        if (wanted.done) return
-        if (row !== wanted.value || !bytes) continue
-        yield bytes
-        yield NEWLINE
-        wanted = await failed.next()
-      }
-    }
+  /** The rows that failed or were not answered, as the input of a new batch. @throws AppError 409 when there are none (yet). */
+  inputOfRetry(batch: FoundBatch, name: string): BatchInput {
+    return inputOfRetry(this.#options, batch, name)
   }
 
   /**
@@ -178,21 +164,10 @@ export class Batches {
     const stored = await files.store(owner, input.lines(), uuidFromKey(owner, `${uuid} ${hash}`))
     if (stored.bytes > 0) return files.publish(stored.id, input.name, stored.bytes)
     await files.discard(stored.id)
-    throw conflict('there is no request to run: none has failed')
+    throw conflict('there is no request to run: each one was answered')
   }
 
   async #addJob(batch: string): Promise<void> {
     await this.#options.producer.addBatch(batch, { v: JOB_VERSION, batch })
-  }
-}
-
-const NEWLINE = Buffer.from('\n')
-
-/** The rows, counted from 0, that are in the error file. */
-async function* failedRows(store: FileStore, batch: string): AsyncGenerator<number> {
-  for (let index = 0; ; index += 1) {
-    const part = await readPart(store, batch, index)
-    if (!part) return
-    for (const place of part.header.errors) yield part.header.first + place
   }
 }

@@ -18,6 +18,9 @@ export interface EndingOptions {
   onEnd: (id: OwnedId) => void
 }
 
+/** The code of what is wrong with a batch that could not be run, whatever its input. */
+export const GIVEN_UP = 'internal_error'
+
 type EndFields = Parameters<typeof endBatch>[2]
 
 /** Every row is written: makes the files, and closes the batch. Again is harmless. */
@@ -72,7 +75,7 @@ export async function closeBatch(
 
 /** Ends a batch that cannot be run as failed; the rows that are written can still be read. */
 export async function giveUp({ redis, batchTtl, onEnd }: EndingOptions, id: OwnedId): Promise<void> {
-  const problem = { code: 'internal_error', message: 'This batch could not be run.', param: null, line: null }
+  const problem = { code: GIVEN_UP, message: 'This batch could not be run.', param: null, line: null }
   const fields = { end: 'failed' as const, ended_at: Date.now(), errors: JSON.stringify([problem]) }
   await expireStored(redis, partsName(keyIdOf(id)), fields.ended_at + batchTtl)
   if (await endBatch(redis, id, fields, batchTtl)) onEnd(id)

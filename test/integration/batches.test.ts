@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Batches, type FoundBatch } from '../../src/batches/batches.ts'
 import { Coordinator } from '../../src/batches/coordinator.ts'
 import { DirectoryStore } from '../../src/batches/directory.ts'
@@ -63,6 +63,7 @@ const endpoints: Endpoints = {
 
 interface Api {
   caller: Caller
+  files: Files
   batches: Batches
   coordinator: Coordinator
   ended: FoundBatch['id'][]
@@ -101,16 +102,22 @@ async function startApi(): Promise<Api> {
   let stopped: Promise<void> | undefined
   const stop = () => (stopped ??= coordinator.stop().then(() => closeConnection(consumer)))
   stops.push(() => caller.stop(), stop)
-  return { caller, batches, coordinator, ended }
+  return { caller, files, batches, coordinator, ended }
 }
 
+const ASKED = {
+  endpoint: '/x',
+  window: '1h',
+  windowMs: 3_600_000,
+  metadata: null,
+  outputTtl: undefined,
+  hash: 'x',
+}
 const create = ({ batches }: Api, texts: string[]) =>
-  batches.create(
-    'public',
-    undefined,
-    { endpoint: '/x', window: '1h', windowMs: 3_600_000, metadata: null, outputTtl: undefined, hash: 'x' },
-    { lines: () => linesOf(texts), name: 'in' },
-  )
+  batches.create('public', undefined, ASKED, { lines: () => linesOf(texts), name: 'in' })
+async function* each(text: string): AsyncGenerator<string> {
+  yield text
+}
 async function* linesOf(texts: string[]): AsyncGenerator<string> {
   for (const [index, text] of texts.entries()) yield `${JSON.stringify({ custom_id: `${index}`, body: { text } })}\n`
 }
@@ -187,6 +194,56 @@ it('keeps the rows of a batch that was given up no longer than the batch', async
   expect((await api.batches.find(id.owner, id.uuid)).record.end).toBe('failed')
   expect(await readExpired(api.caller.redis, before + 59_000, 100)).not.toContain(`batches/${batch}`)
   expect(await readExpired(api.caller.redis, Date.now() + 60_001, 100)).toContain(`batches/${batch}`)
+})
+
+describe('what is run again of a batch', () => {
+  const again = (api: Api, batch: FoundBatch) =>
+    api.batches.create('public', undefined, ASKED, api.batches.inputOfRetry(batch, 'again'))
+  const given = async (api: Api, { id }: FoundBatch) => {
+    await giveUp({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
+    return api.batches.find(id.owner, id.uuid)
+  }
+
+  it('that was given up in the middle: what failed, and what was never written', async () => {
+    const first = await startApi()
+    const texts = Array.from({ length: 4_000 }, (_, index) => (index % 64 === 0 ? 'slow 25' : `text ${index}`))
+    texts[7] = 'throw'
+    const made = await create(first, texts)
+    await waitFor('a part', async () => (await first.batches.find('public', made.id.uuid)).record.completed > 0)
+    await first.coordinator.stop()
+    await first.caller.producer.remove('batches', `public_${made.id.uuid}`)
+    const batch = await given(first, made)
+    const written = (await rowsOf(first, made)).length
+    expect([written > 0, written < 4_000, batch.record.end]).toEqual([true, true, 'failed'])
+    const second = await startApi()
+    const rows = await rowsOf(second, await finished(second, await again(second, batch)))
+    const unwritten = texts.map((_, index) => `${index}`).slice(written)
+    expect(rows.map(({ custom_id }) => custom_id)).toEqual(['7', ...unwritten])
+  })
+
+  it('that was given up before a row was run: all of it', async () => {
+    const api = await startApi()
+    await api.coordinator.stop()
+    const batch = await given(api, await create(api, ['a', 'b']))
+    expect((await again(api, batch)).record.input).toBe(batch.record.input)
+  })
+
+  it('whose file was refused, or which has answered everything: nothing', async () => {
+    const api = await startApi()
+    const input = { lines: () => each('nonsense\n'), name: 'in' }
+    const refused = await finished(api, await api.batches.create('public', undefined, ASKED, input))
+    expect(() => api.batches.inputOfRetry(refused, 'again')).toThrow('the input file was refused')
+    const answered = await finished(api, await create(api, ['a']))
+    expect(() => api.batches.inputOfRetry(answered, 'again')).toThrow('each one was answered')
+  })
+
+  it('whose rows are gone: nothing, since nobody knows what had failed', async () => {
+    const api = await startApi()
+    const batch = await finished(api, await create(api, ['a', 'throw']))
+    const { error = '', output = '' } = batch.record
+    for (const uuid of [error, output]) await api.files.erase(await api.files.find('public', uuid))
+    await expect(again(api, batch)).rejects.toThrow('the rows of this batch are gone')
+  })
 })
 
 it('is found when the api died before it had added the job', async () => {

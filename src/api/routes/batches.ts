@@ -2,7 +2,7 @@
 import { z } from '../zod.ts'
 import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batches.ts'
 import { parseDuration } from '../../env.ts'
-import { conflict, invalid, type Problem } from '../../errors.ts'
+import { invalid, type Problem } from '../../errors.ts'
 import { type BatchRecord, BATCHES_LIST, readBatch } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
 import { refuseWhenFull } from '../admission.ts'
@@ -163,8 +163,7 @@ async function retry(context: Context, request: OfOne): Promise<Reply> {
   const batch = await find(context, request)
   const { record, id } = batch
   refuseWhenFull(context)
-  if (record.ended_at === undefined) throw conflict('this batch has not ended yet: cancel it, or wait')
-  if (record.failed === 0) throw conflict('there is no request to run again: none has failed')
+  const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
   const asked: NewBatch = {
     endpoint: record.endpoint,
     window: record.window,
@@ -173,7 +172,6 @@ async function retry(context: Context, request: OfOne): Promise<Reply> {
     outputTtl: record.output_ttl,
     hash: requestHash('/v1/batches/retry', id.uuid),
   }
-  const input = { lines: () => context.batches.failedLines(batch), name: `retry_of_${batchId(id.uuid)}.jsonl` }
   const { replayed, ...made } = await context.batches.create(request.owner, request.idempotencyKey, asked, input)
   return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: viewBatch(made) }
 }
