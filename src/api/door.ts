@@ -31,9 +31,14 @@ export function parseReference(wanted: string): { name: string; revision: string
 
 /**
  * The model that `name`, `owner/name`, `name@revision` or nothing means. Names are looked up, never joined to paths.
- * @throws AppError 404 when it is not known, or no live worker has that revision; 503 when Redis was never reached.
+ * @param mayBeMeant which revisions; those that a live worker has when left out.
+ * @throws AppError 404 when it is not known, or not that revision; 503 when Redis was never reached.
  */
-export async function findTarget(context: Models, wanted: string | undefined): Promise<Target> {
+export async function findTarget(
+  context: Models,
+  wanted: string | undefined,
+  mayBeMeant: (model: ServedModel, revision: string) => boolean | Promise<boolean> = isLive,
+): Promise<Target> {
   const reference = parseReference(wanted ?? context.config.defaultModel)
   const model = reference && (await context.fleet.find(reference.name))
   if (!model) {
@@ -43,7 +48,7 @@ export async function findTarget(context: Models, wanted: string | undefined): P
   }
   const { revision } = reference
   if (revision === undefined) return { model }
-  if (!isLive(model, revision)) throw notFound('no worker serves this revision of the model')
+  if (!(await mayBeMeant(model, revision))) throw notFound('no worker serves this revision of the model')
   return { model, revision }
 }
 

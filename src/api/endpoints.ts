@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
 import { findTarget, type Models } from './door.ts'
+import type { ServedModel } from './fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from './inputs.ts'
 import { checked } from './problem.ts'
 import type { Schemas } from './schema.ts'
@@ -20,6 +21,9 @@ export function isBatchEndpoint(endpoint: string): boolean {
 
 export function createEndpoints(context: Models, schemas: Schemas): Endpoints {
   const { fleet } = context
+  // A batch has time: a revision whose workers are away for a while is waited for, like a model.
+  const isKnown = async ({ name }: ServedModel, revision: string) =>
+    (await fleet.findRevision(name, revision)) !== undefined
   return {
     read: (endpoint, body) => {
       if (FLAT.includes(endpoint)) {
@@ -31,7 +35,7 @@ export function createEndpoints(context: Models, schemas: Schemas): Endpoints {
     },
     target: async (wanted) => {
       try {
-        const { model, revision } = await findTarget(context, wanted)
+        const { model, revision } = await findTarget(context, wanted, isKnown)
         return { model: model.name, ...(revision === undefined ? {} : { revision }) }
       } catch (error) {
         // Before the first worker has come nobody can say which models there are.

@@ -23,7 +23,7 @@ export interface Endpoints {
   /** @throws AppError 422 that says what is wrong with the body. */
   read(endpoint: string, body: unknown): Asked
   /**
-   * The model that a name means; also one that no live worker serves at the moment.
+   * The model that a name means, perhaps with a revision; also one that no live worker serves at the moment.
    * @throws AppError when there is no such model; anything else when that cannot be known now.
    */
   target(model: string | undefined): Promise<Target>

@@ -26,8 +26,10 @@ export interface ConsumerOptions {
 
 /** Another worker may know the version by then. */
 const UNKNOWN_VERSION_DELAY_MS = 5_000
-/** Another worker may take it by then. */
-const OTHER_REVISION_DELAY_MS = 20
+/** Another worker may take it by then; of a batch many wait for that one at once, and must not go round and round. */
+const OTHER_REVISION_DELAY_MS: Record<Lane, number> = { interactive: 20, bulk: 250 }
+/** Such a worker may have started by then. */
+const REVISION_AWAY_DELAY_MS = 5_000
 
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -92,7 +94,10 @@ export class Consumer {
         await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
         throw new DelayedError()
       case 'other_revision':
-        await job.moveToDelayed(Date.now() + OTHER_REVISION_DELAY_MS, token)
+        await job.moveToDelayed(Date.now() + OTHER_REVISION_DELAY_MS[lane], token)
+        throw new DelayedError()
+      case 'revision_away':
+        await job.moveToDelayed(Date.now() + REVISION_AWAY_DELAY_MS, token)
         throw new DelayedError()
       case 'handed_back':
         await job.moveToWait(token)

@@ -18,13 +18,14 @@ export interface Arrival {
 }
 
 /**
- * `unknown_version`: for a newer worker. `other_revision`: for one that serves what it is pinned to. `handed_back`:
- * this worker stops, and another one shall do it.
+ * `unknown_version`: for a newer worker. `other_revision`: for one that serves what it is pinned to.
+ * `revision_away`: the same, but no live one does. `handed_back`: this worker stops, and another one shall do it.
  */
 export type Ending =
   | { kind: 'answered'; replyTo: string; result: TextsResult }
   | { kind: 'unknown_version' }
   | { kind: 'other_revision' }
+  | { kind: 'revision_away' }
   | { kind: 'handed_back' }
 
 export interface PipelineOptions {
@@ -63,7 +64,9 @@ export class Pipeline {
     }
     if (data.deadline !== undefined && data.deadline < startedAt) return ended('aborted')
     if (!this.#isServed(data)) {
-      return (await this.#isServedElsewhere(data)) ? { kind: 'other_revision' } : ended('revision_gone')
+      if (await this.#isServedElsewhere(data)) return { kind: 'other_revision' }
+      // A batch waits for what it is pinned to, until its window ends and it takes its chunks back.
+      return arrival.name === 'chunk' ? { kind: 'revision_away' } : ended('revision_gone')
     }
     const cancellation = new Cancellation(arrival, this.#options)
     try {

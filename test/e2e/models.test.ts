@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { EXIT_CONFIG } from '../../src/lifecycle.ts'
 import { FakeHub } from '../helpers/fake-hub.ts'
+import { BatchCaller } from '../helpers/batches.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { startProcess } from '../helpers/start-process.ts'
@@ -125,6 +126,15 @@ describe('two revisions of a model', () => {
     })
     const gone = both.find((revision) => labelsOf.get(revision)?.[0] === 'negative')
     await waitFor('its pin to be refused', async () => (await predict(`tiny@${gone}`)).status === 404)
+
+    // A batch has time: what is pinned to it waits for a worker that has it.
+    const caller = new BatchCaller(stack?.url ?? '')
+    const pinned = { custom_id: 'a', body: { inputs: TEXT, model: `tiny@${gone}` } }
+    const { id } = await caller.create({ requests: [pinned] })
+    await waitFor('the batch to run', async () => (await caller.get(id)).status === 'in_progress')
+    await addWorker({ MODELS_DIR: join(dir, 'old') })
+    expect((await caller.ended(id)).request_counts).toEqual({ total: 1, completed: 1, failed: 0 })
+    expect(JSON.stringify(await caller.results(id))).toContain('negative')
   })
 })
 

@@ -73,6 +73,14 @@ describe('a job', () => {
     expect(await caller.call(['a'], { revision: 'another' })).toMatchObject({ outcome: 'revision_gone', rows: [] })
   })
 
+  it('of a batch, pinned to a revision that is away, is put off for seconds', async () => {
+    const { id, queue } = await caller.send(['a'], { revision: 'another', name: 'chunk', lane: 'bulk' })
+    const jobs = caller.producer.queue(queue)
+    await waitFor('the job to be delayed', async () => (await jobs.getJobState(id)) === 'delayed')
+    expect((await jobs.getJob(id))?.delay).toBeGreaterThan(1_000)
+    await jobs.remove(id)
+  })
+
   it('of another version is put off, and counted', async () => {
     const { id, queue } = await caller.send(['a'], { v: 99 })
     const jobs = caller.producer.queue(queue)

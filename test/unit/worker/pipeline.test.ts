@@ -73,6 +73,13 @@ describe('a job', () => {
     expect(await answer({ revision: 'other', deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
   })
 
+  it("of a batch waits for what it is pinned to, in the queue and not in anybody's way", async () => {
+    const { answer, seen } = setUp()
+    expect(await answer({ revision: 'other' }, 'chunk')).toEqual({ kind: 'revision_away' })
+    expect(await answer({ revision: 'abc' }, 'chunk')).toMatchObject({ result: { outcome: 'done' } })
+    expect(seen.computed).toBe(1)
+  })
+
   it('past its deadline is not computed', async () => {
     const { answer, seen } = setUp()
     expect(await answer({ deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
