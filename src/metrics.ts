@@ -72,6 +72,11 @@ export function createApiMetrics() {
       help: 'Batches that this process runs now',
       registers,
     }),
+    unknownVersions: new Counter({
+      name: 'inferq_unknown_job_versions_total',
+      help: 'Jobs of a version this api does not know, put off',
+      registers,
+    }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
   }
 }

@@ -74,6 +74,7 @@ export class Bulk implements Service {
         onError,
       },
       onEnd: () => metrics.batches.inc(),
+      onUnknownVersion: () => metrics.unknownVersions.inc(),
       onRows: (answered, failed) => {
         metrics.batchRows.inc({ outcome: 'answered' }, answered)
         metrics.batchRows.inc({ outcome: 'failed' }, failed)

@@ -1,8 +1,8 @@
 // Takes batches' jobs from their queue: each is run by one api at a time, and by another one when that dies.
-import { type Job, WaitingError, Worker } from 'bullmq'
+import { DelayedError, type Job, WaitingError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { pause, type Service, settledWithin } from '../lifecycle.ts'
-import { parseBatchJob } from '../queue/job.ts'
+import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/owned.ts'
 import { giveUp } from './ending.ts'
@@ -13,6 +13,8 @@ export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
   connection: Redis
   lane: RunOptions['lane']
   onError: (error: Error) => void
+  /** A job of a version that this process does not know was put off. */
+  onUnknownVersion: () => void
 }
 
 /** Batches that one api runs at the same time. */
@@ -20,6 +22,8 @@ const CONCURRENCY = 100
 /** A handed back job is given this long to be handed back; after that its lock runs out by itself. */
 const CLOSE_MS = 3_000
 /** After an error that nobody foresaw; it may have been the disk's. */
+/** Another api may know the version by then. */
+const UNKNOWN_VERSION_DELAY_MS = 5_000
 const AGAIN_MS = 2_000
 /** A batch always ends: after so many of them in a row, none of them long after the one before, as failed. */
 const MOST_ERRORS = 15
@@ -65,7 +69,12 @@ export class Coordinator implements Service {
   }
 
   async #process(job: Job<unknown>, token: string | undefined): Promise<void> {
-    const { batch } = parseBatchJob(job.data)
+    const batch = batchOf(job)
+    if (batch === undefined) {
+      this.#options.onUnknownVersion()
+      await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
+      throw new DelayedError()
+    }
     this.#running.add(batch)
     try {
       const end = await this.#run(ownedIdOf(batch), String(job.id), token)
@@ -100,4 +109,14 @@ export class Coordinator implements Service {
       if (!(await pause(AGAIN_MS, this.#closing.signal))) return 'handed_back'
     }
   }
+
+/** Undefined for a version that this process does not know. @throws Error for a job that does not fit the contract. */
+function batchOf({ data }: Job<unknown>): string | undefined {
+  try {
+    return parseBatchJob(data).batch
+  } catch (error) {
+    if (error instanceof UnknownJobVersion) return undefined
+    throw error
+  }
+}
 }

@@ -26,6 +26,7 @@ const MODEL = 'tiny-fp32'
 let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: ReturnType<typeof createWorker>
 let dir: string
+let unknownVersions = 0
 const stops: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
@@ -96,6 +97,7 @@ async function startApi(): Promise<Api> {
     },
     onEnd: (id) => void ended.push(id),
     onRows: () => undefined,
+    onUnknownVersion: () => (unknownVersions += 1),
     onError: () => undefined,
   })
   await coordinator.start()
@@ -194,6 +196,16 @@ it('keeps the rows of a batch that was given up no longer than the batch', async
   expect((await api.batches.find(id.owner, id.uuid)).record.end).toBe('failed')
   expect(await readExpired(api.caller.redis, before + 59_000, 100)).not.toContain(`batches/${batch}`)
   expect(await readExpired(api.caller.redis, Date.now() + 60_001, 100)).toContain(`batches/${batch}`)
+})
+
+it('of a version that this api does not know is put off for another one, and counted', async () => {
+  const api = await startApi()
+  const before = unknownVersions
+  const jobs = api.caller.producer.queue('batches')
+  await api.caller.producer.addBatch('newer', { v: 99, batch: 'newer' })
+  await waitFor('the job to be delayed', async () => (await jobs.getJobState('newer')) === 'delayed')
+  expect(unknownVersions - before).toBe(1)
+  await jobs.remove('newer')
 })
 
 describe('what is run again of a batch', () => {
