@@ -1,11 +1,13 @@
-// An inference process in which a model is missing: loaded well once, it may fail to load when the process is replaced.
+// An inference process on a bad day: a model that cannot be loaded again, a machine that cannot start a process.
 import { expect, it } from 'vitest'
+import { Pool } from '../../src/worker/runtime/pool.ts'
 import { InferenceProcess } from '../../src/worker/runtime/process.ts'
 import type { Loaded } from '../../src/worker/runtime/protocol.ts'
 import { standIn } from '../helpers/worker.ts'
 
+const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
+
 it('gives each text of a model that it could not load an error, and lives on', async () => {
-  const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
   let ended: string | undefined
   let child: InferenceProcess | undefined
   const loaded = await new Promise<Loaded[]>((resolve) => {
@@ -33,4 +35,22 @@ it('gives each text of a model that it could not load an error, and lives on', a
   expect(await run('fine')).toMatchObject({ kind: 'ran', columns: { errors: [] } })
   expect(ended).toBeUndefined()
   child?.kill()
+})
+
+it('is started again also when the machine could not start it', async () => {
+  let tries = 0
+  const program = {
+    module: standIn.module,
+    get execArgv() {
+      tries += 1
+      // No program can be started with this: fork throws, as it does without memory.
+      return tries <= 2 ? ['\0'] : standIn.execArgv
+    },
+  }
+  const deaths: string[] = []
+  const options = { processes: 1, models: [source('fine')], intraOpThreads: 1, program, onReady: () => undefined }
+  const pool = new Pool({ ...options, onDeath: (how) => void deaths.push(how) })
+  await pool.start()
+  expect([pool.ready, deaths.map((how) => how.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
+  await pool.stop()
 })

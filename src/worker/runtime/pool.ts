@@ -1,5 +1,6 @@
 // The inference processes of a worker: kept at their number, started again when they die.
 import { extname } from 'node:path'
+import { messageOf } from '../../errors.ts'
 import { pause } from '../../lifecycle.ts'
 import { InferenceProcess, type InferenceProgram, type RunEnd, type RunOrder } from './process.ts'
 import type { Loaded, ModelSource } from './protocol.ts'
@@ -90,7 +91,18 @@ export class Pool {
   }
 
   /** @returns whether it became ready and computed at least one run. */
-  #oneLife(slot: number, onReady: () => void): Promise<boolean> {
+  async #oneLife(slot: number, onReady: () => void): Promise<boolean> {
+    try {
+      return await this.#begin(slot, onReady)
+    } catch (error) {
+      // A machine without memory, or with too many processes or open files, cannot even start one.
+      this.#options.onDeath(`it did not start: ${messageOf(error)}`)
+      return false
+    }
+  }
+
+  /** @throws what starting a process throws. */
+  #begin(slot: number, onReady: () => void): Promise<boolean> {
     const { program = ownProgram, intraOpThreads } = this.#options
     return new Promise((resolve) => {
       const process = new InferenceProcess({

@@ -52,6 +52,7 @@ export class InferenceProcess {
   #loading: string | undefined
   #state: 'loading' | 'ready' | 'ended' = 'loading'
 
+  /** @throws Error when the process cannot even be started. */
   constructor(options: InferenceProcessOptions) {
     this.#options = options
     this.#child = fork(options.module, { execArgv: options.execArgv, serialization: 'advanced' })
@@ -132,7 +133,7 @@ export class InferenceProcess {
   }
 
   #send(message: unknown): void {
-    // A process that is gone cannot be written to; its end is told by `exit`.
-    this.#child.send(message as object, () => undefined)
+    // A process that is gone, or never came, cannot be written to; its end is told by `exit` or `error`.
+    if (this.#child.connected) this.#child.send(message as object, () => undefined)
   }
 }
