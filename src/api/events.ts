@@ -19,21 +19,38 @@ export function eventsOf(events: AsyncGenerator<ServerEvent>, closing: AbortSign
 }
 
 async function* textOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): AsyncGenerator<string> {
-  let next = events.next()
+  let next = nextOf(events)
   try {
     while (!closing.aborted) {
-      const timer = new Alarm(ALIVE_MS)
-      const came = await Promise.race([next, timer.rings])
-      timer.stop()
+      const came = await cameInTime(next)
       if (came === undefined) yield ': still here\n\n'
       else if (came.done) return
       else {
         yield `event: ${came.value.event}\ndata: ${JSON.stringify(came.value.data)}\n\n`
-        next = events.next()
+        next = nextOf(events)
       }
     }
   } finally {
     await events.return(undefined)
+  }
+}
+
+type Came = IteratorResult<ServerEvent>
+
+/** Who stops listening never looks at the last one: should it fail, that is nobody's error. */
+function nextOf(events: AsyncGenerator<ServerEvent>): Promise<Came> {
+  const next = events.next()
+  next.catch(() => undefined)
+  return next
+}
+
+/** undefined when nothing came for a while. */
+async function cameInTime(next: Promise<Came>): Promise<Came | undefined> {
+  const alarm = new Alarm(ALIVE_MS)
+  try {
+    return await Promise.race([next, alarm.rings])
+  } finally {
+    alarm.stop()
   }
 }
 
