@@ -6,6 +6,7 @@ import { pause } from '../lifecycle.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import type { Producer } from '../queue/producer.ts'
 import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatchCancel } from '../records/batches.ts'
+import { readFileRecord } from '../records/files.ts'
 import { isUuid, uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/owned.ts'
 import type { Files, FoundFile } from './files.ts'
@@ -113,8 +114,18 @@ export class Batches {
   /**
    * Rows in the order of the input, some at a time, as lines of JSON.
    * @param after rows to leave out. @param follow whether to wait for rows that are not there yet, until this aborts.
+   * @throws AppError 404 when output or error file is erased, or has expired: the rows are there for both.
    */
-  async *results({ id }: FoundBatch, after: number, follow: AbortSignal | undefined): AsyncGenerator<Buffer> {
+  async results(batch: FoundBatch, after: number, follow: AbortSignal | undefined): Promise<AsyncGenerator<Buffer>> {
+    const { id, record } = batch
+    for (const uuid of [record.output, record.error]) {
+      const isThere = uuid === undefined || (await readFileRecord(this.#options.redis, { owner: id.owner, uuid }))
+      if (!isThere) throw notFound('rows of this batch were erased, or have expired')
+    }
+    return this.#rows(batch, after, follow)
+  }
+
+  async *#rows({ id }: FoundBatch, after: number, follow: AbortSignal | undefined): AsyncGenerator<Buffer> {
     const { store, redis } = this.#options
     const batch = keyIdOf(id)
     let index = await findPart(store, batch, after)

@@ -134,7 +134,7 @@ const finished = (api: Api, { id }: FoundBatch) =>
   )
 async function rowsOf(api: Api, batch: FoundBatch) {
   const pieces: Buffer[] = []
-  for await (const piece of api.batches.results(batch, 0, undefined)) pieces.push(piece)
+  for await (const piece of await api.batches.results(batch, 0, undefined)) pieces.push(piece)
   return parsed(Buffer.concat(pieces).toString())
 }
 
@@ -208,6 +208,19 @@ it('of a version that this api does not know is put off for another one, and cou
   await jobs.remove('newer')
 })
 
+it.each(['output', 'error'] as const)('whose %s file is erased cannot be read row by row', async (which) => {
+  const api = await startApi()
+  const batch = await finished(api, await create(api, ['a', 'throw']))
+  expect(await rowsOf(api, batch)).toHaveLength(2)
+  await api.files.erase(await api.files.find('public', batch.record[which] ?? ''))
+  await expect(rowsOf(api, batch)).rejects.toMatchObject({ status: 404 })
+  // The other one still can.
+  const other = await api.files.find('public', batch.record[which === 'output' ? 'error' : 'output'] ?? '')
+  const pieces: Buffer[] = []
+  for await (const piece of await api.files.content(other)) pieces.push(piece)
+  expect(parsed(Buffer.concat(pieces).toString())).toHaveLength(1)
+})
+
 describe('what is run again of a batch', () => {
   const again = (api: Api, batch: FoundBatch) =>
     api.batches.create('public', undefined, ASKED, api.batches.inputOfRetry(batch, 'again'))
@@ -247,6 +260,14 @@ describe('what is run again of a batch', () => {
     expect(() => api.batches.inputOfRetry(refused, 'again')).toThrow('the input file was refused')
     const answered = await finished(api, await create(api, ['a']))
     expect(() => api.batches.inputOfRetry(answered, 'again')).toThrow('each one was answered')
+  })
+
+  it('of which the output is erased: what failed', async () => {
+    const api = await startApi()
+    const batch = await finished(api, await create(api, ['a', 'throw']))
+    await api.files.erase(await api.files.find('public', batch.record.output ?? ''))
+    const rows = await rowsOf(api, await finished(api, await again(api, batch)))
+    expect(rows.map(({ custom_id }) => custom_id)).toEqual(['1'])
   })
 
   it('whose rows are gone: nothing, since nobody knows what had failed', async () => {

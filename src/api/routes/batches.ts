@@ -130,7 +130,7 @@ export function batchRoutes(schemas: Schemas): Route[] {
         const batch = await find(context, request)
         const follows = request.query.follow === '1' || request.query.follow === 'true'
         const until = AbortSignal.any([request.hungUp, context.closing.signal])
-        const rows = context.batches.results(batch, request.query.after, follows ? until : undefined)
+        const rows = await context.batches.results(batch, request.query.after, follows ? until : undefined)
         const headers = { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-cache' }
         return { status: 200, headers, body: new Streamed(rows) }
       },
