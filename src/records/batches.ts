@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../keys.ts'
-import { listKey } from './lists.ts'
+import { listKey, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './owned.ts'
 
 const millis = z.coerce.number()
@@ -56,6 +56,7 @@ const openKey = recordKey('batches-open')
 export async function createBatch(redis: Redis, id: OwnedId, fields: BatchRecord): Promise<BatchRecord | undefined> {
   const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner), openKey]
   const values = flat(fields)
+  await trimList(redis, BATCHES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
   const existing = await redis.eval(CREATE, 3, ...keys, fields.created_at, id.uuid, keyIdOf(id), ...values)
   return existing === null ? undefined : readBatch(redis, id)
 }

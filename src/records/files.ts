@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../keys.ts'
-import { listKey, removeFromList } from './lists.ts'
+import { listKey, removeFromList, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './owned.ts'
 
 const record = z.object({
@@ -27,12 +27,13 @@ const readersOf = (id: OwnedId) => recordKey('file-readers', keyIdOf(id))
 
 /** Makes the record and its list entry; again is harmless. It is forgotten when the file expires. */
 export async function writeFileRecord(redis: Redis, id: OwnedId, fields: FileRecord): Promise<void> {
-  await redis
+  const transaction = redis
     .multi()
     .hset(keyOf(id), fields)
     .pexpireat(keyOf(id), fields.expires_at)
     .zadd(listKey(FILES_LIST, id.owner), fields.created_at, id.uuid)
-    .exec()
+  trimList(transaction, FILES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
+  await transaction.exec()
 }
 
 export async function readFileRecord(redis: Redis, id: OwnedId): Promise<FileRecord | undefined> {

@@ -1,5 +1,5 @@
 // Lists with a cursor: what an owner made, the newest first.
-import type { Redis } from 'ioredis'
+import type { ChainableCommander, Redis } from 'ioredis'
 import { recordKey } from '../keys.ts'
 
 /** Where a page begins; made by this file, opaque to clients. */
@@ -24,6 +24,27 @@ export function listKey(list: string, owner: string): string {
 export async function removeFromList(redis: Redis, list: string, owner: string, ...ids: string[]): Promise<void> {
   if (ids.length > 0) await redis.zrem(listKey(list, owner), ...ids)
 }
+
+/**
+ * Takes the oldest entries whose records are gone out of the list, a few at a time: whoever adds one calls it, so that
+ * a list that nobody reads holds no more than what was made within the life of a record, and little beside.
+ * @param recordPrefix what the key of a record begins with; the id follows.
+ */
+export function trimList(redis: Evaluates, list: string, owner: string, recordPrefix: string): unknown {
+  return redis.eval(TRIM, 1, listKey(list, owner), recordPrefix, OLDEST - 1)
+}
+
+/** Redis, or a transaction. */
+type Evaluates = Pick<Redis | ChainableCommander, 'eval'>
+
+/** More than one, so that what has gathered goes too. */
+const OLDEST = 8
+
+/** In one step: an id may be made again at any moment. */
+const TRIM = `
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[2])) do
+  if redis.call('EXISTS', ARGV[1] .. id) == 0 then redis.call('ZREM', KEYS[1], id) end
+end`
 
 /** When an id of the list was made, epoch milliseconds; undefined when it is not in it. */
 export async function createdAt(redis: Redis, list: string, owner: string, id: string): Promise<number | undefined> {

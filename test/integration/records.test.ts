@@ -2,9 +2,12 @@
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { requestCancel } from '../../src/fleet/cancel.ts'
-import { predictionKey } from '../../src/keys.ts'
+import { predictionKey, recordKey } from '../../src/keys.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { BATCHES_LIST, type BatchRecord, createBatch } from '../../src/records/batches.ts'
+import { FILES_LIST, writeFileRecord } from '../../src/records/files.ts'
 import { listKey } from '../../src/records/lists.ts'
+import { keyIdOf } from '../../src/records/owned.ts'
 import { createPrediction, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -35,6 +38,49 @@ describe('the list of predictions', () => {
     expect(await redis.zrange(listKey(PREDICTIONS_LIST, OWNER), 0, '-1')).toEqual([uuid(20)])
   })
 })
+
+describe('the lists of files and batches', () => {
+  it('forget those whose records are gone, though nobody ever reads them', async () => {
+    const now = Date.now()
+    const fileKey = (number: number) => recordKey('file', keyIdOf({ owner: OWNER, uuid: uuid(number) }))
+    const write = async (number: number, ttlMs: number) => {
+      const times = { created_at: now + number, expires_at: Date.now() + ttlMs }
+      const fields = { filename: 'f', bytes: 1, purpose: 'batch' as const, ...times }
+      await writeFileRecord(redis, { owner: OWNER, uuid: uuid(number) }, fields)
+    }
+    for (let number = 0; number < 100; number += 1) await write(number, 60_000)
+    await redis.del(...Array.from({ length: 100 }, (_, number) => fileKey(number)))
+    for (let number = 100; number < 120; number += 1) await write(number, 60_000)
+    const left = await redis.zrange(listKey(FILES_LIST, OWNER), 0, '-1')
+    expect(left).toEqual(Array.from({ length: 20 }, (_, index) => uuid(100 + index)))
+  })
+
+  it('keep what is there', async () => {
+    const create = (number: number) =>
+      createBatch(redis, { owner: OWNER, uuid: uuid(number) }, { ...BATCH, created_at: 1_000 + number })
+    for (let number = 0; number < 20; number += 1) await create(number)
+    await redis.del(recordKey('batch', keyIdOf({ owner: OWNER, uuid: uuid(3) })))
+    await create(20)
+    const left = await redis.zrange(listKey(BATCHES_LIST, OWNER), 0, '-1')
+    const all = Array.from({ length: 21 }, (_, index) => uuid(index))
+    expect(left).toEqual(all.filter((id) => id !== uuid(3)))
+  })
+})
+
+const BATCH: BatchRecord = {
+  hash: 'h',
+  input: 'i',
+  endpoint: '/predict',
+  window: '1h',
+  metadata: 'null',
+  output_ttl: 1,
+  created_at: 1,
+  expires_at: 1,
+  stage: 'validating',
+  total: 0,
+  completed: 0,
+  failed: 0,
+}
 
 describe('a cancellation', () => {
   it('leaves nothing behind of a prediction that was erased meanwhile', async () => {
