@@ -2,7 +2,9 @@
 // stay for ever.
 import { every } from '../lifecycle.ts'
 import { queueName } from '../queue/names.ts'
+import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
+import { removeLeftovers } from './leftovers.ts'
 import { FAILED_TTL } from './predictions.ts'
 
 const SWEEP_MS = 60_000
@@ -23,13 +25,15 @@ export function sweepUntilClosed(context: Context): Promise<void> {
   return every(ms, closing.signal, sweep, onError)
 }
 
-async function sweepJobs({ config, fleet, producer }: Context): Promise<void> {
-  for (const { name } of fleet.models()) {
+/** Also of models whose workers have not come back for a long time: what was promised of them ends some day. */
+async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
+  for (const name of await readModelNames(redis)) {
     const queue = producer.queue(queueName(name, 'interactive'))
     await queue.clean(config.resultTtl, JOBS_A_SWEEP, 'completed')
     await queue.clean(FAILED_TTL, JOBS_A_SWEEP, 'failed')
     const chunks = producer.queue(queueName(name, 'bulk'))
     await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'completed')
     await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'failed')
+    await removeLeftovers({ redis, producer, waitTimeout: config.waitTimeout }, name)
   }
 }

@@ -52,3 +52,9 @@ export async function readModels(redis: Redis): Promise<ModelRecord[]> {
     return parsed?.success ? [parsed.data] : []
   })
 }
+
+/** The names of all models that were ever published: their queues outlive their records. */
+export async function readModelNames(redis: Redis): Promise<string[]> {
+  const members = await redis.zrange(index, 0, '-1')
+  return [...new Set(members.map((member) => member.slice(0, member.indexOf(':'))))]
+}
