@@ -61,6 +61,10 @@ export class Consumer {
     })
   }
 
+  get model(): string {
+    return this.#options.model
+  }
+
   /** Begins to take jobs; to be called when the models are warm. */
   start(): void {
     this.#running ??= this.#worker.run().catch(this.#options.onError)

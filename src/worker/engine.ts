@@ -20,6 +20,8 @@ export interface EngineOptions {
   metrics: WorkerMetrics
   /** What the inference processes run; the real thing when left out. */
   program: InferenceProgram | undefined
+  /** A model is not served, or not any more. */
+  onRefused: (model: string) => void
 }
 
 export interface ServedModel {
@@ -155,6 +157,7 @@ export class Engine {
     this.#manifests.delete(name)
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
+    this.#options.onRefused(name)
   }
 
   #requireModels(): void {

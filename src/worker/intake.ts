@@ -53,6 +53,8 @@ export class Intake {
   readonly #hasty: Redis
   readonly #cancellations: Subscription
   #consumers: Consumer[] = []
+  /** Of models that are not served any more; they end with their last job. */
+  readonly #withdrawn: Promise<void>[] = []
   #joining: Promise<void> | undefined
   #notJoined: string | undefined = 'the models are loading'
 
@@ -85,6 +87,17 @@ export class Intake {
     this.#joining ??= this.#join()
   }
 
+  /** Takes no more jobs of a model that cannot be served any more: another worker may. */
+  withdraw(model: string): void {
+    const leaving = this.#consumers.filter((consumer) => consumer.model === model)
+    if (leaving.length === 0) return
+    this.#consumers = this.#consumers.filter((consumer) => !leaving.includes(consumer))
+    for (const consumer of leaving) {
+      this.#withdrawn.push(consumer.close().catch((error: unknown) => this.#redisError(error)))
+    }
+    this.#presence.change()
+  }
+
   /** Why no jobs can be taken now; undefined when they can. */
   async notReady(): Promise<string | undefined> {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
@@ -97,13 +110,12 @@ export class Intake {
   async stop(): Promise<void> {
     this.#closing.abort()
     await this.#joining
-    if (this.#consumers.length > 0) {
+    if (this.#notJoined === undefined) {
       const { engine, config } = this.#options
       for (const consumer of this.#consumers) await consumer.quiet()
       await this.#presence.quiet()
-      const closed = Promise.all(this.#consumers.map((consumer) => consumer.close())).catch((error: unknown) =>
-        this.#redisError(error),
-      )
+      const closing = this.#consumers.map((consumer) => consumer.close())
+      const closed = Promise.all([...closing, ...this.#withdrawn]).catch((error: unknown) => this.#redisError(error))
       if (!(await this.#settledWhileRedisIsThere(closed, config.shutdownGrace - HAND_BACK_MS))) {
         engine.dispatcher.handBack()
         await settledWithin(closed, HAND_BACK_MS / 2)

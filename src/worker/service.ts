@@ -25,8 +25,8 @@ export class WorkerService implements Service {
   /** @param program what the inference processes run, in tests. */
   static create(config: WorkerConfig, logger: Logger, program?: InferenceProgram): WorkerService {
     const metrics = createWorkerMetrics()
-    const engine = new Engine({ config, logger, metrics, program })
-    const intake = new Intake({ config, logger, metrics, engine })
+    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => intake.withdraw(model) })
+    const intake: Intake = new Intake({ config, logger, metrics, engine })
     const health = new HealthServer({
       port: config.monitorPort,
       host: config.monitorHost,

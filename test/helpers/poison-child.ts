@@ -1,11 +1,16 @@
 // An inference process for tests. Its model does what a text tells it to: `poison` kills the process, `hang` never
 // returns, `throw` fails by itself, `slow N` takes N milliseconds. Any other text has its length as its first logit.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Classifier } from '../../src/worker/runtime/classifier.ts'
 import { emptyColumns, type RunColumns, type TextColumns } from '../../src/worker/runtime/protocol.ts'
 import { serveRuns } from '../../src/worker/runtime/serve.ts'
 
+/** A file of this name in a model's folder: from now on loading it kills the process. */
+const DEADLY = 'deadly'
+
 serveRuns((source) => {
-  if (source.name.endsWith('-deadly')) process.kill(process.pid, 'SIGKILL')
+  if (source.name.endsWith('-deadly') || existsSync(join(source.dir, DEADLY))) process.kill(process.pid, 'SIGKILL')
   if (source.name.endsWith('-broken')) throw new Error('the stand-in refuses this model')
   const pace = { overheadMs: 0.1, tokenMs: 0.01 }
   const classifier: Classifier = {

@@ -1,5 +1,5 @@
 // A worker on a bad day: texts that kill, models that cannot be loaded, a Redis that goes away, a stop in the middle.
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -101,6 +101,26 @@ describe('models', () => {
       ['b-broken', 'the stand-in refuses this model'],
       ['a-deadly', expect.stringContaining('killed its process')],
     ])
+  })
+
+  it('that cannot be loaded again are left to other workers', async () => {
+    copyAs('other')
+    const first = await startWorker({ modelsDir: dir, models: [] })
+    await waitFor('the worker to be ready', () => isReady(first))
+    const ask = { model: 'other', name: 'prediction' } as const
+    expect(outcomes((await caller.call(['four'], ask)).rows)).toEqual([4])
+    writeFileSync(join(dir, 'other', 'deadly'), '')
+    await caller.call(['poison'])
+    await waitFor('the model to be refused', async () => (await refused())?.some(({ name }) => name === 'other'))
+    const job = await caller.send(['four'], ask)
+    // The first worker lives, and takes what it can serve.
+    expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
+    expect(await caller.producer.queue(job.queue).getJobState(job.id)).toBe('waiting')
+    rmSync(join(dir, 'other', 'deadly'))
+    await startWorker({ modelsDir: dir, models: ['other'] })
+    const end = await job.end
+    expect(end.state === 'completed' && outcomes(end.result.rows)).toEqual([4])
+    await first.stop()
   })
 
   it('with other logits than labels are refused with both numbers', async () => {
