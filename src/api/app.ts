@@ -16,6 +16,7 @@ export function createApp(context: Context): Express {
   const routes = createRoutes(context.config)
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
+  app.set('trust proxy', context.config.trustProxy)
   app.use(numberRequests, observeRequests(context.logger, context.metrics), refuseUnreadable)
   app.use(securityHeaders())
   mountRoutes(app, context, routes)

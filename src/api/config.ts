@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import * as env from '../env.ts'
 import { logLevels } from '../logger.ts'
+import { trustedProxies } from './proxies.ts'
 
 /** A client that may call: only hashes of name and secret are kept. */
 export interface ApiKey {
@@ -24,6 +25,12 @@ const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pai
 export const apiSettings = {
   port: env.setting('PORT', '8000', env.port, 'where to listen; 0: any free port'),
   host: env.setting('HOST', '127.0.0.1', env.text, 'address to listen on; 0.0.0.0: all'),
+  trustProxy: env.setting(
+    'TRUST_PROXY',
+    'off',
+    trustedProxies,
+    'reverse proxies that are believed: how many there are, or their addresses, such as loopback, 10.0.0.0/8',
+  ),
   redisUrl: env.secret('REDIS_URL', undefined, env.url('redis:', 'rediss:'), 'the Redis that api and workers share'),
   defaultModel: env.setting('DEFAULT_MODEL', 'cola', env.text, 'the model of calls that name none'),
   waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'how long a call waits for its answer'),

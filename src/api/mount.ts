@@ -51,7 +51,7 @@ async function answerWith(route: Route, context: Context, request: Request, resp
     range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
-    baseUrl: `${request.protocol}://${request.get('host') ?? `localhost:${config.port}`}`,
+    baseUrl: `${request.protocol}://${request.host ?? `localhost:${config.port}`}`,
     hungUp: hungUp.signal,
   })
   await send(request, response, reply)

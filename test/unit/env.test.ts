@@ -1,3 +1,4 @@
+import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { readApiConfig } from '../../src/api/config.ts'
 import { SettingsError, parseDuration } from '../../src/env.ts'
@@ -50,6 +51,27 @@ describe('settings', () => {
     expect(problemsOf({ REDIS_URL, RESULT_TTL: '0s' })).toEqual([expect.stringMatching(/^RESULT_TTL: must be/)])
     expect(readApiConfig({ REDIS_URL, BATCH_TTL: '90d' }).batchTtl).toBe(90 * 24 * 3_600_000)
   })
+
+  it.each([
+    ['off', false],
+    ['0', false],
+    ['1', 1],
+    ['loopback, 10.0.0.0/8', ['loopback', '10.0.0.0/8']],
+    ['fd00::/8,192.0.2.1,::1,::ffff:192.0.2.1', ['fd00::/8', '192.0.2.1', '::1', '::ffff:192.0.2.1']],
+  ])('take TRUST_PROXY=%s as Express does', (given, proxies) => {
+    const { trustProxy } = readApiConfig({ REDIS_URL, TRUST_PROXY: given })
+    expect(trustProxy).toEqual(proxies)
+    expect(() => express().set('trust proxy', trustProxy)).not.toThrow()
+  })
+
+  it.each(['true', 'on', '*', '0.0.0.0/0', '10.0.0.0/33', '10.0.0/8', '::1/129', 'proxy.example', 'loopback,', '-1'])(
+    'refuse TRUST_PROXY=%s',
+    (given) => {
+      expect(problemsOf({ REDIS_URL, TRUST_PROXY: given })).toEqual([
+        expect.stringMatching(/^TRUST_PROXY: must be off/),
+      ])
+    },
+  )
 
   it('keep no secret of an API key, and never print one', () => {
     const config = readApiConfig({ REDIS_URL, API_KEYS: 'ann:s3cret,bob:other' })

@@ -27,7 +27,7 @@ export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined
 export function requireAdmin(login: AdminLogin): RequestHandler {
   return async (request, _response, next) => {
     const origin = request.get('origin')
-    if (origin !== undefined && origin !== `${request.protocol}://${request.get('host')}`) {
+    if (origin !== undefined && origin !== `${request.protocol}://${request.host}`) {
       throw new AppError('Unauthorized', 403, 'requests from other sites are refused')
     }
     if (!(await login.accepts(request.get('authorization')))) {

@@ -1,0 +1,76 @@
+// An api behind a proxy that ends TLS: addresses in answers, and the dashboard's check of where a request comes from.
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { readApiConfig } from '../../src/api/config.ts'
+import { ApiService } from '../../src/api/service.ts'
+import { createLogger } from '../../src/logger.ts'
+import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { publishModel } from '../../src/records/models.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const SITE = 'inferq.example'
+const headers = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': SITE, 'Content-Type': 'application/json' }
+let redis: Redis
+const apis: ApiService[] = []
+let trusting: string
+let plain: string
+
+beforeAll(async () => {
+  const redisUrl = await emptyRedis()
+  redis = producerConnection(redisUrl, () => undefined)
+  await waitFor('Redis', () => redis.status === 'ready')
+  await publishModel(redis, {
+    name: 'm',
+    revision: 'r',
+    problemType: 'single_label',
+    labels: ['a'],
+    maxTokens: 8,
+    file: 'onnx/model.onnx',
+    bytes: 1,
+    architecture: 'bert',
+    card: '',
+  })
+  const start = async (more: NodeJS.ProcessEnv) => {
+    const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'secret', ...more })
+    const api = new ApiService(config, createLogger('api', 'silent'))
+    apis.push(api)
+    await api.start()
+    return `http://127.0.0.1:${api.port}`
+  }
+  trusting = await start({ TRUST_PROXY: 'loopback' })
+  plain = await start({})
+})
+afterAll(async () => {
+  await Promise.all(apis.map((api) => api.stop()))
+  closeConnection(redis)
+})
+
+async function addressOf(url: string): Promise<string | null> {
+  const body = JSON.stringify({ model: 'm', input: { text: 'a' } })
+  const response = await fetch(`${url}/v1/predictions`, { method: 'POST', headers, body })
+  expect(response.status).toBe(202)
+  return response.headers.get('location')
+}
+
+/** As a browser does when a button of the dashboard is pressed. */
+async function press(url: string, origin: string): Promise<number> {
+  const authorization = `Basic ${Buffer.from('admin:secret').toString('base64')}`
+  const response = await fetch(`${url}/admin/queues/api/queues`, {
+    headers: { ...headers, Authorization: authorization, Origin: origin },
+  })
+  return response.status
+}
+
+it('believes the proxy that it is told of', async () => {
+  expect(await addressOf(trusting)).toMatch(new RegExp(`^https://${SITE}/v1/predictions/`))
+  expect(await press(trusting, `https://${SITE}`)).toBe(200)
+  expect(await press(trusting, 'https://elsewhere.example')).toBe(403)
+  expect(await press(trusting, `http://${SITE}`)).toBe(403)
+})
+
+it('believes nobody else', async () => {
+  expect(await addressOf(plain)).toMatch(new RegExp(`^${plain}/v1/predictions/`))
+  expect(await press(plain, `https://${SITE}`)).toBe(403)
+  expect(await press(plain, plain)).toBe(200)
+})
