@@ -6,28 +6,26 @@ import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/owned.ts'
 import { giveUp } from './ending.ts'
+import { Failures } from './failures.ts'
 import { runBatch, type RunEnd, type RunOptions } from './run.ts'
 
 export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
   /** A consumerConnection for the queue; it stays the caller's to close. */
   connection: Redis
   lane: RunOptions['lane']
-  onError: (error: Error) => void
   /** A job of a version that this process does not know was put off. */
   onUnknownVersion: () => void
+  onError: (error: Error) => void
 }
 
 /** Batches that one api runs at the same time. */
 const CONCURRENCY = 100
 /** A handed back job is given this long to be handed back; after that its lock runs out by itself. */
 const CLOSE_MS = 3_000
-/** After an error that nobody foresaw; it may have been the disk's. */
 /** Another api may know the version by then. */
 const UNKNOWN_VERSION_DELAY_MS = 5_000
+/** After an error that nobody foresaw; it may have been the disk's. */
 const AGAIN_MS = 2_000
-/** A batch always ends: after so many of them in a row, none of them long after the one before, as failed. */
-const MOST_ERRORS = 15
-const LONG_RUN_MS = 60_000
 
 export class Coordinator implements Service {
   readonly #options: CoordinatorOptions
@@ -92,10 +90,11 @@ export class Coordinator implements Service {
     const { logger, redis } = this.#options
     const lock = `${jobKey(BATCHES_QUEUE, jobId)}:lock`
     const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
-    for (let errors = 1; ; errors += 1) {
+    const failures = new Failures()
+    for (;;) {
       const began = Date.now()
       try {
-        if (errors > MOST_ERRORS) {
+        if (failures.tooMany) {
           await giveUp(this.#options, id)
           return 'ended'
         }
@@ -104,11 +103,12 @@ export class Coordinator implements Service {
         if (end !== 'lost' || !(await hold.isMine())) return end
       } catch (error) {
         logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
-        if (Date.now() - began > LONG_RUN_MS) errors = 0
       }
+      failures.add(Date.now() - began)
       if (!(await pause(AGAIN_MS, this.#closing.signal))) return 'handed_back'
     }
   }
+}
 
 /** Undefined for a version that this process does not know. @throws Error for a job that does not fit the contract. */
 function batchOf({ data }: Job<unknown>): string | undefined {
@@ -118,5 +118,4 @@ function batchOf({ data }: Job<unknown>): string | undefined {
     if (error instanceof UnknownJobVersion) return undefined
     throw error
   }
-}
 }

@@ -1,0 +1,83 @@
+// Predictions on a real Redis, without workers: how long they are promised, and what a list does with one of them that
+// cannot be told any more.
+import type { Redis } from 'ioredis'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { readApiConfig } from '../../src/api/config.ts'
+import { ApiService } from '../../src/api/service.ts'
+import { predictionKey } from '../../src/keys.ts'
+import { createLogger } from '../../src/logger.ts'
+import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { jobKey } from '../../src/queue/names.ts'
+import { publishModel } from '../../src/records/models.ts'
+import { createPrediction } from '../../src/records/predictions.ts'
+import { emptyRedis } from '../helpers/redis.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const DAY = 24 * 3_600_000
+let redis: Redis
+let api: ApiService
+let url: string
+
+beforeAll(async () => {
+  const redisUrl = await emptyRedis()
+  redis = producerConnection(redisUrl, () => undefined)
+  await waitFor('Redis', () => redis.status === 'ready')
+  await publishModel(redis, {
+    name: 'm',
+    revision: 'known',
+    problemType: 'single_label',
+    labels: ['a'],
+    maxTokens: 8,
+    file: 'onnx/model.onnx',
+    bytes: 1,
+    architecture: 'bert',
+    card: '',
+  })
+  const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'secret' })
+  api = new ApiService(config, createLogger('api', 'silent'))
+  await api.start()
+  url = `http://127.0.0.1:${api.port}`
+})
+afterAll(async () => {
+  await api?.stop()
+  closeConnection(redis)
+})
+
+const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
+
+it('are promised for the week that they may wait, a day, and RESULT_TTL', async () => {
+  const response = await fetch(`${url}/v1/predictions/${uuid(1)}`, {
+    method: 'PUT',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ model: 'm', input: { text: 'a' } }),
+  })
+  expect(response.status).toBe(202)
+  const life = await redis.pttl(predictionKey(`public_${uuid(1)}`))
+  expect(life).toBeGreaterThan(8 * DAY + 3_600_000 - 60_000)
+  expect(life).toBeLessThanOrEqual(8 * DAY + 3_600_000)
+})
+
+it('whose labels are gone are left out of the list, and say so alone', async () => {
+  const ended = async (number: number, revision: string) => {
+    const id = { owner: 'public', uuid: uuid(number) }
+    const now = Date.now()
+    const options = JSON.stringify({ single: true, truncate: 'right', scores: {} })
+    const fields = { hash: 'h', model: 'm', revision: '', options, metadata: '{}', created_at: now }
+    await createPrediction(redis, id, fields, 60_000)
+    const row = { logits: [1], tokens: 1, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }
+    await redis.hset(jobKey('m', `public_${id.uuid}`), {
+      name: 'prediction',
+      data: JSON.stringify({ v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'x' }),
+      timestamp: now,
+      finishedOn: now,
+      returnvalue: JSON.stringify({ outcome: 'done', revision, worker: 'w', startedAt: now, rows: [row] }),
+    })
+  }
+  await ended(2, 'known')
+  await ended(3, 'forgotten')
+  const list = await fetch(`${url}/v1/predictions`)
+  expect(list.status).toBe(200)
+  const { results } = (await list.json()) as { results: { id: string }[] }
+  expect(results.map(({ id }) => id).sort()).toEqual([uuid(1), uuid(2)])
+  expect((await fetch(`${url}/v1/predictions/${uuid(3)}`)).status).toBe(409)
+})
