@@ -89,6 +89,11 @@ export class Dispatcher {
     for (const work of this.#open) this.#abandon(work, 'handed_back')
   }
 
+  /** Gives back every order of a model that cannot be served any more. */
+  handBackModel(model: string): void {
+    for (const work of this.#open) if (work.model === model) this.#abandon(work, 'handed_back')
+  }
+
   /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
   pump(): void {
     const { inference, mostBusy } = this.#options

@@ -158,6 +158,7 @@ export class Engine {
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
     this.#options.onRefused(name)
+    this.#dispatcher?.handBackModel(name)
   }
 
   #requireModels(): void {

@@ -102,6 +102,7 @@ export class Intake {
   async notReady(): Promise<string | undefined> {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
     if (this.#notJoined !== undefined) return this.#notJoined
+    if (this.#consumers.length === 0) return 'none of its models can be served any more'
     const answered = await settledWithin(this.#hasty.ping(), PING_MS).catch(() => false)
     return answered ? undefined : 'Redis does not answer'
   }

@@ -123,6 +123,19 @@ describe('models', () => {
     await first.stop()
   })
 
+  it('of which none is left make a worker unready', async () => {
+    copyAs('other')
+    const worker = await startWorker({ modelsDir: dir, models: ['other'] })
+    await waitFor('the worker to be ready', () => isReady(worker))
+    writeFileSync(join(dir, 'other', 'deadly'), '')
+    await caller.send(['poison'], { model: 'other' })
+    await waitFor('the worker to be unready for good', async () => {
+      const answer = await fetch(`http://127.0.0.1:${worker.monitorPort}/readyz`)
+      return (await answer.text()).includes('none of its models')
+    })
+    rmSync(join(dir, 'other', 'deadly'))
+  })
+
   it('with other logits than labels are refused with both numbers', async () => {
     cpSync(join(TINY_MODELS, 'tiny-pairs', 'onnx'), join(dir, 'tiny-fp32', 'onnx'), { recursive: true })
     await expect(startWorker({ modelsDir: dir }, realModel)).rejects.toThrow(

@@ -191,6 +191,16 @@ describe('closing', () => {
   })
 })
 
+it('hands back the orders of a model that cannot be served any more, and no others', async () => {
+  const { processes, dispatcher } = setUp()
+  const gone = dispatcher.compute(order(['a', 'bb']))
+  const other = dispatcher.compute(order(['ccc'], { model: 'other' }))
+  dispatcher.handBackModel('cola')
+  expect(await gone.end).toEqual({ kind: 'handed_back' })
+  while (processes.runs.length > 0) await processes.end('ran')
+  expect(await other.end).toMatchObject({ kind: 'done', rows: [{ logits: [3] }] })
+})
+
 describe('a process that dies', () => {
   it('has its run done again text by text, and only who kills twice is the poison', async () => {
     const { processes, dispatcher } = setUp()
