@@ -7,11 +7,11 @@ import type { WorkerConfig } from './config.ts'
 import { Dispatcher, type DispatcherEvents } from './dispatcher.ts'
 import { Hub } from './models/hub.ts'
 import { logHub } from './models/hub-log.ts'
-import type { Manifest } from './models/manifest.ts'
+import { type Manifest, readManifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
 import { Pool } from './runtime/pool.ts'
 import type { InferenceProgram } from './runtime/process.ts'
-import type { Loaded, SpeedAt } from './runtime/protocol.ts'
+import type { Loaded, ModelSource, SpeedAt } from './runtime/protocol.ts'
 import { Speed } from './speed.ts'
 
 export interface EngineOptions {
@@ -43,6 +43,7 @@ export class Engine {
   readonly #movements = new Map<string, number>()
   readonly #refused = new Map<string, string>()
   readonly #closing = new AbortController()
+  #deaths = 0
   #pool: Pool | undefined
   #dispatcher: Dispatcher | undefined
 
@@ -74,18 +75,12 @@ export class Engine {
     this.#requireModels()
     this.#pool = new Pool({
       processes: config.inferenceProcesses,
-      models: models.map(({ name, dir, file, labels, maxTokens, isolate }) => ({
-        name,
-        dir,
-        file,
-        labels: labels.length,
-        maxTokens,
-        isolate,
-      })),
+      models: () => this.#sources(),
       intraOpThreads: config.intraOpThreads,
       program: this.#options.program,
       onReady: (loaded) => this.#ready(loaded),
       onDeath: (how) => {
+        this.#deaths += 1
         metrics.respawns.inc()
         logger.error({ how }, 'an inference process ended and is started again')
       },
@@ -133,6 +128,18 @@ export class Engine {
     return [...this.#refused].map(([name, reason]) => ({ name, reason }))
   }
 
+  /** What a process shall load. One that is started later must not load another revision under the name of the first. */
+  async #sources(): Promise<ModelSource[]> {
+    if (this.#deaths > 0) {
+      for (const manifest of this.#manifests.values()) {
+        if (!(await isUnchanged(manifest))) this.#refuse(manifest.name, CHANGED)
+      }
+    }
+    return [...this.#manifests.values()].map(({ name, dir, file, labels, maxTokens, isolate }) => {
+      return { name, dir, file, labels: labels.length, maxTokens, isolate }
+    })
+  }
+
   #ready(loaded: Loaded[]): void {
     for (const model of loaded) {
       if ('refused' in model) this.#refuse(model.name, model.refused)
@@ -167,6 +174,16 @@ export class Engine {
     const place = models.some((name) => name.includes('/')) ? 'MODELS: ' : `MODELS_DIR: ${modelsDir}/`
     const reasons = this.refused().map(({ name, reason }) => `${place}${name}: ${reason}`)
     throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: there is no model in "${modelsDir}"`])
+  }
+}
+
+const CHANGED = 'its folder has changed since this worker was started; start the worker again to serve it'
+
+async function isUnchanged({ name, dir, revision }: Manifest): Promise<boolean> {
+  try {
+    return (await readManifest(name, dir)).revision === revision
+  } catch {
+    return false
   }
 }
 

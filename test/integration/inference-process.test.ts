@@ -48,7 +48,8 @@ it('is started again also when the machine could not start it', async () => {
     },
   }
   const deaths: string[] = []
-  const options = { processes: 1, models: [source('fine')], intraOpThreads: 1, program, onReady: () => undefined }
+  const models = () => Promise.resolve([source('fine')])
+  const options = { processes: 1, models, intraOpThreads: 1, program, onReady: () => undefined }
   const pool = new Pool({ ...options, onDeath: (how) => void deaths.push(how) })
   await pool.start()
   expect([pool.ready, deaths.map((how) => how.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])

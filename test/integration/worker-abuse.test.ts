@@ -1,5 +1,5 @@
 // A worker on a bad day: texts that kill, models that cannot be loaded, a Redis that goes away, a stop in the middle.
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
@@ -121,6 +121,21 @@ describe('models', () => {
     const end = await job.end
     expect(end.state === 'completed' && outcomes(end.result.rows)).toEqual([4])
     await first.stop()
+  })
+
+  it('whose folder was changed meanwhile are not served under their old revision', async () => {
+    copyAs('other')
+    const worker = await startWorker({ modelsDir: dir, models: [] })
+    await waitFor('the worker to be ready', () => isReady(worker))
+    appendFileSync(join(dir, 'other', 'config.json'), '\n')
+    expect(outcomes((await caller.call(['four'], { model: 'other' })).rows)).toEqual([4])
+    expect(outcomes((await caller.call(['poison'])).rows)).toEqual(['Backend'])
+    const found = await waitFor('the model to be refused', async () => {
+      const all = await refused()
+      return all !== undefined && all.length > 0 && all
+    })
+    expect(found).toMatchObject([{ name: 'other', reason: expect.stringContaining('has changed') }])
+    expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
   })
 
   it('of which none is left make a worker unready', async () => {

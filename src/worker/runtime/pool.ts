@@ -7,7 +7,8 @@ import type { Loaded, ModelSource } from './protocol.ts'
 
 export interface PoolOptions {
   processes: number
-  models: ModelSource[]
+  /** What a process shall load, asked before each is started. */
+  models: () => Promise<ModelSource[]>
   intraOpThreads: number
   /** What a process runs; the real thing when left out. */
   program?: InferenceProgram | undefined
@@ -93,7 +94,8 @@ export class Pool {
   /** @returns whether it became ready and computed at least one run. */
   async #oneLife(slot: number, onReady: () => void): Promise<boolean> {
     try {
-      return await this.#begin(slot, onReady)
+      const models = await this.#loadable()
+      return this.#closing.signal.aborted ? false : await this.#begin(slot, models, onReady)
     } catch (error) {
       // A machine without memory, or with too many processes or open files, cannot even start one.
       this.#options.onDeath(`it did not start: ${messageOf(error)}`)
@@ -102,12 +104,12 @@ export class Pool {
   }
 
   /** @throws what starting a process throws. */
-  #begin(slot: number, onReady: () => void): Promise<boolean> {
+  #begin(slot: number, models: ModelSource[], onReady: () => void): Promise<boolean> {
     const { program = ownProgram, intraOpThreads } = this.#options
     return new Promise((resolve) => {
       const process = new InferenceProcess({
         ...program,
-        load: { models: this.#loadable(), intraOpThreads },
+        load: { models, intraOpThreads },
         onLoaded: (loaded) => {
           for (const each of loaded) if (!('refused' in each)) this.#loadDeaths.delete(each.name)
           this.#options.onReady([...loaded, ...this.#tooDeadly()])
@@ -124,15 +126,18 @@ export class Pool {
     })
   }
 
-  #loadable(): ModelSource[] {
-    return this.#options.models.filter(({ name }) => (this.#loadDeaths.get(name) ?? 0) < LOAD_DEATHS)
+  async #loadable(): Promise<ModelSource[]> {
+    return (await this.#options.models()).filter(({ name }) => !this.#isTooDeadly(name))
+  }
+
+  #isTooDeadly(name: string): boolean {
+    return (this.#loadDeaths.get(name) ?? 0) >= LOAD_DEATHS
   }
 
   #tooDeadly(): Loaded[] {
-    const loadable = this.#loadable()
-    return this.#options.models
-      .filter((model) => !loadable.includes(model))
-      .map(({ name }) => ({ name, refused: 'loading it killed its process; is there enough memory?' }))
+    return [...this.#loadDeaths.keys()]
+      .filter((name) => this.#isTooDeadly(name))
+      .map((name) => ({ name, refused: 'loading it killed its process; is there enough memory?' }))
   }
 }
 
