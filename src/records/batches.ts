@@ -93,7 +93,10 @@ for i = 1, #ARGV, 2 do
 end
 return 1`
 
-/** Ends it, once: false when it has ended before. @param ttlMs after this the record is forgotten. */
+/**
+ * Ends it, once: false when it has ended before. One whose owner was told that it is being cancelled ends as cancelled,
+ * though every row was answered meanwhile. @param ttlMs after this the record is forgotten.
+ */
 export async function endBatch(
   redis: Redis,
   id: OwnedId,
@@ -108,6 +111,8 @@ const END = `
 redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+local cancelling = redis.call('HEXISTS', KEYS[1], 'cancelling_at') == 1
+if cancelling and redis.call('HGET', KEYS[1], 'end') == 'completed' then redis.call('HSET', KEYS[1], 'end', 'cancelled') end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`
 

@@ -4,7 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { requestCancel } from '../../src/fleet/cancel.ts'
 import { predictionKey, recordKey } from '../../src/keys.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
-import { BATCHES_LIST, type BatchRecord, createBatch } from '../../src/records/batches.ts'
+import {
+  BATCHES_LIST,
+  type BatchRecord,
+  createBatch,
+  endBatch,
+  readBatch,
+  requestBatchCancel,
+} from '../../src/records/batches.ts'
 import { FILES_LIST, writeFileRecord } from '../../src/records/files.ts'
 import { listKey } from '../../src/records/lists.ts'
 import { keyIdOf } from '../../src/records/owned.ts'
@@ -93,5 +100,21 @@ describe('a cancellation', () => {
     await create(30, Date.now(), 10_000)
     const id = `${OWNER}_${uuid(30)}`
     expect([await requestCancel(redis, id), await requestCancel(redis, id)]).toEqual([true, false])
+  })
+})
+
+describe('a batch', () => {
+  const idOf = (number: number) => ({ owner: OWNER, uuid: uuid(number) })
+
+  it.each([
+    ['as cancelled when it was being cancelled, though every row was answered', 900, true, 'completed', 'cancelled'],
+    ['as expired all the same', 901, true, 'expired', 'expired'],
+    ['as completed when nobody said otherwise', 902, false, 'completed', 'completed'],
+  ] as const)('ends %s', async (_how, number, cancel, end, expected) => {
+    await createBatch(redis, idOf(number), BATCH)
+    if (cancel) expect(await requestBatchCancel(redis, idOf(number), 1)).toBe(true)
+    expect(await endBatch(redis, idOf(number), { end, ended_at: 2 }, 60_000)).toBe(true)
+    expect(await endBatch(redis, idOf(number), { end: 'failed', ended_at: 3 }, 60_000)).toBe(false)
+    expect(await readBatch(redis, idOf(number))).toMatchObject({ end: expected, ended_at: 2 })
   })
 })
