@@ -29,7 +29,7 @@ interface Measured {
   factor: number
   /** Milliseconds of a process that a text takes. */
   textMs: number
-  /** Padded tokens a millisecond in runs of some length. */
+  /** Padded tokens a millisecond in runs of some length, as they really are. */
   rate: number
 }
 
@@ -46,7 +46,7 @@ export class Speed {
     const known = this.#models.get(model)
     if (known) return void Object.assign(known, { pace, speeds })
     const textMs = pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS
-    this.#models.set(model, { pace, speeds, factor: 1, textMs, rate: slowestRate(pace, speeds) })
+    this.#models.set(model, { pace, speeds, factor: 1, textMs, rate: slowestRate({ pace, speeds }) })
   }
 
   /** Takes how long a run took in its process. */
@@ -64,12 +64,15 @@ export class Speed {
     return known ? known.factor * plain(known.pace, paddedTokens) : 0
   }
 
-  /** Padded tokens that a run may have. Learnt from runs too: a warm-up on a busy machine makes a model look slow. */
+  /**
+   * Padded tokens that a run may have. Runs may raise it, since a warm-up on a busy machine makes a model look slow, but
+   * not lower it: whoever has little of a CPU has nothing to gain from runs that cost more a text.
+   */
   budget(model: string): number {
     const { maxRunTokens } = this.#options
     const known = this.#models.get(model)
     if (maxRunTokens !== undefined || !known) return maxRunTokens ?? FEWEST_TOKENS
-    return Math.min(Math.max(Math.floor(RUN_MS * known.rate), FEWEST_TOKENS), MOST_TOKENS)
+    return Math.min(Math.max(Math.floor(RUN_MS * Math.max(known.rate, slowestRate(known))), FEWEST_TOKENS), MOST_TOKENS)
   }
 
   /** Texts a second of all processes together by length, as warming it up found. */
@@ -89,7 +92,7 @@ export class Speed {
 }
 
 /** Padded tokens a millisecond: of the usual lengths, at the one that is slowest a token. */
-function slowestRate(pace: Pace, speeds: SpeedAt[]): number {
+function slowestRate({ pace, speeds }: Pick<Measured, 'pace' | 'speeds'>): number {
   const rates = speeds
     .filter(({ tokens }, place) => place === 0 || tokens <= USUAL_LENGTHS)
     .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)

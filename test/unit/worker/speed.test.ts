@@ -61,6 +61,12 @@ it('learns how many tokens a run may have, when the warm-up was on a busy machin
   expect(speed.budget('cola')).toBeLessThanOrEqual(1_000)
 })
 
+it('keeps to the warm-up when the machine is busy later', () => {
+  const speed = speedOf()
+  for (let run = 0; run < 100; run += 1) speed.learn('cola', 180, 18, 60)
+  expect(speed.budget('cola')).toBe(180)
+})
+
 it('keeps what it learned when a process is replaced', () => {
   const speed = speedOf()
   for (let run = 0; run < 100; run += 1) speed.learn('cola', 100, 10, 24)
