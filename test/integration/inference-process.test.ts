@@ -1,8 +1,11 @@
 // An inference process on a bad day: a model that cannot be loaded again, a machine that cannot start a process.
+import { fork } from 'node:child_process'
+import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
 import { Pool } from '../../src/worker/runtime/pool.ts'
 import { InferenceProcess } from '../../src/worker/runtime/process.ts'
 import type { Loaded } from '../../src/worker/runtime/protocol.ts'
+import { waitFor } from '../helpers/wait-for.ts'
 import { standIn } from '../helpers/worker.ts'
 
 const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
@@ -54,4 +57,34 @@ it('is started again also when the machine could not start it', async () => {
   await pool.start()
   expect([pool.ready, deaths.map((how) => how.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
   await pool.stop()
+})
+
+it('takes a second run shortly before the first should be done, and no third', async () => {
+  let child: InferenceProcess | undefined
+  await new Promise((resolve) => {
+    const load = { models: [source('fine')], intraOpThreads: 1 }
+    child = new InferenceProcess({ ...standIn, load, onLoaded: resolve, onEnd: () => undefined })
+  })
+  const run = (text: string) =>
+    child?.run({
+      model: 'fine',
+      columns: { texts: [text], truncate: ['right'] },
+      expectedMs: 200,
+      timeoutMs: 20_000,
+      suspect: false,
+    })
+  expect(child?.load).toBe(0)
+  const first = run('slow 2000')
+  expect(child?.load).toBeUndefined()
+  await waitFor('room for a second run', () => child?.load === 1)
+  const second = run('a')
+  expect(child?.load).toBeUndefined()
+  expect([(await first)?.kind, (await second)?.kind]).toEqual(['ran', 'ran'])
+  child?.kill()
+})
+
+it('computes at a lower priority than those who pass its texts on', async () => {
+  const child = fork(new URL('../../src/worker/runtime/child.ts', import.meta.url), { execArgv: standIn.execArgv })
+  await waitFor('its niceness', () => getPriority(child.pid) === getPriority() + 5)
+  child.kill('SIGKILL')
 })

@@ -2,41 +2,26 @@
 // cannot be told any more.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readApiConfig } from '../../src/api/config.ts'
-import { ApiService } from '../../src/api/service.ts'
 import { predictionKey } from '../../src/keys.ts'
-import { createLogger } from '../../src/logger.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
 import { jobKey } from '../../src/queue/names.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
+import { type StartedApi, startApi } from '../helpers/api.ts'
+import { MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
 const DAY = 24 * 3_600_000
 let redis: Redis
-let api: ApiService
-let url: string
+let api: StartedApi
 
 beforeAll(async () => {
   const redisUrl = await emptyRedis()
   redis = producerConnection(redisUrl, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
-  await publishModel(redis, {
-    name: 'm',
-    revision: 'known',
-    problemType: 'single_label',
-    labels: ['a'],
-    maxTokens: 8,
-    file: 'onnx/model.onnx',
-    bytes: 1,
-    architecture: 'bert',
-    card: '',
-  })
-  const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'secret' })
-  api = new ApiService(config, createLogger('api', 'silent'))
-  await api.start()
-  url = `http://127.0.0.1:${api.port}`
+  await publishModel(redis, { ...MODEL_RECORD, revision: 'known' })
+  api = await startApi(redisUrl)
 })
 afterAll(async () => {
   await api?.stop()
@@ -46,7 +31,7 @@ afterAll(async () => {
 const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
 
 it('are promised for the week that they may wait, a day, and RESULT_TTL', async () => {
-  const response = await fetch(`${url}/v1/predictions/${uuid(1)}`, {
+  const response = await fetch(`${api.url}/v1/predictions/${uuid(1)}`, {
     method: 'PUT',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ model: 'm', input: { text: 'a' } }),
@@ -75,9 +60,9 @@ it('whose labels are gone are left out of the list, and say so alone', async () 
   }
   await ended(2, 'known')
   await ended(3, 'forgotten')
-  const list = await fetch(`${url}/v1/predictions`)
+  const list = await fetch(`${api.url}/v1/predictions`)
   expect(list.status).toBe(200)
   const { results } = (await list.json()) as { results: { id: string }[] }
   expect(results.map(({ id }) => id).sort()).toEqual([uuid(1), uuid(2)])
-  expect((await fetch(`${url}/v1/predictions/${uuid(3)}`)).status).toBe(409)
+  expect((await fetch(`${api.url}/v1/predictions/${uuid(3)}`)).status).toBe(409)
 })

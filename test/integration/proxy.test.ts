@@ -1,18 +1,17 @@
 // An api behind a proxy that ends TLS: addresses in answers, and the dashboard's check of where a request comes from.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readApiConfig } from '../../src/api/config.ts'
-import { ApiService } from '../../src/api/service.ts'
-import { createLogger } from '../../src/logger.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
 import { publishModel } from '../../src/records/models.ts'
+import { type StartedApi, startApi } from '../helpers/api.ts'
+import { MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
 const SITE = 'inferq.example'
 const headers = { 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': SITE, 'Content-Type': 'application/json' }
 let redis: Redis
-const apis: ApiService[] = []
+const apis: StartedApi[] = []
 let trusting: string
 let plain: string
 
@@ -20,26 +19,9 @@ beforeAll(async () => {
   const redisUrl = await emptyRedis()
   redis = producerConnection(redisUrl, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
-  await publishModel(redis, {
-    name: 'm',
-    revision: 'r',
-    problemType: 'single_label',
-    labels: ['a'],
-    maxTokens: 8,
-    file: 'onnx/model.onnx',
-    bytes: 1,
-    architecture: 'bert',
-    card: '',
-  })
-  const start = async (more: NodeJS.ProcessEnv) => {
-    const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'secret', ...more })
-    const api = new ApiService(config, createLogger('api', 'silent'))
-    apis.push(api)
-    await api.start()
-    return `http://127.0.0.1:${api.port}`
-  }
-  trusting = await start({ TRUST_PROXY: 'loopback' })
-  plain = await start({})
+  await publishModel(redis, MODEL_RECORD)
+  apis.push(await startApi(redisUrl, { TRUST_PROXY: 'loopback' }), await startApi(redisUrl))
+  ;[trusting, plain] = apis.map((api) => api.url) as [string, string]
 })
 afterAll(async () => {
   await Promise.all(apis.map((api) => api.stop()))

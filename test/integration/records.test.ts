@@ -4,18 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { requestCancel } from '../../src/fleet/cancel.ts'
 import { predictionKey, recordKey } from '../../src/keys.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
-import {
-  BATCHES_LIST,
-  type BatchRecord,
-  createBatch,
-  endBatch,
-  readBatch,
-  requestBatchCancel,
-} from '../../src/records/batches.ts'
+import { BATCHES_LIST, createBatch, endBatch, readBatch, requestBatchCancel } from '../../src/records/batches.ts'
 import { FILES_LIST, writeFileRecord } from '../../src/records/files.ts'
 import { listKey } from '../../src/records/lists.ts'
 import { keyIdOf } from '../../src/records/owned.ts'
 import { createPrediction, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
+import { BATCH_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
@@ -64,7 +58,7 @@ describe('the lists of files and batches', () => {
 
   it('keep what is there', async () => {
     const create = (number: number) =>
-      createBatch(redis, { owner: OWNER, uuid: uuid(number) }, { ...BATCH, created_at: 1_000 + number })
+      createBatch(redis, { owner: OWNER, uuid: uuid(number) }, { ...BATCH_RECORD, created_at: 1_000 + number })
     for (let number = 0; number < 20; number += 1) await create(number)
     await redis.del(recordKey('batch', keyIdOf({ owner: OWNER, uuid: uuid(3) })))
     await create(20)
@@ -73,21 +67,6 @@ describe('the lists of files and batches', () => {
     expect(left).toEqual(all.filter((id) => id !== uuid(3)))
   })
 })
-
-const BATCH: BatchRecord = {
-  hash: 'h',
-  input: 'i',
-  endpoint: '/predict',
-  window: '1h',
-  metadata: 'null',
-  output_ttl: 1,
-  created_at: 1,
-  expires_at: 1,
-  stage: 'validating',
-  total: 0,
-  completed: 0,
-  failed: 0,
-}
 
 describe('a cancellation', () => {
   it('leaves nothing behind of a prediction that was erased meanwhile', async () => {
@@ -111,7 +90,7 @@ describe('a batch', () => {
     ['as expired all the same', 901, true, 'expired', 'expired'],
     ['as completed when nobody said otherwise', 902, false, 'completed', 'completed'],
   ] as const)('ends %s', async (_how, number, cancel, end, expected) => {
-    await createBatch(redis, idOf(number), BATCH)
+    await createBatch(redis, idOf(number), BATCH_RECORD)
     if (cancel) expect(await requestBatchCancel(redis, idOf(number), 1)).toBe(true)
     expect(await endBatch(redis, idOf(number), { end, ended_at: 2 }, 60_000)).toBe(true)
     expect(await endBatch(redis, idOf(number), { end: 'failed', ended_at: 3 }, 60_000)).toBe(false)

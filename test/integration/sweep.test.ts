@@ -6,16 +6,15 @@ import { pathToFileURL } from 'node:url'
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { readApiConfig } from '../../src/api/config.ts'
-import { ApiService } from '../../src/api/service.ts'
-import { createLogger } from '../../src/logger.ts'
 import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
 import type { JobName } from '../../src/queue/job.ts'
 import { jobKey, type Lane, queueKey, queueName } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
-import { type BatchRecord, createBatch, endBatch } from '../../src/records/batches.ts'
+import { createBatch, endBatch } from '../../src/records/batches.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
+import { startApi } from '../helpers/api.ts'
+import { BATCH_RECORD, MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
@@ -34,37 +33,18 @@ afterEach(() => {
 })
 
 it('removes old jobs also while the file store cannot be used', async () => {
-  await publishModel(redis, {
-    name: 'm',
-    revision: 'r',
-    problemType: 'single_label',
-    labels: ['a'],
-    maxTokens: 8,
-    file: 'onnx/model.onnx',
-    bytes: 1,
-    architecture: 'bert',
-    card: '',
-  })
+  await publishModel(redis, MODEL_RECORD)
   const old = Date.now() - 60_000
   await redis.hset(jobKey('m', 'old'), { name: 'prediction', data: '{}', timestamp: old, finishedOn: old })
   await redis.zadd(`${queueKey('m')}:completed`, old, 'old')
   writeFileSync(join(dir, 'no-folder'), '')
-  const api = await startApi(join(dir, 'no-folder'))
+  const api = await startSweeping(join(dir, 'no-folder'))
   await waitFor('the old job to be removed', async () => (await redis.exists(jobKey('m', 'old'))) === 0)
   await api.stop()
 })
 
-async function startApi(filesDir: string): Promise<ApiService> {
-  const config = readApiConfig({
-    REDIS_URL: redisUrl,
-    PORT: '0',
-    RESULT_TTL: '200ms',
-    FILES_URL: pathToFileURL(filesDir).href,
-  })
-  const api = new ApiService(config, createLogger('api', 'silent'))
-  await api.start()
-  return api
-}
+const startSweeping = (filesDir: string) =>
+  startApi(redisUrl, { RESULT_TTL: '200ms', FILES_URL: pathToFileURL(filesDir).href })
 
 it('removes what waits for a model that never came back, once nobody can get an answer from it', async () => {
   // Published long ago: nobody knows the model any more.
@@ -79,7 +59,7 @@ it('removes what waits for a model that never came back, once nobody can get an 
   const prediction = { hash: 'h', model: 'gone', revision: '', options: '{}', metadata: '{}', created_at: Date.now() }
   await createPrediction(redis, { owner: 'public', uuid: uuid(1) }, prediction, 60_000)
   // Just made: its api may be about to add its job.
-  const batch = { ...BATCH, created_at: Date.now() }
+  const batch = { ...BATCH_RECORD, created_at: Date.now() }
   for (const number of [3, 4]) await createBatch(redis, { owner: 'public', uuid: uuid(number) }, batch)
   await endBatch(redis, { owner: 'public', uuid: uuid(4) }, { end: 'cancelled', ended_at: 1 }, 60_000)
 
@@ -91,25 +71,10 @@ it('removes what waits for a model that never came back, once nobody can get an 
   await add('bulk', 'chunk', chunk(3), chunk(4), chunk(5))
   await producer.add('gone', 'prediction', `public_${uuid(6)}`, data, { delay: 600_000 })
 
-  const api = await startApi(dir)
+  const api = await startSweeping(dir)
   await waitFor('the chunks that are left over to be removed', async () => (await waiting('bulk')).length === 1)
   await api.stop()
   expect(await waiting('bulk')).toEqual([chunk(3)])
   expect((await waiting('interactive')).sort()).toEqual(['of-no-known-kind', `public_${uuid(1)}`, recent].sort())
   await producer.close()
 })
-
-const BATCH: BatchRecord = {
-  hash: 'h',
-  input: 'i',
-  endpoint: '/predict',
-  window: '1h',
-  metadata: 'null',
-  output_ttl: 1,
-  created_at: 1,
-  expires_at: 1,
-  stage: 'validating',
-  total: 0,
-  completed: 0,
-  failed: 0,
-}

@@ -1,0 +1,16 @@
+// An api in this process, on any free port and with settings as from an environment.
+import { readApiConfig } from '../../src/api/config.ts'
+import { ApiService } from '../../src/api/service.ts'
+import { createLogger } from '../../src/logger.ts'
+
+export interface StartedApi {
+  url: string
+  stop: () => Promise<void>
+}
+
+export async function startApi(redisUrl: string, more: NodeJS.ProcessEnv = {}): Promise<StartedApi> {
+  const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'secret', ...more })
+  const api = new ApiService(config, createLogger('api', 'silent'))
+  await api.start()
+  return { url: `http://127.0.0.1:${api.port}`, stop: () => api.stop() }
+}
