@@ -138,16 +138,18 @@ describe('models', () => {
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
   })
 
-  it('of which none is left make a worker unready', async () => {
+  it('of which none is left make a worker unready, and what it held is given back', async () => {
     copyAs('other')
     const worker = await startWorker({ modelsDir: dir, models: ['other'] })
     await waitFor('the worker to be ready', () => isReady(worker))
     writeFileSync(join(dir, 'other', 'deadly'), '')
-    await caller.send(['poison'], { model: 'other' })
+    const job = await caller.send(['poison'], { model: 'other' })
     await waitFor('the worker to be unready for good', async () => {
       const answer = await fetch(`http://127.0.0.1:${worker.monitorPort}/readyz`)
       return (await answer.text()).includes('none of its models')
     })
+    const queue = caller.producer.queue(job.queue)
+    await waitFor('its job to wait again', async () => (await queue.getJobState(job.id)) === 'waiting')
     rmSync(join(dir, 'other', 'deadly'))
   })
 
