@@ -63,6 +63,8 @@ export class Dispatcher {
   readonly #open = new Set<Work>()
   #suspectsRunning = 0
   #bulkRunning = 0
+  /** Models that cannot be served any more. */
+  readonly #gone = new Set<string>()
   #closed = false
 
   constructor(options: DispatcherOptions) {
@@ -73,7 +75,7 @@ export class Dispatcher {
 
   compute(order: Order): Computation {
     const work = new Work(order, this.#options.maxTokens(order.model))
-    if (this.#closed) work.finish({ kind: 'handed_back' })
+    if (this.#closed || this.#gone.has(work.model)) work.finish({ kind: 'handed_back' })
     else {
       this.#open.add(work)
       void work.end.then(() => this.#open.delete(work))
@@ -89,8 +91,9 @@ export class Dispatcher {
     for (const work of this.#open) this.#abandon(work, 'handed_back')
   }
 
-  /** Gives back every order of a model that cannot be served any more. */
+  /** Gives back every order of a model that cannot be served any more, and all that still come. */
   handBackModel(model: string): void {
+    this.#gone.add(model)
     for (const work of this.#open) if (work.model === model) this.#abandon(work, 'handed_back')
   }
 
