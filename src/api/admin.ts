@@ -3,7 +3,7 @@ import { type BinaryLike, randomBytes, scrypt, timingSafeEqual } from 'node:cryp
 import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 import { sha256 } from './config.ts'
 
 const KEY_BYTES = 32

@@ -1,7 +1,7 @@
 // Jobs that wait although nobody can get an answer from them any more: what was asked of a model whose workers never
 // came back, and chunks of batches that have ended.
 import type { Redis } from 'ioredis'
-import { predictionKey } from '../keys.ts'
+import { predictionKey } from '../redis/keys.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'

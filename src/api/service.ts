@@ -1,5 +1,5 @@
 // The api as a service: start, and stop without dropping a caller.
-import { durabilityProblems } from '../queue/connection.ts'
+import { durabilityProblems } from '../redis/connection.ts'
 import { messageOf } from '../errors.ts'
 import { type Service, pause, settledWithin } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'

@@ -1,6 +1,6 @@
 // Cancelling a prediction that some worker may be running: the record says it for good, a published id says it now.
 import type { Redis } from 'ioredis'
-import { predictionKey } from '../keys.ts'
+import { predictionKey } from '../redis/keys.ts'
 
 /** A publish may come before the job: ids are remembered for this long. */
 const REMEMBERED_MS = 30_000

@@ -1,7 +1,7 @@
 // Who is alive: every worker says so every few seconds, with what it serves and how fast it is.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 
 const heartbeat = z.object({
   id: z.string(),

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { AppError, unavailable } from '../errors.ts'
-import { lostScripts } from './connection.ts'
+import { lostScripts } from '../redis/connection.ts'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
 

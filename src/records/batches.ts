@@ -1,7 +1,7 @@
 // What a client was promised of a batch, and how far it is. Its rows are in the file store.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 import { listKey, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './owned.ts'
 

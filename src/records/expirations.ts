@@ -1,6 +1,6 @@
 // When what lies in the file store has to go. Records expire by themselves; bytes do not.
 import type { Redis } from 'ioredis'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 
 const key = recordKey('expirations')
 

@@ -1,7 +1,7 @@
 // What is known of a file besides its bytes: whose it is, and which batches read it.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './owned.ts'
 

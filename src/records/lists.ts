@@ -1,6 +1,6 @@
 // Lists with a cursor: what an owner made, the newest first.
 import type { ChainableCommander, Redis } from 'ioredis'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 
 /** Where a page begins; made by this file, opaque to clients. */
 export interface Cursor {

@@ -2,7 +2,7 @@
 // by the revision that computed them, so that two revisions can be served during an update.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { recordKey } from '../keys.ts'
+import { recordKey } from '../redis/keys.ts'
 
 const modelRecord = z.object({
   name: z.string(),

@@ -2,7 +2,7 @@
 // whose it is, what was asked, and whether it was canceled. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { predictionKey } from '../keys.ts'
+import { predictionKey } from '../redis/keys.ts'
 import { listKey, removeFromList } from './lists.ts'
 
 const record = z.object({

@@ -11,7 +11,7 @@ import {
   durabilityProblems,
   producerConnection,
   subscriberConnection,
-} from '../queue/connection.ts'
+} from '../redis/connection.ts'
 import { processId } from '../queue/names.ts'
 import { publishReply, Subscription } from '../queue/replies.ts'
 import { VERSION } from '../version.ts'

@@ -1,7 +1,7 @@
 // The api's half of the queue, for tests of the worker: adds jobs and waits for their results.
 import type { JobsOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { closeConnection, producerConnection, subscriberConnection } from '../../src/queue/connection.ts'
+import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
 import type { JobName, TextsJob, TextsResult } from '../../src/queue/job.ts'
 import { type Lane, processId, queueName, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'

@@ -10,7 +10,7 @@ import {
   consumerConnection,
   producerConnection,
   subscriberConnection,
-} from '../../src/queue/connection.ts'
+} from '../../src/redis/connection.ts'
 import { type TextsResult, parseTextsJob } from '../../src/queue/job.ts'
 import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'

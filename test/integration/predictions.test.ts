@@ -2,8 +2,8 @@
 // cannot be told any more.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { predictionKey } from '../../src/keys.ts'
-import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { predictionKey } from '../../src/redis/keys.ts'
+import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { jobKey } from '../../src/queue/names.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'

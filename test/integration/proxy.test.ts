@@ -1,7 +1,7 @@
 // An api behind a proxy that ends TLS: addresses in answers, and the dashboard's check of where a request comes from.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { closeConnection, producerConnection } from '../../src/queue/connection.ts'
+import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { MODEL_RECORD } from '../helpers/records.ts'

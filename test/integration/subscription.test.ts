@@ -1,7 +1,7 @@
 // A subscription whose connection is dead without a word: it notices, and hears again.
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, it } from 'vitest'
-import { closeConnection, producerConnection, subscriberConnection } from '../../src/queue/connection.ts'
+import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
 import { Subscription } from '../../src/queue/replies.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'

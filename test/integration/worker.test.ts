@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { requestCancel } from '../../src/fleet/cancel.ts'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
-import { predictionKey } from '../../src/keys.ts'
+import { predictionKey } from '../../src/redis/keys.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'
 import { readModels } from '../../src/records/models.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
