@@ -1,6 +1,6 @@
 // Makes answers from rows: scores with labels, errors in their places, and the headers that tell how it went.
 import { AppError } from '../errors.ts'
-import type { FleetView } from './fleet.ts'
+import type { FleetView } from '../fleet/fleet.ts'
 import { type Row, isFailed } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
 import type { Answer } from './calls.ts'

@@ -17,7 +17,7 @@ import { readExpired } from '../records/expirations.ts'
 import { hasRoom } from './admission.ts'
 import type { ApiConfig } from './config.ts'
 import { createEndpoints } from './endpoints.ts'
-import type { FleetView } from './fleet.ts'
+import type { FleetView } from '../fleet/fleet.ts'
 import { createSchemas } from './schema.ts'
 
 export interface BulkOptions {

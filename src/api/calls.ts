@@ -1,14 +1,14 @@
 // Plain calls: texts of callers who wait and never see an id. Texts that arrive together become one anonymous job.
 import { uuidv7 } from 'uuidv7'
 import { AppError, conflict, timedOut } from '../errors.ts'
-import type { ServedModel } from './fleet.ts'
+import type { ServedModel } from '../fleet/fleet.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
 import { Coalescer } from './coalescer.ts'
-import type { JobSnapshot } from './jobs.ts'
+import type { JobSnapshot } from '../queue/job-state.ts'
 
 /** What all texts of one call have in common. */
 export interface Call {

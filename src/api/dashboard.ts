@@ -9,7 +9,7 @@ import { type TextsResult, parseTextsResult } from '../queue/job.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import { scoreRow } from './answers.ts'
 import type { Context } from './context.ts'
-import type { ServedModel } from './fleet.ts'
+import type { ServedModel } from '../fleet/fleet.ts'
 import { requireAdmin } from './middleware/auth.ts'
 
 export const DASHBOARD_PATH = '/admin/queues'

@@ -1,6 +1,6 @@
 // The door of every predict route: which model is meant, whether anybody serves it, and whether there is room.
 import { invalid, notFound, unavailable } from '../errors.ts'
-import { type FleetView, type ServedModel, isLive } from './fleet.ts'
+import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
 import { Refused, admit } from './admission.ts'
 import type { ApiConfig } from './config.ts'
 import type { Context } from './context.ts'

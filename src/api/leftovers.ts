@@ -6,7 +6,7 @@ import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
 import { uuidTime } from '../records/idempotency.ts'
-import { type OwnedId, ownedIdOf } from '../records/owned.ts'
+import { type OwnedId, ownedIdOf } from '../records/ids.ts'
 
 export interface LeftoversOptions {
   redis: Redis

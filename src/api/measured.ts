@@ -1,6 +1,6 @@
 // What the workers measured of a model when they warmed it, all of them together.
 import type { Heartbeat } from '../fleet/heartbeat.ts'
-import type { ServedModel } from './fleet.ts'
+import type { ServedModel } from '../fleet/fleet.ts'
 import { z } from './zod.ts'
 
 type Told = Heartbeat['models'][number]

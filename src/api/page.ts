@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { notFound } from '../errors.ts'
 import { createdAt, readPage, removeFromList } from '../records/lists.ts'
-import type { OwnedId } from '../records/owned.ts'
+import type { OwnedId } from '../records/ids.ts'
 
 export interface PageOptions<T> {
   /** UUID of the last one of the page before. */

@@ -1,6 +1,6 @@
 // Predictions with an id of their own: made, found, waited for, canceled, erased.
 import { AppError, gone, invalid, notFound } from '../errors.ts'
-import { requestCancel } from '../fleet/cancel.ts'
+import { requestCancel } from '../queue/cancellations.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
@@ -16,7 +16,7 @@ import {
 } from '../records/predictions.ts'
 import type { Redis } from 'ioredis'
 import type { Inputs } from './inputs.ts'
-import { type JobSnapshot, readJob } from './jobs.ts'
+import { type JobSnapshot, readJob } from '../queue/job-state.ts'
 
 export interface PredictionsOptions {
   apiId: string

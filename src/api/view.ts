@@ -1,8 +1,8 @@
 // The Prediction object that clients see, from record and job.
-import type { FleetView } from './fleet.ts'
+import type { FleetView } from '../fleet/fleet.ts'
 import { type Item, type TextsResult, isFailed } from '../queue/job.ts'
 import { errorsOf, labelsOf, scoreRow } from './answers.ts'
-import type { JobSnapshot } from './jobs.ts'
+import type { JobSnapshot } from '../queue/job-state.ts'
 import type { KeptOptions, Prediction } from './predictions.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 

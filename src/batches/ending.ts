@@ -5,7 +5,7 @@ import { type BatchEnd, type BatchRecord, endBatch, writeProgress } from '../rec
 import { expireStored } from '../records/expirations.ts'
 import { removeFileReader, writeFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
-import { keyIdOf, type OwnedId } from '../records/owned.ts'
+import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { partsName, type Section, type Totals } from './parts.ts'
 import type { Patience } from './patience.ts'
 

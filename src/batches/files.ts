@@ -13,7 +13,7 @@ import {
   writeFileRecord,
 } from '../records/files.ts'
 import { isUuid } from '../records/idempotency.ts'
-import { keyIdOf, type OwnedId, ownedIdOf } from '../records/owned.ts'
+import { keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { partsName, readSection } from './parts.ts'
 import { type ByteRange, type FileStore, StorageFull } from './store.ts'
 

@@ -1,7 +1,7 @@
 // What of a batch that has ended is run again: the rows that failed, and those that were never written.
 import { conflict } from '../errors.ts'
 import type { BatchRecord } from '../records/batches.ts'
-import { keyIdOf } from '../records/owned.ts'
+import { keyIdOf } from '../records/ids.ts'
 import type { BatchInput, FoundBatch } from './batches.ts'
 import { GIVEN_UP } from './ending.ts'
 import type { Files } from './files.ts'

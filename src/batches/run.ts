@@ -3,7 +3,7 @@
 import { AppError } from '../errors.ts'
 import { every } from '../lifecycle.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
-import { keyIdOf, type OwnedId } from '../records/owned.ts'
+import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { closeBatch, type EndingOptions, finishBatch } from './ending.ts'
 import { startBlock, type StartedBlock } from './block-run.ts'
 import { type Block, type BlockRow, blocksOf } from './blocks.ts'

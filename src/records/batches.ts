@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
 import { listKey, trimList } from './lists.ts'
-import { keyIdOf, type OwnedId } from './owned.ts'
+import { keyIdOf, type OwnedId } from './ids.ts'
 
 const millis = z.coerce.number()
 

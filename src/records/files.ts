@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
-import { keyIdOf, type OwnedId } from './owned.ts'
+import { keyIdOf, type OwnedId } from './ids.ts'
 
 const record = z.object({
   filename: z.string(),

@@ -1,7 +1,7 @@
 // The queue's half of a worker: its connections to Redis, the consumers of all lanes, and its place in the fleet.
 import type { Redis } from 'ioredis'
 import { messageOf } from '../errors.ts'
-import { CANCEL_CHANNEL, CanceledIds } from '../fleet/cancel.ts'
+import { CANCEL_CHANNEL, CanceledIds } from '../queue/cancellations.ts'
 import { pause, settledWithin } from '../lifecycle.ts'
 import { type Logger, onceASecond } from '../logger.ts'
 import type { WorkerMetrics } from '../metrics.ts'

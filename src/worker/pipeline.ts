@@ -1,5 +1,5 @@
 // The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
-import { type CanceledIds, isCanceled } from '../fleet/cancel.ts'
+import { type CanceledIds, isCanceled } from '../queue/cancellations.ts'
 import { readHeartbeats } from '../fleet/heartbeat.ts'
 import { type JobName, parseTextsJob, type TextsJob, type TextsResult, UnknownJobVersion } from '../queue/job.ts'
 import type { Redis } from 'ioredis'

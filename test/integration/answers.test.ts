@@ -3,7 +3,7 @@ import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Calls } from '../../src/api/calls.ts'
-import type { ServedModel } from '../../src/api/fleet.ts'
+import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
 import {
   closeConnection,

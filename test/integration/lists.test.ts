@@ -1,7 +1,7 @@
 // Lists and jobs on a real Redis, where an entry is not wanted or cannot be read.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readJob } from '../../src/api/jobs.ts'
+import { readJob } from '../../src/queue/job-state.ts'
 import { pageAfter } from '../../src/api/page.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { jobKey } from '../../src/queue/names.ts'

@@ -1,6 +1,6 @@
 // A worker on a real Redis: what a job gets, in each of its endings.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { requestCancel } from '../../src/fleet/cancel.ts'
+import { requestCancel } from '../../src/queue/cancellations.ts'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../src/redis/keys.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'

@@ -1,7 +1,7 @@
 // What is served, and how deep the queues are.
 import { z } from '../zod.ts'
 import { notFound } from '../../errors.ts'
-import { type ServedModel, isLive } from '../fleet.ts'
+import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
 import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
 import { measured, measuredOf } from '../measured.ts'

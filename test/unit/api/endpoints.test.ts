@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createEndpoints } from '../../../src/api/endpoints.ts'
-import { assemble, type FleetView } from '../../../src/api/fleet.ts'
+import { assemble, type FleetView } from '../../../src/fleet/fleet.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'
 
 const record = (name: string, revision: string) => ({ name, revision, labels: ['a'] }) as ModelRecord

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { measuredBy, measuredOf } from '../../../src/api/measured.ts'
-import { assemble } from '../../../src/api/fleet.ts'
+import { assemble } from '../../../src/fleet/fleet.ts'
 import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { withoutTexts } from '../../../src/api/dashboard.ts'
-import type { JobSnapshot } from '../../../src/api/jobs.ts'
+import type { JobSnapshot } from '../../../src/queue/job-state.ts'
 import { statusOf } from '../../../src/api/view.ts'
 import type { Row, TextsResult } from '../../../src/queue/job.ts'
 

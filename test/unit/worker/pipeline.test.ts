@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
-import { CanceledIds } from '../../../src/fleet/cancel.ts'
+import { CanceledIds } from '../../../src/queue/cancellations.ts'
 import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../../src/redis/keys.ts'
 import type { TextsJob } from '../../../src/queue/job.ts'

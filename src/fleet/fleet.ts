@@ -2,8 +2,8 @@
 // name refreshes it at once.
 import type { Redis } from 'ioredis'
 import { every } from '../lifecycle.ts'
-import { type LaneDepth, readDepths, readMemoryShare } from '../fleet/depth.ts'
-import { type Heartbeat, readHeartbeats } from '../fleet/heartbeat.ts'
+import { type LaneDepth, readDepths, readMemoryShare } from './depth.ts'
+import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 import { type Lane, queueKey, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
 

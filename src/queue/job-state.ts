@@ -1,8 +1,8 @@
 // Reads a prediction's job as BullMQ keeps it, in one round trip.
 import type { Redis } from 'ioredis'
-import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from '../queue/job.ts'
-import { jobKey, queueKey } from '../queue/names.ts'
-import type { JobRef } from '../queue/waiter.ts'
+import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from './job.ts'
+import { jobKey, queueKey } from './names.ts'
+import type { JobRef } from './waiter.ts'
 
 interface Common {
   data: TextsJob
