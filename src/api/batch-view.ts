@@ -2,7 +2,7 @@
 import type { FoundBatch } from '../batches/batches.ts'
 import type { LineProblem } from '../batches/request.ts'
 import type { BatchRecord } from '../records/batches.ts'
-import { batchId, fileId, seconds } from './openai.ts'
+import { batchId, fileId, seconds } from './http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
 
 export function viewBatch({ id, record }: FoundBatch): BatchObject {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import * as env from '../env.ts'
 import { logLevels } from '../logger.ts'
-import { trustedProxies } from './proxies.ts'
+import { trustedProxies } from './http/trust-proxy.ts'
 
 /** A client that may call: only hashes of name and secret are kept. */
 export interface ApiKey {

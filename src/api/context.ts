@@ -16,7 +16,7 @@ import { Bulk } from './bulk.ts'
 import { Calls } from './calls.ts'
 import type { ApiConfig } from './config.ts'
 import { Predictions } from './predictions.ts'
-import { Uploads } from './uploads.ts'
+import { Uploads } from './http/upload-timeout.ts'
 
 const CONNECT_MS = 1_000
 

@@ -8,7 +8,7 @@ import type { ModelRecord } from '../records/models.ts'
 import { findTarget, type Models } from './door.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from './inputs.ts'
-import { checked } from './problem.ts'
+import { checked } from './http/problem.ts'
 import type { Schemas } from './schema.ts'
 
 const FLAT = ['/predict', '/invocations']

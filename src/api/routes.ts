@@ -1,6 +1,6 @@
 // The table of everything the api serves, besides the dashboard and /docs. The OpenAPI document is made from it.
 import type { ApiConfig } from './config.ts'
-import type { Route } from './route.ts'
+import type { Route } from './http/route.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { fileRoutes } from './routes/files.ts'
 import { modelRoutes } from './routes/models.ts'

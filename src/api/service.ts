@@ -7,7 +7,7 @@ import { createApiMetrics } from '../metrics.ts'
 import { createApp } from './app.ts'
 import type { ApiConfig } from './config.ts'
 import { type Context, createContext, startContext, stopContext, untilConnected } from './context.ts'
-import { close, createHttpServer, listen } from './server.ts'
+import { close, createHttpServer, listen } from './http/server.ts'
 import { sweepUntilClosed } from './sweep.ts'
 import type { Server } from 'node:http'
 

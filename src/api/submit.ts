@@ -6,10 +6,10 @@ import type { Context } from './context.ts'
 import { type Target, enter } from './door.ts'
 import type { Inputs } from './inputs.ts'
 import type { JobSnapshot } from '../queue/job-state.ts'
-import { patienceFor } from './patience.ts'
-import { preferenceApplied } from './prefer.ts'
+import { patienceFor } from './http/deadline.ts'
+import { preferenceApplied } from './http/prefer.ts'
 import { type Prediction, hasEnded } from './predictions.ts'
-import type { ApiRequest } from './route.ts'
+import type { ApiRequest } from './http/route.ts'
 
 export interface Submission {
   target: Target

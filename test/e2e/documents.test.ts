@@ -1,6 +1,6 @@
 // What describes the api must be true: every example of the OpenAPI document works against the running api.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { OpenApiDocument } from '../../src/api/openapi.ts'
+import type { OpenApiDocument } from '../../src/api/http/openapi.ts'
 import { BatchCaller, line } from '../helpers/batches.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readJob } from '../../src/queue/job-state.ts'
-import { pageAfter } from '../../src/api/page.ts'
+import { pageAfter } from '../../src/api/http/pagination.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { jobKey } from '../../src/queue/names.ts'
 import { listKey } from '../../src/records/lists.ts'

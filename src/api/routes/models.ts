@@ -5,7 +5,7 @@ import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
 import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
 import { measured, measuredOf } from '../measured.ts'
-import { type Route, route } from '../route.ts'
+import { type Route, route } from '../http/route.ts'
 import { defaultFunction } from '../scores.ts'
 
 const modelObject = z.object({

@@ -5,7 +5,7 @@ import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
 import { findTarget, refusalOf, waitingCalls } from '../door.ts'
 import { measuredBy } from '../measured.ts'
-import { type Reply, type Route, route } from '../route.ts'
+import { type Reply, type Route, route } from '../http/route.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
 const isOk: Reply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }

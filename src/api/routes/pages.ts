@@ -1,7 +1,7 @@
 // What a browser opens.
 import { readFileSync } from 'node:fs'
 import { z } from '../zod.ts'
-import { type Route, route } from '../route.ts'
+import { type Route, route } from '../http/route.ts'
 
 const page = readFileSync(new URL('../../../web/index.html', import.meta.url), 'utf8')
 

@@ -1,8 +1,8 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { inputsOf, inputsOfHuggingFace } from '../../../src/api/inputs.ts'
-import { parseJson } from '../../../src/api/json.ts'
-import { checked } from '../../../src/api/problem.ts'
+import { parseJson } from '../../../src/api/http/json-body.ts'
+import { checked } from '../../../src/api/http/problem.ts'
 import { createSchemas } from '../../../src/api/schema.ts'
 import { AppError } from '../../../src/errors.ts'
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { eventsOf, type ServerEvent } from '../../../src/api/events.ts'
-import type { Streamed } from '../../../src/api/route.ts'
+import { eventsOf, type ServerEvent } from '../../../src/api/http/sse.ts'
+import type { Streamed } from '../../../src/api/http/route.ts'
 
 const unhandled: unknown[] = []
 const onUnhandled = (error: unknown) => void unhandled.push(error)

@@ -1,8 +1,8 @@
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
-import { parseJson } from '../../../src/api/json.ts'
-import { openApiDocument, openApiPath } from '../../../src/api/openapi.ts'
-import { checked } from '../../../src/api/problem.ts'
+import { parseJson } from '../../../src/api/http/json-body.ts'
+import { openApiDocument, openApiPath } from '../../../src/api/http/openapi.ts'
+import { checked } from '../../../src/api/http/problem.ts'
 import { createRoutes } from '../../../src/api/routes.ts'
 
 const routes = createRoutes({ maxInputs: 1_000, maxTextChars: 100_000 })

@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createHttpServer, listen } from '../../../src/api/server.ts'
-import { Uploads } from '../../../src/api/uploads.ts'
+import { createHttpServer, listen } from '../../../src/api/http/server.ts'
+import { Uploads } from '../../../src/api/http/upload-timeout.ts'
 import { waitFor } from '../../helpers/wait-for.ts'
 
 const LIMITS = { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20, maxHeaderSize: 16_384 }

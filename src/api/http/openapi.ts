@@ -1,11 +1,11 @@
 // The OpenAPI document, made from the route table and the same schemas that check requests.
 import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
-import { z } from './zod.ts'
-import { VERSION } from '../version.ts'
+import { z } from '../zod.ts'
+import { VERSION } from '../../version.ts'
 import type { Documented, Route } from './route.ts'
-import { openAiErrorDocument } from './openai.ts'
-import { problemDocument } from './schema.ts'
+import { openAiErrorDocument } from './openai-format.ts'
+import { problemDocument } from '../schema.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 

@@ -1,10 +1,10 @@
 // Errors as callers see them: problem documents (RFC 9457) with Text Embeddings Inference's two members, so that one
 // body serves plain HTTP clients and those of TEI, Hugging Face and Replicate.
 import { STATUS_CODES } from 'node:http'
-import { isRedisAway } from '../redis/connection.ts'
-import { asUnavailable } from '../queue/producer.ts'
-import { z } from './zod.ts'
-import { AppError, type ErrorType, type Problem, invalid } from '../errors.ts'
+import { isRedisAway } from '../../redis/connection.ts'
+import { asUnavailable } from '../../queue/producer.ts'
+import { z } from '../zod.ts'
+import { AppError, type ErrorType, type Problem, invalid } from '../../errors.ts'
 
 export interface ProblemDocument extends Record<string, unknown> {
   type: string

@@ -1,7 +1,7 @@
 // Which reverse proxies are believed when they say how, and as whom, a client called (X-Forwarded-Proto, -Host, -For).
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { text } from '../env.ts'
+import { text } from '../../env.ts'
 
 /** false: none; a number: so many, counted from this process; else their addresses, as Express takes them. */
 export type TrustedProxies = false | number | string[]

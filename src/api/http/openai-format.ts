@@ -1,8 +1,8 @@
 // Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
-import { z } from './zod.ts'
-import { codeOf } from '../batches/rows.ts'
-import { type AppError, type Problem, notFound } from '../errors.ts'
-import { isUuid } from '../records/idempotency.ts'
+import { z } from '../zod.ts'
+import { codeOf } from '../../batches/rows.ts'
+import { type AppError, type Problem, notFound } from '../../errors.ts'
+import { isUuid } from '../../records/idempotency.ts'
 
 export const openAiErrorDocument = z.object({
   error: z.object({

@@ -2,7 +2,7 @@
 // as long as it moves instead.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { AppError } from '../errors.ts'
+import { AppError } from '../../errors.ts'
 
 export interface UploadPace {
   /** Milliseconds in which at least so many bytes must come. */

@@ -1,5 +1,5 @@
 // Bytes of a body to a JSON value: UTF-8 or nothing, and never deeper than any body of ours is.
-import { malformed, invalid } from '../errors.ts'
+import { malformed, invalid } from '../../errors.ts'
 
 const MAX_DEPTH = 16
 

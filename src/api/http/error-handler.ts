@@ -2,9 +2,9 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import { openAiError } from '../openai.ts'
-import { HungUp } from '../patience.ts'
-import { asAppError, problemOf } from '../problem.ts'
+import { openAiError } from './openai-format.ts'
+import { HungUp } from './deadline.ts'
+import { asAppError, problemOf } from './problem.ts'
 
 /** Some clients repeat a 503 without a pause: on a predict route none is sent before this age of the request, milliseconds. */
 const HOLD_503_MS = 1_000

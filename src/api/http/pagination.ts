@@ -1,8 +1,8 @@
 // Lists as OpenAI pages them: `after` an id, with `limit`.
 import type { Redis } from 'ioredis'
-import { notFound } from '../errors.ts'
-import { createdAt, readPage, removeFromList } from '../records/lists.ts'
-import type { OwnedId } from '../records/ids.ts'
+import { notFound } from '../../errors.ts'
+import { createdAt, readPage, removeFromList } from '../../records/lists.ts'
+import type { OwnedId } from '../../records/ids.ts'
 
 export interface PageOptions<T> {
   /** UUID of the last one of the page before. */

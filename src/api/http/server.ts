@@ -1,9 +1,9 @@
 // The HTTP server: its limits, and how it answers what never becomes a request.
 import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { AppError } from '../errors.ts'
+import { AppError } from '../../errors.ts'
 import { problemOf } from './problem.ts'
-import type { Uploads } from './uploads.ts'
+import type { Uploads } from './upload-timeout.ts'
 
 const LIMITS = {
   headersTimeout: 10_000,

@@ -1,5 +1,5 @@
 // How long a caller waits: until the time is up, the caller hangs up, or the process has to stop.
-import { AppError, timedOut } from '../errors.ts'
+import { AppError, timedOut } from '../../errors.ts'
 
 export interface Patience {
   /** Aborts with the error to be thrown as its reason. */

@@ -1,8 +1,8 @@
 // Reads a multipart/form-data body as it comes: the file goes into the store, whole or not at all.
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
-import { AppError, invalid, malformed } from '../errors.ts'
-import { HungUp } from './patience.ts'
+import { AppError, invalid, malformed } from '../../errors.ts'
+import { HungUp } from './deadline.ts'
 import type { Incoming } from './route.ts'
 
 export interface Form<Stored> {

@@ -1,7 +1,7 @@
 // What a route is: one entry of the table that is served, documented and tested from.
 import type { Readable } from 'node:stream'
 import type { z } from 'zod'
-import type { Context } from './context.ts'
+import type { Context } from '../context.ts'
 import type { Preferences } from './prefer.ts'
 
 /** What a handler gets: checked values, and nothing of the HTTP framework. */
