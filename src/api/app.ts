@@ -4,12 +4,12 @@ import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
-import { DASHBOARD_PATH, createDashboard } from './dashboard.ts'
+import { DASHBOARD_PATH, createDashboard } from './dashboard/dashboard.ts'
 import { sendProblems, unknownPath } from './http/error-handler.ts'
 import { numberRequests, observeRequests, refuseUnreadable } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
 import { openApiDocument } from './http/openapi.ts'
-import { createRoutes } from './routes.ts'
+import { createRoutes } from './routes/table.ts'
 
 export function createApp(context: Context): Express {
   const app = express()

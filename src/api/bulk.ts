@@ -18,7 +18,7 @@ import { hasRoom } from './admission.ts'
 import type { ApiConfig } from './config.ts'
 import { createEndpoints } from './endpoints.ts'
 import type { FleetView } from '../fleet/fleet.ts'
-import { createSchemas } from './schema.ts'
+import { createSchemas } from './routes/schema.ts'
 
 export interface BulkOptions {
   apiId: string

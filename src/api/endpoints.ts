@@ -9,7 +9,7 @@ import { findTarget, type Models } from './door.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from './inputs.ts'
 import { checked } from './http/problem.ts'
-import type { Schemas } from './schema.ts'
+import type { Schemas } from './routes/schema.ts'
 
 const FLAT = ['/predict', '/invocations']
 const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/

@@ -8,7 +8,7 @@ import { createApp } from './app.ts'
 import type { ApiConfig } from './config.ts'
 import { type Context, createContext, startContext, stopContext, untilConnected } from './context.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
-import { sweepUntilClosed } from './sweep.ts'
+import { sweepUntilClosed } from './cleanup.ts'
 import type { Server } from 'node:http'
 
 /** Kept back of SHUTDOWN_GRACE for closing connections, milliseconds. */

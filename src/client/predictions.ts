@@ -1,5 +1,5 @@
 // Predictions: submit now, have the answer later.
-import type { PredictionObject } from '../api/schema.ts'
+import type { PredictionObject } from '../api/routes/schema.ts'
 import { bodyOf } from './body.ts'
 import type { Http } from './http.ts'
 import type { PredictInput, PredictOptions } from './types.ts'

@@ -1,6 +1,6 @@
 // What goes over the wire, as the client's callers see it.
 import type { z } from 'zod'
-import type { flatScores } from '../api/schema.ts'
+import type { flatScores } from '../api/routes/schema.ts'
 
 export type LabelScore = z.infer<typeof flatScores>[number]
 

@@ -2,7 +2,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { RequestHandler } from 'express'
 import { AppError } from '../../errors.ts'
-import type { AdminLogin } from '../admin.ts'
+import type { AdminLogin } from '../dashboard/login.ts'
 import { type ApiKey, PUBLIC_OWNER, sha256 } from '../config.ts'
 
 /**

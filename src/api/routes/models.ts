@@ -4,7 +4,7 @@ import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
 import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
-import { measured, measuredOf } from '../measured.ts'
+import { measured, measuredOf } from './model-stats.ts'
 import { type Route, route } from '../http/route.ts'
 import { defaultFunction } from '../scores.ts'
 

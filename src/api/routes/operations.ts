@@ -4,7 +4,7 @@ import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
 import { findTarget, refusalOf, waitingCalls } from '../door.ts'
-import { measuredBy } from '../measured.ts'
+import { measuredBy } from './model-stats.ts'
 import { type Reply, type Route, route } from '../http/route.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }

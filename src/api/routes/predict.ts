@@ -8,9 +8,9 @@ import { type Inputs, inputsOf, inputsOfHuggingFace } from '../inputs.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts'
-import { type Schemas, flatScores, nestedScores, predictionObject } from '../schema.ts'
-import { submit } from '../submit.ts'
-import { viewPrediction } from '../view.ts'
+import { type Schemas, flatScores, nestedScores, predictionObject } from './schema.ts'
+import { submit } from './submit-prediction.ts'
+import { viewPrediction } from './prediction-view.ts'
 
 /** How one text is answered: `flat` as a list of scores, `nested` as a list of one such list. */
 type Shape = 'flat' | 'nested'

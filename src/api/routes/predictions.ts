@@ -10,9 +10,9 @@ import { inputsOf } from '../inputs.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { type Prediction, hasEnded } from '../predictions.ts'
 import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts'
-import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from '../schema.ts'
-import { submit } from '../submit.ts'
-import { viewPrediction } from '../view.ts'
+import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from './schema.ts'
+import { submit } from './submit-prediction.ts'
+import { viewPrediction } from './prediction-view.ts'
 
 const PAGE_SIZE = 100
 const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }

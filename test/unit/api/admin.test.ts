@@ -2,7 +2,7 @@ import { Writable } from 'node:stream'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import { expect, it } from 'vitest'
-import { AdminLogin } from '../../../src/api/admin.ts'
+import { AdminLogin } from '../../../src/api/dashboard/login.ts'
 
 /** A Redis that has one key. */
 function oneKey(): Redis {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { inputsOf, inputsOfHuggingFace } from '../../../src/api/inputs.ts'
 import { parseJson } from '../../../src/api/http/json-body.ts'
 import { checked } from '../../../src/api/http/problem.ts'
-import { createSchemas } from '../../../src/api/schema.ts'
+import { createSchemas } from '../../../src/api/routes/schema.ts'
 import { AppError } from '../../../src/errors.ts'
 
 const schemas = createSchemas({ maxInputs: 3, maxTextChars: 10 })

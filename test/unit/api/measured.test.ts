@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { measuredBy, measuredOf } from '../../../src/api/measured.ts'
+import { measuredBy, measuredOf } from '../../../src/api/routes/model-stats.ts'
 import { assemble } from '../../../src/fleet/fleet.ts'
 import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'

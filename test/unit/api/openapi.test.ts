@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../../src/api/http/json-body.ts'
 import { openApiDocument, openApiPath } from '../../../src/api/http/openapi.ts'
 import { checked } from '../../../src/api/http/problem.ts'
-import { createRoutes } from '../../../src/api/routes.ts'
+import { createRoutes } from '../../../src/api/routes/table.ts'
 
 const routes = createRoutes({ maxInputs: 1_000, maxTextChars: 100_000 })
 const document = openApiDocument(routes, true)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { withoutTexts } from '../../../src/api/dashboard.ts'
+import { withoutTexts } from '../../../src/api/dashboard/dashboard.ts'
 import type { JobSnapshot } from '../../../src/queue/job-state.ts'
-import { statusOf } from '../../../src/api/view.ts'
+import { statusOf } from '../../../src/api/routes/prediction-view.ts'
 import type { Row, TextsResult } from '../../../src/queue/job.ts'
 
 const data = {

@@ -1,5 +1,5 @@
 // The bodies of the HTTP contract: one schema is the type, the check, and the documentation.
-import { z } from './zod.ts'
+import { z } from '../zod.ts'
 
 /** Limits that are part of the schemas; all settable. */
 export interface SchemaLimits {

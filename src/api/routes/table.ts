@@ -1,13 +1,13 @@
 // The table of everything the api serves, besides the dashboard and /docs. The OpenAPI document is made from it.
-import type { ApiConfig } from './config.ts'
-import type { Route } from './http/route.ts'
-import { batchRoutes } from './routes/batches.ts'
-import { fileRoutes } from './routes/files.ts'
-import { modelRoutes } from './routes/models.ts'
-import { operationRoutes } from './routes/operations.ts'
-import { pageRoutes } from './routes/pages.ts'
-import { predictRoutes } from './routes/predict.ts'
-import { predictionRoutes } from './routes/predictions.ts'
+import type { ApiConfig } from '../config.ts'
+import type { Route } from '../http/route.ts'
+import { batchRoutes } from './batches.ts'
+import { fileRoutes } from './files.ts'
+import { modelRoutes } from './models.ts'
+import { operationRoutes } from './operations.ts'
+import { pageRoutes } from './web-page.ts'
+import { predictRoutes } from './predict.ts'
+import { predictionRoutes } from './predictions.ts'
 import { createSchemas } from './schema.ts'
 
 export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars'>): Route[] {

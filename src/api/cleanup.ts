@@ -4,7 +4,7 @@ import { every } from '../lifecycle.ts'
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
-import { removeLeftovers } from './leftovers.ts'
+import { removeLeftovers } from './orphaned-jobs.ts'
 import { FAILED_TTL } from './predictions.ts'
 
 const SWEEP_MS = 60_000

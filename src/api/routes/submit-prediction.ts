@@ -1,15 +1,15 @@
 // Makes a prediction of its own, and waits for it as long as was asked for.
 import { uuidv7 } from 'uuidv7'
-import type { TextsJob } from '../queue/job.ts'
-import { requestHash, uuidFromKey } from '../records/idempotency.ts'
-import type { Context } from './context.ts'
-import { type Target, enter } from './door.ts'
-import type { Inputs } from './inputs.ts'
-import type { JobSnapshot } from '../queue/job-state.ts'
-import { patienceFor } from './http/deadline.ts'
-import { preferenceApplied } from './http/prefer.ts'
-import { type Prediction, hasEnded } from './predictions.ts'
-import type { ApiRequest } from './http/route.ts'
+import type { TextsJob } from '../../queue/job.ts'
+import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
+import type { Context } from '../context.ts'
+import { type Target, enter } from '../door.ts'
+import type { Inputs } from '../inputs.ts'
+import type { JobSnapshot } from '../../queue/job-state.ts'
+import { patienceFor } from '../http/deadline.ts'
+import { preferenceApplied } from '../http/prefer.ts'
+import { type Prediction, hasEnded } from '../predictions.ts'
+import type { ApiRequest } from '../http/route.ts'
 
 export interface Submission {
   target: Target

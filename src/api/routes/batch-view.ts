@@ -1,8 +1,8 @@
 // A batch as clients see it (OpenAI's object).
-import type { FoundBatch } from '../batches/batches.ts'
-import type { LineProblem } from '../batches/request.ts'
-import type { BatchRecord } from '../records/batches.ts'
-import { batchId, fileId, seconds } from './http/openai-format.ts'
+import type { FoundBatch } from '../../batches/batches.ts'
+import type { LineProblem } from '../../batches/request.ts'
+import type { BatchRecord } from '../../records/batches.ts'
+import { batchId, fileId, seconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
 
 export function viewBatch({ id, record }: FoundBatch): BatchObject {

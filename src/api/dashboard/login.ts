@@ -2,9 +2,9 @@
 import { type BinaryLike, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
-import type { Logger } from '../logger.ts'
-import { recordKey } from '../redis/keys.ts'
-import { sha256 } from './config.ts'
+import type { Logger } from '../../logger.ts'
+import { recordKey } from '../../redis/keys.ts'
+import { sha256 } from '../config.ts'
 
 const KEY_BYTES = 32
 const stretch = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)
