@@ -5,7 +5,7 @@ import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
 import { removeLeftovers } from './orphaned-jobs.ts'
-import { FAILED_TTL } from './predictions.ts'
+import { FAILED_TTL } from '../predict/predictions.ts'
 
 const SWEEP_MS = 60_000
 const JOBS_A_SWEEP = 1_000

@@ -13,9 +13,9 @@ import { Subscription, parseReply } from '../queue/replies.ts'
 import { Waiters } from '../queue/waiter.ts'
 import { AdminLogin } from './dashboard/login.ts'
 import { Bulk } from './bulk.ts'
-import { Calls } from './calls.ts'
+import { Calls } from '../predict/sync-predictor.ts'
 import type { ApiConfig } from './config.ts'
-import { Predictions } from './predictions.ts'
+import { Predictions } from '../predict/predictions.ts'
 import { Uploads } from './http/upload-timeout.ts'
 
 const CONNECT_MS = 1_000

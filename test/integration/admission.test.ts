@@ -1,10 +1,10 @@
 // Who counts as waiting when too many do: callers, one by one, and no batch.
 import { setMaxListeners } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { Calls } from '../../src/api/calls.ts'
-import { waitingCalls } from '../../src/api/door.ts'
+import { Calls } from '../../src/predict/sync-predictor.ts'
+import { waitingCalls } from '../../src/predict/model-resolver.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
-import { Predictions } from '../../src/api/predictions.ts'
+import { Predictions } from '../../src/predict/predictions.ts'
 import { Lane } from '../../src/batches/lane.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
 import { Caller } from '../helpers/caller.ts'

@@ -2,7 +2,7 @@
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { Calls } from '../../src/api/calls.ts'
+import { Calls } from '../../src/predict/sync-predictor.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
 import {

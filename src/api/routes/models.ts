@@ -3,10 +3,10 @@ import { z } from '../zod.ts'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
-import { findTarget, parseReference, refusalOf, waitingTexts } from '../door.ts'
+import { findTarget, parseReference, refusalOf, waitingTexts } from '../../predict/model-resolver.ts'
 import { measured, measuredOf } from './model-stats.ts'
 import { type Route, route } from '../http/route.ts'
-import { defaultFunction } from '../scores.ts'
+import { defaultFunction } from '../../predict/scores.ts'
 
 const modelObject = z.object({
   id: z.string(),

@@ -3,7 +3,7 @@ import { z } from '../zod.ts'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
-import { findTarget, refusalOf, waitingCalls } from '../door.ts'
+import { findTarget, refusalOf, waitingCalls } from '../../predict/model-resolver.ts'
 import { measuredBy } from './model-stats.ts'
 import { type Reply, type Route, route } from '../http/route.ts'
 

@@ -1,9 +1,9 @@
 // The Prediction object that clients see, from record and job.
 import type { FleetView } from '../../fleet/fleet.ts'
 import { type Item, type TextsResult, isFailed } from '../../queue/job.ts'
-import { errorsOf, labelsOf, scoreRow } from '../answers.ts'
+import { errorsOf, labelsOf, scoreRow } from '../../predict/answers.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
-import type { KeptOptions, Prediction } from '../predictions.ts'
+import type { KeptOptions, Prediction } from '../../predict/predictions.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /** @param baseUrl for `urls`. @throws AppError 409 when the labels of the answer's revision are not known any more. */

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { inputsOf, inputsOfHuggingFace } from '../../../src/api/inputs.ts'
+import { inputsOf, inputsOfHuggingFace } from '../../../src/predict/inputs.ts'
 import { parseJson } from '../../../src/api/http/json-body.ts'
 import { checked } from '../../../src/api/http/problem.ts'
 import { createSchemas } from '../../../src/api/routes/schema.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Coalescer } from '../../../src/api/coalescer.ts'
+import { Coalescer } from '../../../src/predict/coalescer.ts'
 
 /** A coalescer whose turns the test ends by hand. */
 function byHand(maxItems = 64) {

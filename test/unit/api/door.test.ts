@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseReference } from '../../../src/api/door.ts'
+import { parseReference } from '../../../src/predict/model-resolver.ts'
 
 describe('a reference to a model', () => {
   it.each([

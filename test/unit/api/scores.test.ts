@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { defaultFunction, labelScores, scoresOf } from '../../../src/api/scores.ts'
+import { defaultFunction, labelScores, scoresOf } from '../../../src/predict/scores.ts'
 
 const logits = fc.array(fc.double({ min: -1e4, max: 1e4, noNaN: true }), { minLength: 1, maxLength: 20 })
 

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { defaultFunction, scoresOf } from '../../../src/api/scores.ts'
+import { defaultFunction, scoresOf } from '../../../src/predict/scores.ts'
 import { readManifest, type Manifest } from '../../../src/worker/models/manifest.ts'
 import { OnnxClassifier } from '../../../src/worker/runtime/classifier.ts'
 import type { TextColumns } from '../../../src/worker/runtime/protocol.ts'

@@ -2,8 +2,8 @@
 import { invalid, notFound, unavailable } from '../errors.ts'
 import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
 import { Refused, admit } from './admission.ts'
-import type { ApiConfig } from './config.ts'
-import type { Context } from './context.ts'
+import type { ApiConfig } from '../api/config.ts'
+import type { Context } from '../api/context.ts'
 
 export interface Target {
   model: ServedModel

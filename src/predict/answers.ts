@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import { type Row, isFailed } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import type { Answer } from './calls.ts'
+import type { Answer } from './sync-predictor.ts'
 import type { ScoreOptions } from './inputs.ts'
 import { type LabelScore, defaultFunction, labelScores } from './scores.ts'
 
