@@ -10,9 +10,9 @@ import { readFileRecord } from '../records/files.ts'
 import { isUuid, uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import type { Files, FoundFile } from './files.ts'
-import { findPart, readPart, rowsInOrder } from './parts.ts'
-import { inputOfRetry } from './retry.ts'
-import type { FileStore } from './store.ts'
+import { findPart, readPart, rowsInOrder } from './output/parts.ts'
+import { inputOfRetry } from './retry-input.ts'
+import type { FileStore } from './storage/file-store.ts'
 
 export interface BatchesOptions {
   redis: Redis

@@ -6,9 +6,9 @@ import type { JobRef } from '../queue/waiter.ts'
 import type { Block } from './blocks.ts'
 import { type Chunk, chunkId, chunksOf, type Wanted } from './chunks.ts'
 import type { Asked, Endpoints, Target } from './endpoint.ts'
-import { type ChunkEnd, jobOf, type Lane } from './lane.ts'
-import type { OutputRow, RowWriter } from './rows.ts'
-import { ROWS_A_TURN, type Turns } from './turns.ts'
+import { type ChunkEnd, jobOf, type Lane } from './chunk-sender.ts'
+import type { OutputRow, RowWriter } from './output/output-row.ts'
+import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */

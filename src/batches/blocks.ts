@@ -2,8 +2,8 @@
 // alone, so whoever takes a batch over makes the same blocks, and of them the same chunks.
 import type { AppError } from '../errors.ts'
 import type { Asked } from './endpoint.ts'
-import type { Line, Place } from './lines.ts'
-import { ROWS_A_TURN, type Turns } from './turns.ts'
+import type { Line, Place } from './input/jsonl.ts'
+import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
 
 /** A request that was read; one that cannot be served has its error instead. */
 export interface BlockRow {

@@ -5,9 +5,9 @@ import { pause, type Service, settledWithin } from '../lifecycle.ts'
 import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/ids.ts'
-import { giveUp } from './ending.ts'
+import { giveUp } from './finish.ts'
 import { Failures } from './failures.ts'
-import { runBatch, type RunEnd, type RunOptions } from './run.ts'
+import { runBatch, type RunEnd, type RunOptions } from './batch-run.ts'
 
 export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
   /** A consumerConnection for the queue; it stays the caller's to close. */

@@ -14,8 +14,8 @@ import {
 } from '../records/files.ts'
 import { isUuid } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
-import { partsName, readSection } from './parts.ts'
-import { type ByteRange, type FileStore, StorageFull } from './store.ts'
+import { partsName, readSection } from './output/parts.ts'
+import { type ByteRange, type FileStore, StorageFull } from './storage/file-store.ts'
 
 export interface FilesOptions {
   redis: Redis

@@ -1,6 +1,6 @@
 // Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
 import { z } from '../zod.ts'
-import { codeOf } from '../../batches/rows.ts'
+import { codeOf } from '../../batches/output/output-row.ts'
 import { type AppError, type Problem, notFound } from '../../errors.ts'
 import { isUuid } from '../../records/idempotency.ts'
 

@@ -1,6 +1,6 @@
 // The Range header (RFC 9110, section 14), as far as it is one range of bytes.
 import { AppError } from '../../errors.ts'
-import type { ByteRange } from '../../batches/store.ts'
+import type { ByteRange } from '../../batches/storage/file-store.ts'
 
 /**
  * @returns the bytes that are asked for; undefined: all of them, also where the header is not understood.

@@ -1,6 +1,6 @@
 // A batch as clients see it (OpenAI's object).
 import type { FoundBatch } from '../../batches/batches.ts'
-import type { LineProblem } from '../../batches/request.ts'
+import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
 import { batchId, fileId, seconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createEndpoints } from '../../../src/api/endpoints.ts'
+import { createEndpoints } from '../../../src/batches/endpoints.ts'
 import { assemble, type FleetView } from '../../../src/fleet/fleet.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { IdSet } from '../../../src/batches/ids.ts'
+import { IdSet } from '../../../src/batches/input/id-set.ts'
 
 it('finds every id that was used before, with its line, and no other', () => {
   const ids = new IdSet()

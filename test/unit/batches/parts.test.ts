@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DirectoryStore } from '../../../src/batches/directory.ts'
+import { DirectoryStore } from '../../../src/batches/storage/directory-store.ts'
 import {
   findPart,
   makePart,
@@ -13,8 +13,8 @@ import {
   readPart,
   readSection,
   rowsInOrder,
-} from '../../../src/batches/parts.ts'
-import { StorageFull } from '../../../src/batches/store.ts'
+} from '../../../src/batches/output/parts.ts'
+import { StorageFull } from '../../../src/batches/storage/file-store.ts'
 
 let dir: string
 let store: DirectoryStore

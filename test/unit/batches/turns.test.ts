@@ -1,6 +1,6 @@
 // Whoever has much to do takes turns, and requests come in between.
 import { expect, it } from 'vitest'
-import { Turns } from '../../../src/batches/turns.ts'
+import { Turns } from '../../../src/batches/event-loop-turns.ts'
 
 it('gives one turn in a turn of the event loop, in the order in which they were asked for', async () => {
   const turns = new Turns()

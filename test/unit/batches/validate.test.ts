@@ -1,8 +1,8 @@
 // What makes an input file a bad one: every fault with its line, the first hundred of them.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { Turns } from '../../../src/batches/turns.ts'
-import { MAX_PROBLEMS, validate } from '../../../src/batches/validate.ts'
+import { Turns } from '../../../src/batches/event-loop-turns.ts'
+import { MAX_PROBLEMS, validate } from '../../../src/batches/input/validate.ts'
 
 const limits = { maxLines: 1_000, maxLineBytes: 200 }
 const line = (more: object) => JSON.stringify({ custom_id: 'a', method: 'POST', url: '/predict', body: {}, ...more })

@@ -2,7 +2,7 @@
 import { messageOf } from '../errors.ts'
 import { pause } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
-import { StorageFull } from './store.ts'
+import { StorageFull } from './storage/file-store.ts'
 
 const AGAIN_MS = 500
 const FULL_AGAIN_MS = 5_000

@@ -1,8 +1,8 @@
 // The first pass over an input file: every line is a request with an id of its own, or the batch fails and says where.
-import { IdSet } from './ids.ts'
-import { linesOf } from './lines.ts'
-import { isProblem, type LineProblem, readRequest } from './request.ts'
-import { ROWS_A_TURN, type Turns } from './turns.ts'
+import { IdSet } from './id-set.ts'
+import { linesOf } from './jsonl.ts'
+import { isProblem, type LineProblem, readRequest } from './input-line.ts'
+import { ROWS_A_TURN, type Turns } from '../event-loop-turns.ts'
 
 export interface InputLimits {
   /** Requests in one file. */

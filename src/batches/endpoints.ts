@@ -1,15 +1,15 @@
 // The endpoints that a batch's lines can name, as batches ask for them: the same schemas, models and answers as over
 // HTTP.
 import { labelsOf, scoreRow, throwFailed } from '../predict/answers.ts'
-import type { Asked, Endpoints } from '../batches/endpoint.ts'
+import type { Asked, Endpoints } from './endpoint.ts'
 import { AppError } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
 import { findTarget, type Models } from '../predict/model-resolver.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
-import { checked } from './http/problem.ts'
-import type { Schemas } from './routes/schema.ts'
+import { checked } from '../api/http/problem.ts'
+import type { Schemas } from '../api/routes/schema.ts'
 
 const FLAT = ['/predict', '/invocations']
 const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/

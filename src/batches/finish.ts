@@ -6,8 +6,8 @@ import { expireStored } from '../records/expirations.ts'
 import { removeFileReader, writeFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
-import { partsName, type Section, type Totals } from './parts.ts'
-import type { Patience } from './patience.ts'
+import { partsName, type Section, type Totals } from './output/parts.ts'
+import type { Patience } from './retry-storage.ts'
 
 export interface EndingOptions {
   redis: Redis

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type ByteRange, type FileStore, StorageFull, type Stored } from './store.ts'
+import { type ByteRange, type FileStore, StorageFull, type Stored } from './file-store.ts'
 
 /** Objects are written here first, and appear under their names when they are whole. */
 const ASIDE = 'incoming'

@@ -1,5 +1,5 @@
 // A row as it stands in an output or error file: a line of JSON in the form of OpenAI's Batch API.
-import { AppError } from '../errors.ts'
+import { AppError } from '../../errors.ts'
 
 /** A finished row. */
 export interface OutputRow {

@@ -1,6 +1,6 @@
 // One line of an input file: which request it is, or why it is none.
 import { isUtf8 } from 'node:buffer'
-import type { Line } from './lines.ts'
+import type { Line } from './jsonl.ts'
 
 /** A request of a batch; its body is not looked at yet. */
 export interface LineRequest {

@@ -3,12 +3,12 @@ import { conflict } from '../errors.ts'
 import type { BatchRecord } from '../records/batches.ts'
 import { keyIdOf } from '../records/ids.ts'
 import type { BatchInput, FoundBatch } from './batches.ts'
-import { GIVEN_UP } from './ending.ts'
+import { GIVEN_UP } from './finish.ts'
 import type { Files } from './files.ts'
-import { linesOf } from './lines.ts'
-import { readPart } from './parts.ts'
-import type { LineProblem } from './request.ts'
-import type { FileStore } from './store.ts'
+import { linesOf } from './input/jsonl.ts'
+import { readPart } from './output/parts.ts'
+import type { LineProblem } from './input/input-line.ts'
+import type { FileStore } from './storage/file-store.ts'
 
 export interface RetryOptions {
   store: FileStore

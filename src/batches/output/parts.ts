@@ -1,8 +1,8 @@
 // The rows of a batch on their way into the store: parts of some 1,024 rows, in the order of the input, each written
 // whole and once. Output and error file of a batch are the sections of its parts, one after the other.
-import type { Place } from './lines.ts'
-import type { OutputRow } from './rows.ts'
-import type { ByteRange, FileStore, Stored } from './store.ts'
+import type { Place } from '../input/jsonl.ts'
+import type { OutputRow } from './output-row.ts'
+import type { ByteRange, FileStore, Stored } from '../storage/file-store.ts'
 
 export type Section = 'output' | 'errors'
 
