@@ -15,7 +15,7 @@ import {
   url,
 } from '../env.ts'
 import { logLevels } from '../logger.ts'
-import { defaultProcesses } from './machine.ts'
+import { defaultProcesses } from './resources.ts'
 
 export const workerSettings = {
   redisUrl: secret('REDIS_URL', undefined, url('redis:', 'rediss:'), 'the Redis that all processes share'),

@@ -4,9 +4,9 @@ import type { Logger } from '../logger.ts'
 import { createWorkerMetrics } from '../metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { Engine } from './engine.ts'
-import { HealthServer } from './health.ts'
-import { Intake } from './intake.ts'
-import type { InferenceProgram } from './runtime/process.ts'
+import { HealthServer } from './monitor-server.ts'
+import { Intake } from './jobs/consumers.ts'
+import type { InferenceProgram } from './inference/inference-process.ts'
 
 export class WorkerService implements Service {
   readonly #engine: Engine

@@ -2,9 +2,9 @@
 // returns, `throw` fails by itself, `slow N` takes N milliseconds. Any other text has its length as its first logit.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Classifier } from '../../src/worker/runtime/classifier.ts'
-import { emptyColumns, type RunColumns, type TextColumns } from '../../src/worker/runtime/protocol.ts'
-import { serveRuns } from '../../src/worker/runtime/serve.ts'
+import type { Classifier } from '../../src/worker/inference/classifier.ts'
+import { emptyColumns, type RunColumns, type TextColumns } from '../../src/worker/inference/ipc.ts'
+import { serveRuns } from '../../src/worker/inference/run-loop.ts'
 
 /** A file of this name in a model's folder: from now on loading it kills the process. */
 const DEADLY = 'deadly'

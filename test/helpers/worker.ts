@@ -3,13 +3,13 @@ import { fileURLToPath } from 'node:url'
 import { createLogger } from '../../src/logger.ts'
 import { readWorkerConfig, type WorkerConfig } from '../../src/worker/config.ts'
 import { WorkerService } from '../../src/worker/service.ts'
-import type { InferenceProgram } from '../../src/worker/runtime/process.ts'
+import type { InferenceProgram } from '../../src/worker/inference/inference-process.ts'
 
 /** From the sources, the processes that a worker starts need the loader that vitest brings along for itself. */
 const execArgv = ['--import', 'tsx']
 export const standIn: InferenceProgram = { module: new URL('./poison-child.ts', import.meta.url), execArgv }
 export const realModel: InferenceProgram = {
-  module: new URL('../../src/worker/runtime/child.ts', import.meta.url),
+  module: new URL('../../src/worker/inference/main.ts', import.meta.url),
   execArgv,
 }
 

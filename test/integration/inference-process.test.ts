@@ -2,9 +2,9 @@
 import { fork } from 'node:child_process'
 import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
-import { Pool } from '../../src/worker/runtime/pool.ts'
-import { InferenceProcess } from '../../src/worker/runtime/process.ts'
-import type { Loaded } from '../../src/worker/runtime/protocol.ts'
+import { Pool } from '../../src/worker/inference/process-pool.ts'
+import { InferenceProcess } from '../../src/worker/inference/inference-process.ts'
+import type { Loaded } from '../../src/worker/inference/ipc.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { standIn } from '../helpers/worker.ts'
 
@@ -84,7 +84,7 @@ it('takes a second run shortly before the first should be done, and no third', a
 })
 
 it('computes at a lower priority than those who pass its texts on', async () => {
-  const child = fork(new URL('../../src/worker/runtime/child.ts', import.meta.url), { execArgv: standIn.execArgv })
+  const child = fork(new URL('../../src/worker/inference/main.ts', import.meta.url), { execArgv: standIn.execArgv })
   await waitFor('its niceness', () => getPriority(child.pid) === getPriority() + 5)
   child.kill('SIGKILL')
 })

@@ -1,8 +1,8 @@
 // `inferq models check`: what a worker would find, before a worker does.
 import type { Manifest } from '../../worker/models/manifest.ts'
-import { OnnxClassifier } from '../../worker/runtime/classifier.ts'
-import { measureMovement, measureSpeed } from '../../worker/runtime/measure.ts'
-import type { Movement, SpeedAt } from '../../worker/runtime/protocol.ts'
+import { OnnxClassifier } from '../../worker/inference/classifier.ts'
+import { measureMovement, measureSpeed } from '../../worker/inference/benchmark.ts'
+import type { Movement, SpeedAt } from '../../worker/inference/ipc.ts'
 import { messageOf } from '../../errors.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { bytesText, countText } from '../rate.ts'

@@ -1,7 +1,7 @@
 // Folders of models as the commands see them.
 import { stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
-import { type Inspection, inspectFolder } from '../../worker/models/verify.ts'
+import { type Inspection, inspectFolder } from '../../worker/models/inspect.ts'
 import { Failure } from '../failure.ts'
 
 /** Looks at a folder under the name that it would be served by. @throws Failure when there is no such folder. */

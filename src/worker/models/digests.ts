@@ -1,7 +1,7 @@
 // What the files of a model are, in short: the revision that labels its answers, and each file's SHA-256.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { BadModel, findFile } from './files.ts'
+import { BadModel, findFile } from './model-files.ts'
 
 export interface Digests {
   /** The shortened SHA-256 over names, sizes and contents of the files, in the order given. */

@@ -13,7 +13,7 @@ import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
 import { INFERQ_FILE } from './inferq-json.ts'
 import { ONNX_FILES } from './onnx-file.ts'
-import { CARD_FILE, TEXT_FILES } from './verify.ts'
+import { CARD_FILE, TEXT_FILES } from './inspect.ts'
 
 export interface HubOptions {
   /** For example https://huggingface.co */

@@ -1,8 +1,8 @@
 // What a model's folder says of itself: the layout of the Hugging Face Hub, as `optimum-cli export onnx` writes it.
 import type { ModelRecord } from '../../records/models.ts'
-import { BadModel } from './files.ts'
+import { BadModel } from './model-files.ts'
 import type { InferqFile } from './inferq-json.ts'
-import { inspectFolder } from './verify.ts'
+import { inspectFolder } from './inspect.ts'
 
 /** A model that can be loaded. */
 export interface Manifest extends ModelRecord {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { PbfReader } from 'pbf'
 import { messageOf } from '../../errors.ts'
-import { BadModel, findFile, namesIn } from './files.ts'
+import { BadModel, findFile, namesIn } from './model-files.ts'
 
 export interface OnnxFile {
   /** Relative to the folder. */

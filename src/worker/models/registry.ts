@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { modelNameProblem } from '../../queue/names.ts'
-import { namesIn } from './files.ts'
+import { namesIn } from './model-files.ts'
 import { type HubId, parseHubId } from './hub-id.ts'
 import { type Manifest, readManifest } from './manifest.ts'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Brake } from '../../../src/worker/brake.ts'
+import { Brake } from '../../../src/worker/jobs/circuit-breaker.ts'
 
 function brakeWithClock() {
   const pauses: number[] = []

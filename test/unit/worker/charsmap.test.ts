@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { readCharsmap } from '../../../src/worker/runtime/charsmap.ts'
+import { readCharsmap } from '../../../src/worker/inference/tokenizer/precompiled-charsmap.ts'
 
 const file = JSON.parse(readFileSync('test/fixtures/tokenizers/albert/tokenizer.json', 'utf8')) as {
   normalizer: { normalizers: Array<{ precompiled_charsmap?: string }> }

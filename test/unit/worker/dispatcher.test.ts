@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../../../src/queue/job.ts'
-import { Dispatcher, type DispatcherEvents, type Inference } from '../../../src/worker/dispatcher.ts'
-import type { Order } from '../../../src/worker/order.ts'
-import { emptyColumns } from '../../../src/worker/runtime/protocol.ts'
-import type { RunEnd, RunOrder } from '../../../src/worker/runtime/process.ts'
-import { Speed } from '../../../src/worker/speed.ts'
+import { Dispatcher, type DispatcherEvents, type Inference } from '../../../src/worker/scheduling/dispatcher.ts'
+import type { Order } from '../../../src/worker/scheduling/pending-job.ts'
+import { emptyColumns } from '../../../src/worker/inference/ipc.ts'
+import type { RunEnd, RunOrder } from '../../../src/worker/inference/inference-process.ts'
+import { Speed } from '../../../src/worker/scheduling/cost-model.ts'
 
 /** Inference processes that compute when they are told to: the logit of a text is its length. */
 class Processes implements Inference {

@@ -4,9 +4,9 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { OnnxClassifier } from '../../../src/worker/runtime/classifier.ts'
-import { measureMovement, measureSpeed } from '../../../src/worker/runtime/measure.ts'
-import type { ModelSource } from '../../../src/worker/runtime/protocol.ts'
+import { OnnxClassifier } from '../../../src/worker/inference/classifier.ts'
+import { measureMovement, measureSpeed } from '../../../src/worker/inference/benchmark.ts'
+import type { ModelSource } from '../../../src/worker/inference/ipc.ts'
 
 interface Reference {
   limit: number

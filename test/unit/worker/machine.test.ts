@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { cpuQuota, defaultProcesses } from '../../../src/worker/machine.ts'
+import { cpuQuota, defaultProcesses } from '../../../src/worker/resources.ts'
 
 it.each([
   ['max 100000\n', undefined],

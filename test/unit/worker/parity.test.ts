@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { defaultFunction, scoresOf } from '../../../src/predict/scores.ts'
 import { readManifest, type Manifest } from '../../../src/worker/models/manifest.ts'
-import { OnnxClassifier } from '../../../src/worker/runtime/classifier.ts'
-import type { TextColumns } from '../../../src/worker/runtime/protocol.ts'
-import { TextTokenizer } from '../../../src/worker/runtime/tokenizer.ts'
+import { OnnxClassifier } from '../../../src/worker/inference/classifier.ts'
+import type { TextColumns } from '../../../src/worker/inference/ipc.ts'
+import { TextTokenizer } from '../../../src/worker/inference/tokenizer/tokenizer.ts'
 
 interface Reference {
   made_with: { instructions?: string }

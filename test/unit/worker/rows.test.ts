@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { emptyColumns } from '../../../src/worker/runtime/protocol.ts'
-import { rowOf } from '../../../src/worker/rows.ts'
+import { emptyColumns } from '../../../src/worker/inference/ipc.ts'
+import { rowOf } from '../../../src/worker/scheduling/result-row.ts'
 
 it('takes the part of its text', () => {
   const columns = emptyColumns(2, 2)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Backlog, type Run } from '../../../src/worker/runs.ts'
-import type { Group, Lane } from '../../../src/worker/shelf.ts'
+import { Backlog, type Run } from '../../../src/worker/scheduling/backlog.ts'
+import type { Group, Lane } from '../../../src/worker/scheduling/length-buckets.ts'
 
 interface Job extends Group {
   id: number

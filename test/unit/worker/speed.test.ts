@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Speed } from '../../../src/worker/speed.ts'
+import { Speed } from '../../../src/worker/scheduling/cost-model.ts'
 
 const pace = { overheadMs: 2, tokenMs: 0.1 }
 const speedOf = (maxRunTokens?: number) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { longestFirst, TextTokenizer } from '../../../src/worker/runtime/tokenizer.ts'
+import { longestFirst, TextTokenizer } from '../../../src/worker/inference/tokenizer/tokenizer.ts'
 
 const dir = `${process.cwd()}/test/fixtures/models/tiny-pairs`
 const [CLS, SEP] = [2, 3]

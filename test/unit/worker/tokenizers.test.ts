@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { TextTokenizer } from '../../../src/worker/runtime/tokenizer.ts'
+import { TextTokenizer } from '../../../src/worker/inference/tokenizer/tokenizer.ts'
 
 interface FromPython {
   /** Of each text, cut to 512. */

@@ -1,10 +1,10 @@
 // This worker as the fleet sees it: its models' records, published before it takes jobs, and its heartbeat.
 import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
-import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../fleet/heartbeat.ts'
-import { every, settledWithin } from '../lifecycle.ts'
-import { publishModel } from '../records/models.ts'
-import type { Manifest } from './models/manifest.ts'
+import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
+import { every, settledWithin } from '../../lifecycle.ts'
+import { publishModel } from '../../records/models.ts'
+import type { Manifest } from '../models/manifest.ts'
 
 export interface PresenceOptions {
   id: string

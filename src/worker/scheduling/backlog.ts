@@ -1,6 +1,6 @@
 // Which texts run together. Texts of many jobs wait here; whenever an inference process has room, take() makes a run of
 // what waits: people first, filled with texts of like length, under a budget of padded tokens. Nothing sleeps to fill.
-import { type Entry, type Group, type Lane, Shelf } from './shelf.ts'
+import { type Entry, type Group, type Lane, Shelf } from './length-buckets.ts'
 
 export interface Run<G extends Group> {
   model: string

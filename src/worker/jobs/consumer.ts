@@ -1,11 +1,11 @@
 // Takes jobs from the queues of every served model, both lanes, and brings their endings back to BullMQ.
 import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { messageOf } from '../errors.ts'
-import { type JobName, jobNames, type TextsResult } from '../queue/job.ts'
-import { QUEUE_PREFIX, queueName } from '../queue/names.ts'
-import type { Arrival, Ending } from './pipeline.ts'
-import type { Lane } from './shelf.ts'
+import { messageOf } from '../../errors.ts'
+import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
+import { QUEUE_PREFIX, queueName } from '../../queue/names.ts'
+import type { Arrival, Ending } from './job-handler.ts'
+import type { Lane } from '../scheduling/length-buckets.ts'
 
 export interface ConsumerOptions {
   model: string

@@ -1,9 +1,9 @@
 // Texts to token ids. The library cuts off the final [SEP] when it truncates, so it only does the words here;
 // special tokens, truncation and token types are ours, by the rules of Python's tokenizers.
-import { BadModel } from '../models/files.ts'
-import { loadTokenizer } from './like-python.ts'
-import type { Truncate } from './protocol.ts'
-import type { Padding } from './tensors.ts'
+import { BadModel } from '../../models/model-files.ts'
+import { loadTokenizer } from './hf-tokenizer.ts'
+import type { Truncate } from '../ipc.ts'
+import type { Padding } from '../tensors.ts'
 
 export interface Encoded {
   ids: number[]

@@ -13,7 +13,7 @@ import {
   type TextColumns,
   type TextError,
   type ToInference,
-} from './protocol.ts'
+} from './ipc.ts'
 
 export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Promise<Classifier>
 

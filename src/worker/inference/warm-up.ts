@@ -1,6 +1,6 @@
 // The first runs of a session are slow, and nobody should wait for them; the next ones tell what a run costs.
-import { bestOf, type Measurable, measureMovement, measureSpeed } from './measure.ts'
-import type { Pace, Warmth } from './protocol.ts'
+import { bestOf, type Measurable, measureMovement, measureSpeed } from './benchmark.ts'
+import type { Pace, Warmth } from './ipc.ts'
 
 /** Each shape is tried until it has had this many milliseconds, but at least once and at most MOST times. */
 const TRY_MS = 40

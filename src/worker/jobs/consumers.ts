@@ -1,27 +1,27 @@
 // The queue's half of a worker: its connections to Redis, the consumers of all lanes, and its place in the fleet.
 import type { Redis } from 'ioredis'
-import { messageOf } from '../errors.ts'
-import { CANCEL_CHANNEL, CanceledIds } from '../queue/cancellations.ts'
-import { pause, settledWithin } from '../lifecycle.ts'
-import { type Logger, onceASecond } from '../logger.ts'
-import type { WorkerMetrics } from '../metrics.ts'
+import { messageOf } from '../../errors.ts'
+import { CANCEL_CHANNEL, CanceledIds } from '../../queue/cancellations.ts'
+import { pause, settledWithin } from '../../lifecycle.ts'
+import { type Logger, onceASecond } from '../../logger.ts'
+import type { WorkerMetrics } from '../../metrics.ts'
 import {
   closeConnection,
   consumerConnection,
   durabilityProblems,
   producerConnection,
   subscriberConnection,
-} from '../redis/connection.ts'
-import { processId } from '../queue/names.ts'
-import { publishReply, Subscription } from '../queue/replies.ts'
-import { VERSION } from '../version.ts'
-import { Brake } from './brake.ts'
-import type { WorkerConfig } from './config.ts'
+} from '../../redis/connection.ts'
+import { processId } from '../../queue/names.ts'
+import { publishReply, Subscription } from '../../queue/replies.ts'
+import { VERSION } from '../../version.ts'
+import { Brake } from './circuit-breaker.ts'
+import type { WorkerConfig } from '../config.ts'
 import { Consumer } from './consumer.ts'
-import type { Engine, ServedModel } from './engine.ts'
-import { Pipeline } from './pipeline.ts'
-import { Presence } from './presence.ts'
-import type { Lane } from './shelf.ts'
+import type { Engine, ServedModel } from '../engine.ts'
+import { Pipeline } from './job-handler.ts'
+import { Presence } from './registration.ts'
+import type { Lane } from '../scheduling/length-buckets.ts'
 
 export interface IntakeOptions {
   config: WorkerConfig

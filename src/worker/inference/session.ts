@@ -3,10 +3,10 @@
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { messageOf } from '../../errors.ts'
-import { BadModel, readJson } from '../models/files.ts'
+import { BadModel, readJson } from '../models/model-files.ts'
 import { configFile, firstPosition } from '../models/config-json.ts'
-import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './graph.ts'
-import type { ModelSource } from './protocol.ts'
+import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './model-signature.ts'
+import type { ModelSource } from './ipc.ts'
 import { fromHalves, type Packed, positionsOf } from './tensors.ts'
 
 export class ModelSession {

@@ -1,6 +1,6 @@
 // What can be learnt of a model by running it: how fast it is at which length, and whether a text's logits move with
 // its neighbours.
-import type { Movement, SpeedAt } from './protocol.ts'
+import type { Movement, SpeedAt } from './ipc.ts'
 
 /** A classifier as it is measured. `OnnxClassifier` is one. */
 export interface Measurable {

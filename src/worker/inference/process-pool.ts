@@ -2,8 +2,8 @@
 import { extname } from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { pause } from '../../lifecycle.ts'
-import { InferenceProcess, type InferenceProgram, type RunEnd, type RunOrder } from './process.ts'
-import type { Loaded, ModelSource } from './protocol.ts'
+import { InferenceProcess, type InferenceProgram, type RunEnd, type RunOrder } from './inference-process.ts'
+import type { Loaded, ModelSource } from './ipc.ts'
 
 export interface PoolOptions {
   processes: number

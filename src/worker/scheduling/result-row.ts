@@ -1,6 +1,6 @@
 // One text's part of a run as the row that goes into its job's result.
-import type { Row } from '../queue/job.ts'
-import type { RunColumns, TextError } from './runtime/protocol.ts'
+import type { Row } from '../../queue/job.ts'
+import type { RunColumns, TextError } from '../inference/ipc.ts'
 
 /** @param queueMs how long the job waited for its first run. */
 export function rowOf(

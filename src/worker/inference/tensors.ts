@@ -1,5 +1,5 @@
 // Texts as the session takes them: padded, packed, and cut into runs that are even.
-import type { Encoded } from './tokenizer.ts'
+import type { Encoded } from './tokenizer/tokenizer.ts'
 
 /** Three tensors of int64, each [texts, tokens]. */
 export interface Packed {

@@ -2,8 +2,8 @@
 // others that the library does right; normalisers that it only imitates are ours.
 import { PreTrainedTokenizer } from '@xenova/transformers'
 import { z } from 'zod'
-import { messageOf } from '../../errors.ts'
-import { BadModel, readJson } from '../models/files.ts'
+import { messageOf } from '../../../errors.ts'
+import { BadModel, readJson } from '../../models/model-files.ts'
 import { type NormalizerPart, normalizerOf, preparationOf, readNormalizer } from './normalizer.ts'
 import { readPreTokenizer, rewritten } from './pre-tokenizer.ts'
 

@@ -1,7 +1,7 @@
 // A model as texts see it: tokenise, cut into even runs, compute, and for each text its logits or its own error.
 import { messageOf } from '../../errors.ts'
-import { BadModel } from '../models/files.ts'
-import type { Measurable } from './measure.ts'
+import { BadModel } from '../models/model-files.ts'
+import type { Measurable } from './benchmark.ts'
 import {
   emptyColumns,
   type ModelSource,
@@ -10,10 +10,10 @@ import {
   type TextColumns,
   type TextError,
   type Warmth,
-} from './protocol.ts'
+} from './ipc.ts'
 import { ModelSession } from './session.ts'
 import { cutEvenly, type Packed, pack } from './tensors.ts'
-import { type Encoded, TextTokenizer, TextTooLong } from './tokenizer.ts'
+import { type Encoded, TextTokenizer, TextTooLong } from './tokenizer/tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** What an inference process serves; tests put a stand-in in its place. */

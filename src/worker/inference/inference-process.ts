@@ -1,7 +1,7 @@
 // One inference process, from its start to its end: it loads the models, computes the runs that are sent to it in
 // order, and tells what was lost when it dies.
 import { type ChildProcess, fork } from 'node:child_process'
-import type { FromInference, Loaded, LoadRequest, RunColumns, TextColumns } from './protocol.ts'
+import type { FromInference, Loaded, LoadRequest, RunColumns, TextColumns } from './ipc.ts'
 
 /** Which program runs in the process, and how Node is started for it. */
 export interface InferenceProgram {

@@ -1,5 +1,5 @@
 // How long a run will take: measured when a model is warmed, and corrected by every run since.
-import type { Pace, SpeedAt } from './runtime/protocol.ts'
+import type { Pace, SpeedAt } from '../inference/ipc.ts'
 
 export interface SpeedOptions {
   /** Inference processes that work side by side. */

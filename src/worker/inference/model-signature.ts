@@ -1,7 +1,7 @@
 // What the graph of a model asks for and gives, and whether that is a text classifier's. Checked when it is loaded, so
 // that a wrong file is no request's surprise.
 import type { InferenceSession } from 'onnxruntime-node'
-import { BadModel } from '../models/files.ts'
+import { BadModel } from '../models/model-files.ts'
 
 const INPUTS = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const
 const INPUT_TYPES = ['int64', 'int32', 'float32'] as const

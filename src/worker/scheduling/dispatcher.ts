@@ -1,13 +1,13 @@
 // Texts in, rows out: puts the texts of jobs into the backlog, sends runs to whichever inference process has room, and
 // brings each text's row or error back to its job.
-import { isFailed, type Item, type Row } from '../queue/job.ts'
-import { type Order, type OrderEnd, Work } from './order.ts'
-import { rowOf } from './rows.ts'
-import { Backlog, type Run } from './runs.ts'
-import type { RunColumns, TextColumns } from './runtime/protocol.ts'
-import type { RunEnd, RunOrder } from './runtime/process.ts'
-import type { Entry, Lane } from './shelf.ts'
-import type { Speed } from './speed.ts'
+import { isFailed, type Item, type Row } from '../../queue/job.ts'
+import { type Order, type OrderEnd, Work } from './pending-job.ts'
+import { rowOf } from './result-row.ts'
+import { Backlog, type Run } from './backlog.ts'
+import type { RunColumns, TextColumns } from '../inference/ipc.ts'
+import type { RunEnd, RunOrder } from '../inference/inference-process.ts'
+import type { Entry, Lane } from './length-buckets.ts'
+import type { Speed } from './cost-model.ts'
 
 /** What the dispatcher needs of the pool. */
 export interface Inference {

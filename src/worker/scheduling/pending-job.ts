@@ -1,7 +1,7 @@
 // What one job asks for, and its way to an end: rows come in one by one, in any order.
-import type { Item, Row, Truncate } from '../queue/job.ts'
-import { estimateTokens } from './estimate.ts'
-import type { Group, Lane } from './shelf.ts'
+import type { Item, Row, Truncate } from '../../queue/job.ts'
+import { estimateTokens } from './token-estimate.ts'
+import type { Group, Lane } from './length-buckets.ts'
 
 /** The texts of one job, and how it should be treated. */
 export interface Order {
