@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { freePort } from '../../src/ports.ts'
+import { freePort } from '../../src/launcher/ports.ts'
 import { FakeHub } from '../helpers/fake-hub.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type CliOptions, runCli } from '../helpers/run-cli.ts'

@@ -1,6 +1,6 @@
 // `inferq predict` as people use it: texts, pipes, errors that a person can act on.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freePort } from '../../src/ports.ts'
+import { freePort } from '../../src/launcher/ports.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type CliOptions, runCli, startCli } from '../helpers/run-cli.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'

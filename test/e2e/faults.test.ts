@@ -1,6 +1,6 @@
 // What must hold when something breaks: no caller hangs, nothing that was accepted is lost, all recovers by itself.
 import { afterEach, describe, expect, it } from 'vitest'
-import type { RedisServer } from '../../src/redis-server.ts'
+import type { RedisServer } from '../../src/launcher/redis-server.ts'
 import { emptyRedis, ownRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { waitFor } from '../helpers/wait-for.ts'

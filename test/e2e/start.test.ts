@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { freePort } from '../../src/ports.ts'
+import { freePort } from '../../src/launcher/ports.ts'
 import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 

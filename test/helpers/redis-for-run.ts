@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { redisBinary } from '../../src/redis-binary.ts'
-import { RedisServer } from '../../src/redis-server.ts'
+import { redisBinary } from '../../src/launcher/redis-binary.ts'
+import { RedisServer } from '../../src/launcher/redis-server.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { inject } from 'vitest'
-import { redisBinary } from '../../src/redis-binary.ts'
-import { RedisServer } from '../../src/redis-server.ts'
+import { redisBinary } from '../../src/launcher/redis-binary.ts'
+import { RedisServer } from '../../src/launcher/redis-server.ts'
 
 /**
  * The URL of an empty database. Files that run at the same time get different ones (messages, though, reach every

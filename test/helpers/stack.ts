@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { freePort } from '../../src/ports.ts'
+import { freePort } from '../../src/launcher/ports.ts'
 import { type StartedProcess, startProcess } from './start-process.ts'
 import { waitFor } from './wait-for.ts'
 

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { freePort } from '../../src/ports.ts'
-import { redisBinary } from '../../src/redis-binary.ts'
-import { RedisServer } from '../../src/redis-server.ts'
+import { freePort } from '../../src/launcher/ports.ts'
+import { redisBinary } from '../../src/launcher/redis-binary.ts'
+import { RedisServer } from '../../src/launcher/redis-server.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
 let dir: string

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { expect, test } from 'vitest'
-import { readable } from '../../src/readable-log.ts'
+import { readable } from '../../src/launcher/pretty-log.ts'
 
 test('a log line becomes time, level, who, message, error, rest', () => {
   const time = new Date(2026, 0, 2, 3, 4, 5).toISOString()

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { redisBinary } from '../../src/redis-binary.ts'
+import { redisBinary } from '../../src/launcher/redis-binary.ts'
 
 let dir: string
 let said: string[]

@@ -1,11 +1,11 @@
 // What `npm start` runs: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
-import { pause, type Service } from './lifecycle.ts'
+import { pause, type Service } from '../lifecycle.ts'
 import { freePort, isFree } from './ports.ts'
-import { fieldsOf, readable } from './readable-log.ts'
+import { fieldsOf, readable } from './pretty-log.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
-import { Supervised } from './supervised.ts'
+import { Supervised } from './supervised-process.ts'
 
 interface RoofSettings {
   host: string
