@@ -3,9 +3,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
 import { VERSION } from '../version.ts'
-import { batch, type BatchFlags } from './batch.ts'
+import { batch, type BatchFlags } from './batch/command.ts'
 import { EXIT, WrongUsage } from './failure.ts'
-import { addModelCommands } from './models.ts'
+import { addModelCommands } from './models/commands.ts'
 import { predict, type PredictFlags } from './predict.ts'
 import { say, type Terminal } from './terminal.ts'
 

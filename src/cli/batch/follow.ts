@@ -3,7 +3,7 @@ import type { Inferq } from '../../client/client.ts'
 import type { Batch, BatchLine } from '../../client/types.ts'
 import { Failure } from '../failure.ts'
 import { gather } from '../gather.ts'
-import type { Patience } from './patience.ts'
+import type { Patience } from './reconnect.ts'
 
 export interface FollowOptions {
   inferq: Inferq

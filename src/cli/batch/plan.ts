@@ -2,7 +2,7 @@
 import { Failure } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import { bytesText, countText } from '../rate.ts'
-import { type Layout, type Place, type Request, rowsOf } from './rows.ts'
+import { type Layout, type Place, type Request, rowsOf } from './input-rows.ts'
 import type { Source } from './source.ts'
 
 /** What becomes one batch. */

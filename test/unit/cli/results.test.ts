@@ -1,7 +1,7 @@
 // What is written for a row: its own columns, then the model's word on it, or the error.
 import { parse } from 'csv-parse/sync'
 import { describe, expect, it } from 'vitest'
-import { type ResultOptions, ResultWriter } from '../../../src/cli/batch/results.ts'
+import { type ResultOptions, ResultWriter } from '../../../src/cli/batch/result-writer.ts'
 import type { BatchLine } from '../../../src/client/types.ts'
 
 const scores = [

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { planOf, requestBytes } from '../../../src/cli/batch/plan.ts'
-import { type Layout, layoutOf, type Reading, rowsOf } from '../../../src/cli/batch/rows.ts'
+import { type Layout, layoutOf, type Reading, rowsOf } from '../../../src/cli/batch/input-rows.ts'
 import { openFile, type Source } from '../../../src/cli/batch/source.ts'
 import { collect } from '../../helpers/collect.ts'
 

@@ -1,8 +1,8 @@
 // Results as lines of the output: the input's own columns, then what the model said of the row.
 import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
-import { type Judged, judged } from '../answers.ts'
-import type { Row } from './rows.ts'
+import { type Judged, judged } from '../best-label.ts'
+import type { Row } from './input-rows.ts'
 
 export type OutputFormat = 'jsonl' | 'csv'
 

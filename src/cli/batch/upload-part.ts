@@ -2,7 +2,7 @@
 import type { Inferq } from '../../client/client.ts'
 import { InferqError } from '../../client/errors.ts'
 import { type Part, requestBytes } from './plan.ts'
-import type { Layout } from './rows.ts'
+import type { Layout } from './input-rows.ts'
 import type { Source } from './source.ts'
 import type { Sent } from './state.ts'
 

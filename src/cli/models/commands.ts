@@ -2,10 +2,10 @@
 // when it is asked for: ONNX Runtime and the tokenizers take longer to load than all the rest.
 import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
-import type { Inferq } from '../client/client.ts'
-import type { Terminal } from './terminal.ts'
-import type { AddFlags } from './models/add.ts'
-import type { ListFlags } from './models/list.ts'
+import type { Inferq } from '../../client/client.ts'
+import type { Terminal } from '../terminal.ts'
+import type { AddFlags } from './add.ts'
+import type { ListFlags } from './list.ts'
 
 export interface ModelCommands {
   client: () => Inferq
@@ -25,7 +25,7 @@ export function addModelCommands(program: Command, { client, terminal, end }: Mo
     .description('What the server serves; when it is away, what is in the models folder.')
     .option('--json', 'one JSON object a model')
     .action(async (flags: ListFlags) => {
-      const { listModels } = await import('./models/list.ts')
+      const { listModels } = await import('./list.ts')
       end(await listModels(client(), flags, terminal))
     })
 
@@ -36,7 +36,7 @@ export function addModelCommands(program: Command, { client, terminal, end }: Mo
       'Loads a model and tells everything that is wrong with it, how fast it is, and how stable its scores are.',
     )
     .action(async (folder: string) => {
-      const { checkModel } = await import('./models/check.ts')
+      const { checkModel } = await import('./check.ts')
       end(await checkModel(folder, terminal))
     })
 
@@ -45,7 +45,7 @@ export function addModelCommands(program: Command, { client, terminal, end }: Mo
     .argument('<folder>', 'with onnx/model.onnx (fp32)')
     .description('Prints the commands that make a static int8 file of it.')
     .action(async (folder: string) => {
-      const { explainQuantising } = await import('./models/quantize.ts')
+      const { explainQuantising } = await import('./quantize.ts')
       end(await explainQuantising(folder, terminal))
     })
 
@@ -61,7 +61,7 @@ export function addModelCommands(program: Command, { client, terminal, end }: Mo
     .addOption(new Option('--cache <folder>', 'where downloads are kept').env('MODELS_CACHE').default(OWN_CACHE))
     .addHelpText('after', ADD_EXAMPLES)
     .action(async (model: string, flags: AddFlags) => {
-      const { addModel } = await import('./models/add.ts')
+      const { addModel } = await import('./add.ts')
       end(await addModel(model, flags, terminal))
     })
 }
