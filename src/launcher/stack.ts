@@ -107,7 +107,7 @@ export class Roof implements Service {
     const { settings, say, onRefused } = this.#options
     return new Supervised({
       name,
-      file: new URL(`./${program}/main.js`, import.meta.url).pathname,
+      file: new URL(`../${program}/main.js`, import.meta.url).pathname,
       env,
       // A child gives up by itself after its grace; only one that hangs needs more.
       grace: settings.shutdownGrace + 2_000,

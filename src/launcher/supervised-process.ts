@@ -97,7 +97,7 @@ export class Supervised implements Service {
   }
 }
 
-const orphanGuard = new URL('./orphan-guard.js', import.meta.url).href
+const orphanGuard = new URL('./exit-with-parent.js', import.meta.url).href
 
 /** SIGTERM, and SIGKILL when that was not enough. */
 async function terminate(child: ChildProcess, grace: number, over: AbortSignal): Promise<void> {

@@ -15,8 +15,8 @@ export interface ModelCommands {
 }
 
 /** Those of the clone that this program lies in. */
-const OWN_MODELS = fileURLToPath(new URL('../../models', import.meta.url))
-const OWN_CACHE = fileURLToPath(new URL('../../.data/hub', import.meta.url))
+const OWN_MODELS = fileURLToPath(new URL('../../../models', import.meta.url))
+const OWN_CACHE = fileURLToPath(new URL('../../../.data/hub', import.meta.url))
 
 export function addModelCommands(program: Command, { client, terminal, end }: ModelCommands): void {
   const models = program.command('models').description('Lists, checks and adds models.')

@@ -144,6 +144,6 @@ export class Pool {
 /** Built, it is JavaScript that plain Node runs; from the sources it needs the loader that this process was started with. */
 const extension = extname(import.meta.url)
 const ownProgram: InferenceProgram = {
-  module: new URL(`./child${extension}`, import.meta.url),
+  module: new URL(`./main${extension}`, import.meta.url),
   execArgv: extension === '.ts' ? process.execArgv : [],
 }

@@ -1,0 +1,55 @@
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { describe, expect, it } from 'vitest'
+import { parseJson } from '../../../../src/api/http/json-body.ts'
+import { openApiDocument, openApiPath } from '../../../../src/api/http/openapi.ts'
+import { checked } from '../../../../src/api/http/problem.ts'
+import { createRoutes } from '../../../../src/api/routes/table.ts'
+
+const routes = createRoutes({ maxInputs: 1_000, maxTextChars: 100_000 })
+const document = openApiDocument(routes, true)
+const operations = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+  Object.keys(item).map((method) => `${method} ${path}`),
+)
+
+describe('the OpenAPI document', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const { valid, errors } = await new Validator().validate(JSON.parse(JSON.stringify(document)))
+    expect(errors).toBeUndefined()
+    expect(valid).toBe(true)
+  })
+
+  it('has exactly the routes of the table', () => {
+    const served = routes.map(({ method, path }) => `${method} ${openApiPath(path)}`)
+    expect(operations.sort()).toEqual([...new Set(served)].sort())
+    expect(served.length).toBe(new Set(served).size)
+  })
+
+  it('gives every operation a name of its own', () => {
+    const ids = Object.values(document.paths ?? {}).flatMap((item) =>
+      Object.values(item).map((operation) => (operation as { operationId: string }).operationId),
+    )
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  it('asks for a key exactly where one is needed', () => {
+    for (const route of routes) {
+      const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
+      expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.open !== true])
+    }
+  })
+})
+
+const withBody = routes.flatMap((route) =>
+  route.body ? [{ name: `${route.method} ${route.path}`, route, body: route.body }] : [],
+)
+
+describe('every route', () => {
+  it.each(withBody)('$name has an example of a body that fits', ({ route, body }) => {
+    expect(() => checked(body, parseJson(Buffer.from(JSON.stringify(route.example?.body))))).not.toThrow()
+  })
+
+  it.each(routes)('$method $path has an example of each parameter', (route) => {
+    const named = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name)
+    expect(Object.keys(route.example?.params ?? {})).toEqual(named)
+  })
+})

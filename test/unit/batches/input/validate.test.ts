@@ -1,0 +1,93 @@
+// What makes an input file a bad one: every fault with its line, the first hundred of them.
+import { gzipSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { Turns } from '../../../../src/batches/event-loop-turns.ts'
+import { MAX_PROBLEMS, validate } from '../../../../src/batches/input/validate.ts'
+
+const limits = { maxLines: 1_000, maxLineBytes: 200 }
+const line = (more: object) => JSON.stringify({ custom_id: 'a', method: 'POST', url: '/predict', body: {}, ...more })
+
+async function* inPieces(content: string | Buffer): AsyncGenerator<Buffer> {
+  const bytes = Buffer.from(content)
+  for (let at = 0; at < bytes.length; at += 50) yield bytes.subarray(at, at + 50)
+}
+const check = (content: string | Buffer, more = {}) =>
+  validate(inPieces(content), '/predict', { ...limits, ...more }, new Turns())
+const codes = async (content: string | Buffer) =>
+  (await check(content)).problems.map(({ code, line: number }) => [code, number])
+
+describe('validate', () => {
+  it('counts the requests of a good file, whatever its line endings', async () => {
+    const content = `\ufeff${line({})}\r\n\r\n${line({ custom_id: 'b' })}\n\n${line({ custom_id: 'c' })}`
+    expect(await check(content)).toEqual({ requests: 3, problems: [] })
+  })
+
+  it('leaves bodies to the run: one that cannot be served stops nothing', async () => {
+    const content = `${line({ body: 'nonsense' })}\n${line({ custom_id: 'b', body: { inputs: 'a\ud800' } })}`
+    expect((await check(content)).problems).toEqual([])
+  })
+
+  it('takes a line without method and url', async () => {
+    expect((await check('{"custom_id":"a","body":{}}')).problems).toEqual([])
+  })
+
+  it.each([
+    ['half an object', '{"custom_id":', 'invalid_json_line'],
+    ['a list', '[1]', 'invalid_json_line'],
+    ['a bare string', '"a"', 'invalid_json_line'],
+    ['null', 'null', 'invalid_json_line'],
+    ['nothing but brackets', '['.repeat(150), 'invalid_json_line'],
+    ['no custom_id', '{"body":{}}', 'missing_custom_id'],
+    ['a number as custom_id', line({ custom_id: 7 }), 'invalid_custom_id'],
+    ['null as custom_id', line({ custom_id: null }), 'invalid_custom_id'],
+    ['an empty custom_id', line({ custom_id: '' }), 'invalid_custom_id'],
+    ['NUL in a custom_id', line({ custom_id: 'a\0b' }), 'invalid_custom_id'],
+    ['half a surrogate pair in a custom_id', line({ custom_id: 'a\ud800' }), 'invalid_custom_id'],
+    ['another endpoint', line({ url: '/v1/chat/completions' }), 'mismatched_url'],
+    ['another method', line({ method: 'GET' }), 'invalid_method'],
+    ['a line over the limit', line({ body: 'x'.repeat(200) }), 'line_too_long'],
+    ['__proto__ instead of fields', '{"__proto__":{"custom_id":"a"}}', 'missing_custom_id'],
+  ])('refuses %s, with its line', async (_what, bad, code) => {
+    expect(await codes(`${line({ custom_id: 'good' })}\n\n${bad}\n${line({ custom_id: 'z' })}`)).toEqual([[code, 3]])
+  })
+
+  it('refuses invalid UTF-8', async () => {
+    const bad = Buffer.concat([Buffer.from('{"custom_id":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')])
+    expect(await codes(Buffer.concat([Buffer.from(`${line({})}\n`), bad]))).toEqual([['invalid_encoding', 2]])
+  })
+
+  it('refuses an id that was used before, and says where', async () => {
+    const { problems } = await check(`${line({})}\n${line({ custom_id: 'b' })}\n${line({})}`)
+    expect(problems).toMatchObject([
+      { code: 'duplicate_custom_id', line: 3, message: expect.stringContaining('Line 1') },
+    ])
+  })
+
+  it.each([
+    ['an empty file', '', 'empty_file'],
+    ['a file of blank lines', '\n\r\n \n', 'empty_file'],
+    ['a zip', Buffer.concat([Buffer.from('PK\u0003\u0004'), Buffer.alloc(300, 10)]), 'invalid_file'],
+    ['gzip', gzipSync(`${line({})}\n`.repeat(100)), 'invalid_file'],
+  ])('refuses %s as a whole', async (_what, content, code) => {
+    const { problems } = await check(content)
+    expect(problems.map((problem) => [problem.code, problem.line])).toEqual([[code, null]])
+  })
+
+  it('reports the first hundred of ten thousand bad lines', async () => {
+    const { problems } = await check('nonsense\n'.repeat(10_000), { maxLines: 50_000 })
+    expect([problems.length, problems[0]?.line, problems.at(-1)?.line]).toEqual([MAX_PROBLEMS, 1, MAX_PROBLEMS])
+  })
+
+  it('refuses one request too many', async () => {
+    const content = Array.from({ length: 3 }, (_, index) => line({ custom_id: `${index}` })).join('\n')
+    expect((await check(content, { maxLines: 3 })).problems).toEqual([])
+    expect((await check(content, { maxLines: 2 })).problems).toMatchObject([{ code: 'too_many_lines', line: 3 }])
+  })
+
+  it('never repeats what was sent', async () => {
+    const secret = 'tell nobody this'
+    const { problems } = await check([secret, line({ url: secret }), line({ custom_id: `\0${secret}` })].join('\n'))
+    expect(problems).toHaveLength(3)
+    expect(JSON.stringify(problems)).not.toContain(secret)
+  })
+})

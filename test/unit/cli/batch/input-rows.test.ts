@@ -1,0 +1,193 @@
+// Inputs as people have them: endings, marks, quotes, blank lines; and the places where they are cut and begun again.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { planOf, requestBytes } from '../../../../src/cli/batch/plan.ts'
+import { type Layout, layoutOf, type Reading, rowsOf } from '../../../../src/cli/batch/input-rows.ts'
+import { openFile, type Source } from '../../../../src/cli/batch/source.ts'
+import { collect } from '../../../helpers/collect.ts'
+
+let dir: string
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'inferq-rows-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+const never = new AbortController().signal
+const usual = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
+
+async function opened(content: string | Buffer, reading: Partial<Reading> = {}): Promise<[Source, Layout]> {
+  const path = join(dir, 'input')
+  writeFileSync(path, content)
+  const source = await openFile(path)
+  return [source, await layoutOf(source, { format: 'lines', delimiter: ',', options: {}, ...reading })]
+}
+
+async function readAll(content: string | Buffer, reading: Partial<Reading> = {}) {
+  const [source, layout] = await opened(content, reading)
+  return collect(rowsOf(source, layout))
+}
+
+async function inputsOf(content: string | Buffer, reading: Partial<Reading> = {}): Promise<unknown[]> {
+  return (await readAll(content, reading)).map(({ request }) => request.body['inputs'])
+}
+
+describe('plain lines', () => {
+  it.each([
+    ['LF', 'one\ntwo\n'],
+    ['no final newline', 'one\ntwo'],
+    ['CRLF', 'one\r\ntwo\r\n'],
+    ['a byte order mark', '\ufeffone\ntwo\n'],
+    ['blank lines', '\n  \none\n\r\n\ntwo\n\n'],
+  ])('with %s', async (_what, content) => {
+    expect(await inputsOf(content)).toEqual(['one', 'two'])
+  })
+
+  it('keep what is inside: quotes, commas, line separators of Unicode, a mark that is not at the beginning', async () => {
+    const lines = ['"a", b', 'line\u2028separator', ' \ufeffmark', 'tab\tand\rreturn']
+    expect(await inputsOf(lines.join('\n'))).toEqual(lines)
+  })
+
+  it('are numbered by row, not by line', async () => {
+    const rows = await readAll('one\n\ntwo')
+    expect(rows.map(({ request }) => request.custom_id)).toEqual(['row-1', 'row-2'])
+  })
+
+  it('must be UTF-8', async () => {
+    await expect(inputsOf(Buffer.from([0x61, 0x0a, 0xff, 0xfe, 0x0a]))).rejects.toThrow(/not UTF-8 text .* byte 5/)
+  })
+
+  it('take a letter that is cut between two reads', async () => {
+    const long = 'é'.repeat(300_000)
+    expect(await inputsOf(`x${long}\nend`)).toEqual([`x${long}`, 'end'])
+  })
+})
+
+describe('a table', () => {
+  const csv = { format: 'csv' as const, column: 'text' }
+
+  it.each([
+    ['LF', 'id,text\n1,one\n2,two\n'],
+    ['CRLF and no final newline', 'id,text\r\n1,one\r\n2,two'],
+    ['mixed endings', 'id,text\r\n1,one\n2,two\r\n'],
+    ['a byte order mark', '\ufeffid,text\n1,one\n2,two\n'],
+    ['a mark before the column itself', '\ufefftext,id\none,1\ntwo,2\n'],
+    ['blank lines', 'id,text\n\n1,one\n\n2,two\n\n'],
+    ['quotes that nobody needs', '"id","text"\n"1","one"\n"2","two"\n'],
+  ])('with %s', async (_what, content) => {
+    expect(await inputsOf(content, csv)).toEqual(['one', 'two'])
+  })
+
+  it('keeps commas, quotes and newlines of quoted cells', async () => {
+    const rows = await readAll('id,text\n1,"a, ""b""\r\nc"\n2,\n', csv)
+    expect(rows.map(({ fields }) => fields)).toEqual([
+      { id: '1', text: 'a, "b"\r\nc' },
+      { id: '2', text: '' },
+    ])
+  })
+
+  it('with another delimiter', async () => {
+    expect(await inputsOf('id\ttext\n1\tone, two\n', { ...csv, delimiter: '\t' })).toEqual(['one, two'])
+  })
+
+  it('with pairs', async () => {
+    expect(await inputsOf('text,b\nx,y\n', { ...csv, pairColumn: 'b' })).toEqual([[['x', 'y']]])
+  })
+
+  it('of one column needs no --column', async () => {
+    expect(await inputsOf('review\ngood\n', { format: 'csv' })).toEqual(['good'])
+  })
+
+  it.each([
+    ['no such column', 'id,text\n1,one\n', { column: 'review' }, 'no column "review"; there are "id", "text"'],
+    ['no column said', 'id,review\n1,one\n', { column: undefined }, 'Give --column: one of "id", "review"'],
+    ['no such second column', 'id,text\n1,a\n', { pairColumn: 'b' }, 'no column "b"'],
+    ['a column twice', 'text,text\na,b\n', {}, 'two columns "text"'],
+    ['a row too short', 'id,text\n1,one\n2\n', {}, 'line 3 has another number of columns (1)'],
+    ['a quote that stays open', 'id,text\n1,"one\n2,two\n', {}, 'opens a quote that nothing closes'],
+    ['nothing', '', {}, 'is empty'],
+  ])('says what is wrong: %s', async (_what, content, more, message) => {
+    await expect(inputsOf(content, { ...csv, ...more })).rejects.toThrow(message)
+  })
+})
+
+describe('JSONL', () => {
+  const jsonl = { format: 'jsonl' as const }
+
+  it('of objects, of texts, with blank lines, CRLF and a mark', async () => {
+    expect(await inputsOf('\ufeff{"text":"one","n":1}\r\n\r\n{"text":"two"}', jsonl)).toEqual(['one', 'two'])
+    expect(await inputsOf('"one"\n"two"\n', jsonl)).toEqual(['one', 'two'])
+  })
+
+  it("of OpenAI's lines: sent as they are, the command's options below their own", async () => {
+    const lines =
+      '{"custom_id":"a","url":"/models/x","body":{"inputs":"hi","model":"own"}}\n{"custom_id":"b","body":{}}\n'
+    const [source, layout] = await opened(lines, { ...jsonl, options: { model: 'given' } })
+    expect(layout).toMatchObject({ kind: 'requests', endpoint: '/models/x' })
+    const rows = await collect(rowsOf(source, layout))
+    expect(rows.map(({ request }) => request)).toEqual([
+      { custom_id: 'a', method: 'POST', url: '/models/x', body: { inputs: 'hi', model: 'own' } },
+      { custom_id: 'b', method: 'POST', url: '/predict', body: { model: 'given' } },
+    ])
+  })
+
+  it('with the text under another key', async () => {
+    expect(await inputsOf('{"review":"good"}', { ...jsonl, column: 'review' })).toEqual(['good'])
+  })
+
+  it.each([
+    ['no JSON', '{"text":"a"}\n\n{"text"\n', 'line 3 is not JSON'],
+    ['a number', '{"text":"a"}\n7\n', 'line 2 is neither an object'],
+    ['no text', '{"text":"a"}\n{"body":"b"}\n', 'line 2 has no "text": it has body'],
+    ['a line that is no request', '{"custom_id":"a","body":{}}\n{"text":"b"}\n', 'line 2 has no custom_id'],
+    ['only blank lines', '\n\n', 'has no rows'],
+  ])('says what is wrong: %s', async (_what, content, message) => {
+    await expect(inputsOf(content, jsonl)).rejects.toThrow(message)
+  })
+})
+
+it.each([
+  ['zip', Buffer.from('PK\u0003\u0004rest')],
+  ['gzip', Buffer.from([0x1f, 0x8b, 8, 0])],
+])('refuses a %s file', async (kind, content) => {
+  await expect(opened(content)).rejects.toThrow(`is ${kind === 'zip' ? 'a zip file' : 'gzip'}`)
+})
+
+describe('a plan', () => {
+  const table = `id,text\r\n${Array.from({ length: 25 }, (_, n) => `${n},"text ${n}, é\n${n}"\r\n\r\n`).join('')}`
+
+  it.each([
+    ['lines', 'lines', Array.from({ length: 25 }, (_, n) => `text ${n} é\r\n\n`).join('')],
+    ['a table', 'csv', table],
+    ['JSONL', 'jsonl', `\ufeff${Array.from({ length: 25 }, (_, n) => `{"text":"${n}é"}\n`).join('')}`],
+  ] as const)('of %s cuts by lines, and each part reads as the whole did', async (_what, format, content) => {
+    const [source, layout] = await opened(content, { format })
+    const plan = await planOf(source, layout, { ...usual, lines: 10 }, never)
+    expect(plan.parts.map(({ row, rows }) => [row, rows])).toEqual([
+      [0, 10],
+      [10, 10],
+      [20, 5],
+    ])
+    const whole = await collect(rowsOf(source, layout))
+    const parts = plan.parts.map((part) => collect(rowsOf(source, layout, part, part.end)))
+    expect((await Promise.all(parts)).flat()).toEqual(whole)
+    expect(whole).toHaveLength(plan.total)
+  })
+
+  it('cuts by bytes of what is sent, and never makes a part larger', async () => {
+    const [source, layout] = await opened('short\n'.repeat(100))
+    const plan = await planOf(source, layout, { ...usual, bytes: 1_000 }, never)
+    const sizes = plan.parts.map(async (part) => {
+      return Buffer.concat(await collect(requestBytes(source, layout, part))).length
+    })
+    for (const size of await Promise.all(sizes)) expect(size).toBeLessThanOrEqual(1_000)
+    expect(plan.parts.length).toBeGreaterThan(5)
+  })
+
+  it('refuses a row that the server would refuse the whole batch for', async () => {
+    const [source, layout] = await opened(`fine\n${'x'.repeat(2_000)}\n`)
+    await expect(planOf(source, layout, { ...usual, line: 1_000 }, never)).rejects.toThrow('row 2 is too long')
+  })
+})

@@ -1,0 +1,158 @@
+// Every kind of ONNX file that a classifier comes in gives the logits of Python's onnxruntime, alone and in company;
+// what is no classifier is refused when it is loaded.
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { OnnxClassifier } from '../../../../src/worker/inference/classifier.ts'
+import { measureMovement, measureSpeed } from '../../../../src/worker/inference/benchmark.ts'
+import type { ModelSource } from '../../../../src/worker/inference/ipc.ts'
+
+interface Reference {
+  limit: number
+  labels: string[]
+  cases: Array<{ text: string; ids: number[]; logits: number[] }>
+}
+
+const root = join(process.cwd(), 'test/fixtures/kinds')
+
+/** How far a logit may be from Python's: float32 agrees between processors, 8 and 16 bits to the next step. */
+const kinds = {
+  positions: 1e-4,
+  'ids-alone': 1e-4,
+  'several-outputs': 1e-4,
+  int32: 1e-4,
+  'one-text': 1e-4,
+  'four-texts': 1e-4,
+  half: 2e-2,
+  'int8-dynamic': 5e-2,
+  'int8-static': 5e-2,
+  roberta: 1e-4,
+}
+
+function sourceOf(kind: string, more: Partial<ModelSource> = {}): ModelSource {
+  const file = kind.startsWith('int8') ? 'onnx/model_quantized.onnx' : 'onnx/model.onnx'
+  return { name: kind, dir: join(root, kind), file, labels: 3, maxTokens: 64, ...more }
+}
+
+const referenceOf = (kind: string) => JSON.parse(readFileSync(join(root, kind, 'python.json'), 'utf8')) as Reference
+
+async function logitsOf(classifier: OnnxClassifier, texts: string[]) {
+  const { logits, tokens, together, errors } = await classifier.classify({ texts, truncate: texts.map(() => 'right') })
+  expect(errors).toEqual([])
+  return { rows: texts.map((_text, row) => [...logits.subarray(3 * row, 3 * row + 3)]), tokens, together }
+}
+
+/** The largest difference of two numbers at the same place. */
+function distance(ours: number[][], theirs: number[][]): number {
+  const [a, b] = [ours.flat(), theirs.flat()]
+  expect(a).toHaveLength(b.length)
+  return Math.max(...a.map((value, place) => Math.abs(value - (b[place] ?? Number.NaN))))
+}
+
+describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
+  const { cases } = referenceOf(kind)
+  const texts = cases.map(({ text }) => text)
+  const wanted = cases.map(({ logits }) => logits)
+  let classifier: OnnxClassifier
+  let alone: number[][]
+  beforeAll(async () => {
+    classifier = await OnnxClassifier.load(sourceOf(kind), 1)
+    alone = []
+    for (const text of texts) alone.push(...(await logitsOf(classifier, [text])).rows)
+  })
+
+  it('gives the logits of Python', async () => {
+    const { tokens } = await logitsOf(classifier, texts)
+    expect([...tokens]).toEqual(cases.map(({ ids }) => ids.length))
+    expect(distance(alone, wanted)).toBeLessThan(tolerance)
+  })
+
+  it('moves with its neighbours as it was measured to', async () => {
+    const { rows } = await logitsOf(classifier, texts)
+    const moves = kind === 'int8-dynamic'
+    expect(distance(rows, alone) > 0).toBe(moves)
+    expect(classifier.warmth.movement.share > 0).toBe(moves)
+    const measured = await measureMovement(classifier, texts.slice(0, 40))
+    expect(measured.share > 0).toBe(moves)
+    expect(measured.spread).toBeGreaterThan(1)
+  })
+
+  it('tells its speed at every length', async () => {
+    const speeds = await measureSpeed(classifier, 60_000)
+    expect(speeds.map(({ tokens }) => tokens)).toEqual([8, 32, 64])
+    for (const { textsPerSecond } of speeds) expect(textsPerSecond).toBeGreaterThan(0)
+    expect(classifier.warmth).toMatchObject({ maxTokens: 64, pace: { tokenMs: expect.any(Number) } })
+  })
+})
+
+describe('a model', () => {
+  it('whose scores move computes each text by itself when it is told to', async () => {
+    const { cases } = referenceOf('int8-dynamic')
+    const texts = cases.map(({ text }) => text)
+    const classifier = await OnnxClassifier.load(sourceOf('int8-dynamic', { isolate: true }), 1)
+    const { rows, together } = await logitsOf(classifier, texts)
+    expect(
+      distance(
+        rows,
+        cases.map(({ logits }) => logits),
+      ),
+    ).toBeLessThan(kinds['int8-dynamic'])
+    expect(new Set(together)).toEqual(new Set([1]))
+    expect(classifier.warmth.movement).toMatchObject({ largest: 0, share: 0 })
+  })
+
+  it('of a fixed size is given runs of that size', async () => {
+    const texts = ['One.', 'Two of them.', 'Three of them, or so.', 'Four.', 'Five.']
+    const one = await OnnxClassifier.load(sourceOf('one-text'), 1)
+    expect([...(await logitsOf(one, texts)).together]).toEqual([1, 1, 1, 1, 1])
+    const four = await OnnxClassifier.load(sourceOf('four-texts'), 1)
+    expect(Math.max(...(await logitsOf(four, texts)).together)).toBe(4)
+  })
+
+  it('of a fixed length takes no more tokens than that', async () => {
+    const classifier = await OnnxClassifier.load(sourceOf('one-text', { maxTokens: 512 }), 1)
+    expect(classifier.warmth.maxTokens).toBe(64)
+    expect([...(await logitsOf(classifier, ['word '.repeat(200)])).tokens]).toEqual([64])
+  })
+
+  it('without a mask shares runs only among texts of the same length', async () => {
+    const classifier = await OnnxClassifier.load(sourceOf('ids-alone'), 1)
+    const { tokens, together } = await logitsOf(classifier, ['a b c', 'a b d', 'a b c d e f', 'b c d'])
+    expect([...tokens]).toEqual([5, 5, 8, 5])
+    expect([...together]).toEqual([3, 3, 1, 3])
+  })
+})
+
+describe('refused with the file and what is wrong is', () => {
+  it.each([
+    ['two-labels', /^onnx\/model\.onnx: gives 2 logits a text; config\.json names 3 labels \(id2label\)$/],
+    ['as-many-as-tokens', /^onnx\/model\.onnx: gives logits \[1, 16\] for a run of 1; config\.json names 3 labels/],
+    ['strange-input', /^onnx\/model\.onnx: has the input "pixel_values", which texts do not have$/],
+    ['boolean-mask', /^onnx\/model\.onnx: its input "attention_mask" is bool; int64, int32, float32 can be given$/],
+    ['no-ids', /^onnx\/model\.onnx: has the input "pixel_values"/],
+    ['no-logits', /^onnx\/model\.onnx: has no output "logits"; is it a classifier\? It has "numbers"$/],
+    [
+      'logits-of-tokens',
+      /^onnx\/model\.onnx: its logits have 3 dimensions, not 2 \(texts, labels\); is it a classifier\?$/,
+    ],
+    ['one-dimension', /^onnx\/model\.onnx: its input "input_ids" has 1 dimensions, not 2 \(texts, tokens\)$/],
+    ['no-onnx', /^onnx\/model\.onnx cannot be loaded: /],
+    ['few-tokens', /^onnx\/model\.onnx fails when it is run: .*indices/],
+  ])('%s', async (graph, message) => {
+    const dir = mkdtempSync(join(tmpdir(), 'inferq-kinds-'))
+    try {
+      cpSync(join(root, 'int32'), dir, { recursive: true })
+      cpSync(join(root, 'refused', `${graph}.onnx`), join(dir, 'onnx/model.onnx'))
+      await expect(OnnxClassifier.load(sourceOf('int32', { dir }), 1)).rejects.toThrow(message)
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
+  })
+
+  it('a model that takes fewer tokens than its config.json says', async () => {
+    await expect(OnnxClassifier.load(sourceOf('positions', { maxTokens: 65 }), 1)).rejects.toThrow(
+      /^onnx\/model\.onnx fails when it is run: /,
+    )
+  })
+})

@@ -1,0 +1,149 @@
+import type { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { CanceledIds } from '../../../../src/queue/cancellations.ts'
+import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
+import { predictionKey } from '../../../../src/redis/keys.ts'
+import type { TextsJob } from '../../../../src/queue/job.ts'
+import type { Dispatcher } from '../../../../src/worker/scheduling/dispatcher.ts'
+import type { OrderEnd } from '../../../../src/worker/scheduling/pending-job.ts'
+import { type Arrival, Pipeline } from '../../../../src/worker/jobs/job-handler.ts'
+
+const data: TextsJob = { v: 1, model: 'cola', items: [{ text: 'a' }], truncate: 'right', replyTo: 'api-1' }
+const rows = [{ logits: [1, 2], tokens: 3, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }]
+
+function setUp(end: Promise<OrderEnd> = Promise.resolve({ kind: 'done', rows })) {
+  const canceled = new CanceledIds()
+  const records = new Set<string>()
+  const seen = { computed: 0, canceled: 0 }
+  const dispatcher = {
+    compute: () => {
+      seen.computed += 1
+      return { end, cancel: () => (seen.canceled += 1) }
+    },
+  } as unknown as Dispatcher
+  const heartbeats: Heartbeat[] = []
+  const redis = {
+    hexists: async (key: string) => (records.has(key) ? 1 : 0),
+    zrange: async () => heartbeats.map(({ id }) => id),
+    mget: async () => heartbeats.map((beat) => JSON.stringify(beat)),
+  } as unknown as Redis
+  const model = { name: 'cola', revision: 'abc' }
+  const pipeline = new Pipeline({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
+  const answer = (more: Partial<TextsJob> = {}, name: Arrival['name'] = 'prediction') =>
+    pipeline.answer({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
+  return { answer, canceled, records, seen, pipeline, heartbeats }
+}
+
+describe('a job', () => {
+  it('is answered with rows, revision and worker', async () => {
+    expect(await setUp().answer()).toEqual({
+      kind: 'answered',
+      replyTo: 'api-1',
+      result: { outcome: 'done', revision: 'abc', worker: 'w', startedAt: 1_000, rows },
+    })
+  })
+
+  it('of another version is left to a newer worker', async () => {
+    const { answer, seen } = setUp()
+    expect(await answer({ v: 99 })).toEqual({ kind: 'unknown_version' })
+    expect(seen.computed).toBe(0)
+  })
+
+  it('that is broken fails with the path, not with the text', async () => {
+    const broken = setUp().answer({ items: [{ text: 'a secret', pair: 5 as unknown as string }] })
+    await expect(broken).rejects.toThrow('items.0.pair')
+    await expect(broken).rejects.not.toThrow('secret')
+  })
+
+  it('pinned to another revision is not computed', async () => {
+    const { answer, seen } = setUp()
+    expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone', rows: [] } })
+    expect(await answer({ revision: 'abc' })).toMatchObject({ result: { outcome: 'done' } })
+    expect(seen.computed).toBe(1)
+  })
+
+  it('pinned to what another worker serves is left to that one', async () => {
+    const { answer, heartbeats } = setUp()
+    const models = [{ name: 'cola', revision: 'other', capacity: 1, maxRunTokens: 1 }]
+    const beat = { host: 'h', version: '1', startedAt: 0, refused: [], slots: { interactive: 1, bulk: 1 }, models }
+    heartbeats.push({ ...beat, id: 'stopping', state: 'quiet' })
+    expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone' } })
+    heartbeats.push({ ...beat, id: 'there', state: 'running' })
+    expect(await answer({ revision: 'other' })).toEqual({ kind: 'other_revision' })
+    expect(await answer({ revision: 'other', deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
+  })
+
+  it("of a batch waits for what it is pinned to, in the queue and not in anybody's way", async () => {
+    const { answer, seen } = setUp()
+    expect(await answer({ revision: 'other' }, 'chunk')).toEqual({ kind: 'revision_away' })
+    expect(await answer({ revision: 'abc' }, 'chunk')).toMatchObject({ result: { outcome: 'done' } })
+    expect(seen.computed).toBe(1)
+  })
+
+  it('past its deadline is not computed', async () => {
+    const { answer, seen } = setUp()
+    expect(await answer({ deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
+    expect(seen.computed).toBe(0)
+    expect(await answer({ deadline: 1_000 })).toMatchObject({ result: { outcome: 'done' } })
+  })
+
+  it('that expires before its first run is aborted', async () => {
+    const { answer } = setUp(Promise.resolve({ kind: 'expired' }))
+    expect(await answer()).toMatchObject({ result: { outcome: 'aborted' } })
+  })
+
+  it('is handed back when the worker stops', async () => {
+    expect(await setUp(Promise.resolve({ kind: 'handed_back' })).answer()).toEqual({ kind: 'handed_back' })
+  })
+})
+
+describe('a prediction', () => {
+  it('that its record says is canceled never runs', async () => {
+    const { answer, records, seen } = setUp()
+    records.add(predictionKey('job'))
+    expect(await answer()).toMatchObject({ result: { outcome: 'canceled', rows: [] } })
+    expect(seen.computed).toBe(0)
+  })
+
+  it('of whose cancellation was heard before it came never runs', async () => {
+    const { answer, canceled, seen } = setUp()
+    canceled.hear('job')
+    expect(await answer()).toMatchObject({ result: { outcome: 'canceled' } })
+    expect(seen.computed).toBe(0)
+  })
+
+  it('that is canceled while it waits stops at the next run', async () => {
+    let finish: (end: OrderEnd) => void = () => undefined
+    const { answer, canceled, seen } = setUp(new Promise((resolve) => (finish = resolve)))
+    const ending = answer()
+    await new Promise((resolve) => setImmediate(resolve))
+    canceled.hear('job')
+    expect(seen).toEqual({ computed: 1, canceled: 1 })
+    finish({ kind: 'canceled' })
+    expect(await ending).toMatchObject({ result: { outcome: 'canceled' } })
+  })
+
+  it('that is canceled in its last run is canceled', async () => {
+    let finish: (end: OrderEnd) => void = () => undefined
+    const { answer, records } = setUp(new Promise((resolve) => (finish = resolve)))
+    const ending = answer()
+    await new Promise((resolve) => setImmediate(resolve))
+    records.add(predictionKey('job'))
+    finish({ kind: 'done', rows })
+    expect(await ending).toMatchObject({ result: { outcome: 'canceled', rows: [] } })
+  })
+
+  it('is no longer listened for when it has ended', async () => {
+    const { answer, canceled, seen } = setUp()
+    await answer()
+    canceled.hear('job')
+    expect(seen.canceled).toBe(0)
+  })
+})
+
+it('does not look for a record of a job that has none', async () => {
+  const { answer, records } = setUp()
+  records.add(predictionKey('job'))
+  expect(await answer({}, 'texts')).toMatchObject({ result: { outcome: 'done' } })
+  expect(await answer({}, 'chunk')).toMatchObject({ result: { outcome: 'done' } })
+})

@@ -1,0 +1,240 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Backlog, type Run } from '../../../../src/worker/scheduling/backlog.ts'
+import type { Group, Lane } from '../../../../src/worker/scheduling/length-buckets.ts'
+
+interface Job extends Group {
+  id: number
+}
+
+let ids = 0
+const job = (costs: number[], lane: Lane = 'interactive', more: Partial<Job> = {}): Job => ({
+  id: (ids += 1),
+  model: 'cola',
+  lane,
+  costs,
+  deadline: undefined,
+  ...more,
+})
+
+const placesIn = (run: Run<Job> | undefined) => run?.entries.map(({ group, index }) => [group.id, index]) ?? []
+
+/** Takes runs until nothing is left. */
+function drain(backlog: Backlog<Job>, now = 0): Run<Job>[] {
+  const runs: Run<Job>[] = []
+  for (let run = backlog.take(now); run; run = backlog.take(now)) runs.push(run)
+  return runs
+}
+
+describe('a run', () => {
+  it('is whatever waits, at once', () => {
+    const backlog = new Backlog<Job>(() => 1_000)
+    const alone = job([5])
+    backlog.add(alone, 0)
+    expect(placesIn(backlog.take(0))).toEqual([[alone.id, 0]])
+    expect(backlog.take(0)).toBeUndefined()
+  })
+
+  it('puts like with like, around the text that waited longest', () => {
+    const backlog = new Backlog<Job>(() => 60)
+    const first = job([20])
+    const second = job([100, 20, 19, 50])
+    backlog.add(first, 0)
+    backlog.add(second, 0)
+    expect(placesIn(backlog.take(0))).toEqual([
+      [first.id, 0],
+      [second.id, 1],
+      [second.id, 2],
+    ])
+  })
+
+  it('takes one text however long it is', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    backlog.add(job([512]), 0)
+    expect(backlog.take(0)?.entries).toHaveLength(1)
+  })
+
+  it('is of one model, the one that waited longest first', () => {
+    const backlog = new Backlog<Job>(() => 1_000)
+    backlog.add(job([5], 'interactive', { model: 'a' }), 0)
+    backlog.add(job([5, 5], 'interactive', { model: 'b' }), 0)
+    backlog.add(job([5], 'interactive', { model: 'a' }), 0)
+    expect(drain(backlog).map(({ model, entries }) => [model, entries.length])).toEqual([
+      ['a', 2],
+      ['b', 2],
+    ])
+  })
+})
+
+describe('the lanes', () => {
+  it('serve people first, and give bulk one run in eight', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 40; count += 1) backlog.add(job([10]), 0)
+    for (let count = 0; count < 5; count += 1) backlog.add(job([10], 'bulk'), 0)
+    const lanes = drain(backlog).map(({ lane }) => lane)
+    expect(
+      lanes
+        .slice(0, 16)
+        .map((lane) => lane[0])
+        .join(''),
+    ).toBe('iiiiiiibiiiiiiib')
+  })
+
+  it('never share a run: people wait for nothing but their own texts', () => {
+    const backlog = new Backlog<Job>(() => 400)
+    const person = job([10])
+    backlog.add(job(Array<number>(20).fill(10), 'bulk'), 0)
+    backlog.add(person, 0)
+    expect(placesIn(backlog.take(0))).toEqual([[person.id, 0]])
+    expect(backlog.take(0)?.lane).toBe('bulk')
+  })
+
+  it('hold bulk back while people are about and there is no room for it, except when its turn has come', () => {
+    const noRoom = { suspect: true, bulk: false }
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
+    backlog.add(job([10, 10, 10], 'bulk'), 10_000)
+    const lanes = Array.from({ length: 10 }, () => backlog.take(10_100, noRoom)?.lane)
+    expect(lanes.map((lane) => lane?.[0] ?? '-').join('')).toBe('iiiiiiibi-')
+    expect(backlog.take(12_100, noRoom)?.lane).toBe('bulk')
+  })
+
+  it('keep runs of bulk short while people are about', () => {
+    const backlog = new Backlog<Job>(() => 400)
+    backlog.add(job([10]), 10_000)
+    backlog.take(10_000)
+    backlog.add(job(Array<number>(200).fill(10), 'bulk'), 10_000)
+    expect(backlog.take(10_100)?.paddedTokens).toBe(100)
+    expect(backlog.take(12_100)?.paddedTokens).toBe(400)
+  })
+})
+
+describe('what does not run', () => {
+  it('is forgotten when it is dropped', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    const dropped = job([5, 5, 5, 7])
+    const kept = job([5])
+    backlog.add(dropped, 0)
+    backlog.add(kept, 0)
+    backlog.take(0)
+    backlog.drop(dropped)
+    backlog.drop(dropped)
+    expect(placesIn(backlog.take(0))).toEqual([[kept.id, 0]])
+    expect(backlog.size).toBe(0)
+  })
+
+  it('expires when nothing of it was taken by its deadline', () => {
+    const backlog = new Backlog<Job>(() => 5)
+    const begun = job([5, 5], 'interactive', { deadline: 100 })
+    const late = job([5], 'interactive', { deadline: 100 })
+    backlog.add(begun, 0)
+    backlog.add(late, 0)
+    backlog.take(50)
+    expect(backlog.expire(100)).toEqual([])
+    expect(backlog.expire(101)).toEqual([late])
+    expect(placesIn(backlog.take(101))).toEqual([[begun.id, 1]])
+    expect(backlog.size).toBe(0)
+  })
+})
+
+describe('after a crash', () => {
+  it('suspects run alone and first', () => {
+    const backlog = new Backlog<Job>(() => 100)
+    const hit = job([5, 5])
+    backlog.add(hit, 0)
+    const run = backlog.take(0) as Run<Job>
+    backlog.add(job([5]), 0)
+    backlog.suspect(run.entries)
+    expect(backlog.size).toBe(3)
+    const [first, second, third] = drain(backlog)
+    expect([first, second, third].map((each) => [each?.suspect, each?.entries.length])).toEqual([
+      [true, 1],
+      [true, 1],
+      [false, 1],
+    ])
+  })
+
+  it('suspects wait while they must not run', () => {
+    const backlog = new Backlog<Job>(() => 100)
+    const hit = job([5])
+    backlog.add(hit, 0)
+    backlog.suspect(backlog.take(0)?.entries ?? [])
+    expect(backlog.take(0, { suspect: false, bulk: true })).toBeUndefined()
+    backlog.drop(hit)
+    expect(backlog.take(0)).toBeUndefined()
+  })
+
+  it('texts that are given back run again', () => {
+    const backlog = new Backlog<Job>(() => 100)
+    const hit = job([5, 6, 7], 'interactive', { deadline: 10 })
+    backlog.add(hit, 0)
+    const run = backlog.take(0) as Run<Job>
+    backlog.giveBack(run.entries)
+    expect(backlog.expire(20), 'it was started in time').toEqual([])
+    expect(backlog.take(20)?.entries).toHaveLength(3)
+  })
+})
+
+describe('whatever comes', () => {
+  const jobs = fc.array(
+    fc.record({
+      costs: fc.array(fc.integer({ min: 1, max: 512 }), { minLength: 1, maxLength: 30 }),
+      lane: fc.constantFrom<Lane>('interactive', 'bulk'),
+      model: fc.constantFrom('a', 'b'),
+      /** Runs that are taken before the next job comes. */
+      takes: fc.integer({ min: 0, max: 3 }),
+    }),
+    { maxLength: 30 },
+  )
+
+  it('nothing is lost or doubled, the budget holds, and the oldest is in every run', () => {
+    fc.assert(
+      fc.property(jobs, fc.integer({ min: 1, max: 2_000 }), (arrivals, budget) => {
+        const backlog = new Backlog<Job>(() => budget)
+        const waiting = new Map<Job, Set<number>>()
+        const runs: Run<Job>[] = []
+        const takeOne = () => {
+          const run = backlog.take(0)
+          if (!run) return false
+          runs.push(run)
+          const oldest = [...waiting.keys()].find(({ lane, model }) => lane === run.lane && model === run.model)
+          expect(
+            run.entries.some(({ group }) => group === oldest),
+            'the oldest is served',
+          ).toBe(true)
+          expect(run.entries.length === 1 || run.paddedTokens <= budget, 'the budget holds').toBe(true)
+          for (const { group, index } of run.entries) {
+            expect(group.model).toBe(run.model)
+            expect(waiting.get(group)?.delete(index), 'it waited, and is taken once').toBe(true)
+            if (waiting.get(group)?.size === 0) waiting.delete(group)
+          }
+          return true
+        }
+        for (const { costs, lane, model, takes } of arrivals) {
+          const arrived = job(costs, lane, { model })
+          waiting.set(arrived, new Set(costs.keys()))
+          backlog.add(arrived, 0)
+          for (let count = 0; count < takes; count += 1) takeOne()
+        }
+        while (takeOne());
+        expect(waiting.size).toBe(0)
+        expect(backlog.size).toBe(0)
+      }),
+    )
+  })
+
+  it('bulk never waits for more than eight runs', () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (people) => {
+        const backlog = new Backlog<Job>(() => 10)
+        backlog.add(job(Array<number>(1_000).fill(10), 'bulk'), 0)
+        let since = 0
+        for (const comes of people) {
+          if (comes) backlog.add(job([10, 10]), 0)
+          since = backlog.take(0)?.lane === 'bulk' ? 0 : since + 1
+          expect(since).toBeLessThan(8)
+        }
+      }),
+    )
+  })
+})
