@@ -68,3 +68,8 @@ export function unavailable(detail: string, cause?: unknown): AppError {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** `NotFound` as `not_found`. */
+export function codeOf(type: string): string {
+  return type.replaceAll(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase()
+}

@@ -1,11 +1,11 @@
 // Removes what is past its retention. BullMQ forgets old jobs only when another one ends: in a quiet queue texts would
 // stay for ever.
-import { every } from '../lifecycle.ts'
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
 import { removeLeftovers } from './orphaned-jobs.ts'
 import { FAILED_TTL } from '../predict/predictions.ts'
+import { every } from '../async.ts'
 
 const SWEEP_MS = 60_000
 const JOBS_A_SWEEP = 1_000

@@ -1,26 +1,8 @@
 // The api's settings.
-import { createHash } from 'node:crypto'
-import { z } from 'zod'
 import * as env from '../env.ts'
 import { logLevels } from '../logger.ts'
 import { trustedProxies } from './http/trust-proxy.ts'
-
-/** A client that may call: only hashes of name and secret are kept. */
-export interface ApiKey {
-  /** Short hash of the key's name; owns what is made with the key. */
-  owner: string
-  /** SHA-256 of the secret. */
-  digest: Buffer
-}
-
-const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) =>
-  pairs.flatMap((pair) => {
-    const [name, secret] = [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]
-    if (pair.indexOf(':') > 0 && secret) return [{ owner: ownerOf(name), digest: sha256(secret) }]
-    context.addIssue({ code: 'custom', message: 'must be name:secret pairs, separated by commas' })
-    return []
-  }),
-)
+import { apiKeys } from './http/api-keys.ts'
 
 export const apiSettings = {
   port: env.setting('PORT', '8000', env.port, 'where to listen; 0: any free port'),
@@ -76,16 +58,4 @@ export type ApiConfig = env.SettingsOf<typeof apiSettings>
 /** @throws SettingsError with every problem. */
 export function readApiConfig(variables: NodeJS.ProcessEnv): ApiConfig {
   return env.readSettings(apiSettings, variables)
-}
-
-/** The owner of what is made without keys. */
-export const PUBLIC_OWNER = 'public'
-
-/** 12 hexadecimal digits that stand for a key's name. */
-function ownerOf(keyName: string): string {
-  return sha256(keyName).toString('hex').slice(0, 12)
-}
-
-export function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

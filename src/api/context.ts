@@ -9,7 +9,7 @@ import type { ApiMetrics } from '../metrics.ts'
 import { closeConnection, producerConnection, subscriberConnection } from '../redis/connection.ts'
 import { processId, replyChannel } from '../queue/names.ts'
 import { Producer } from '../queue/producer.ts'
-import { Subscription, parseReply } from '../queue/replies.ts'
+import { parseReply } from '../queue/replies.ts'
 import { Waiters } from '../queue/waiter.ts'
 import { AdminLogin } from './dashboard/login.ts'
 import { Bulk } from '../batches/batch-service.ts'
@@ -17,6 +17,7 @@ import { Calls } from '../predict/sync-predictor.ts'
 import type { ApiConfig } from './config.ts'
 import { Predictions } from '../predict/predictions.ts'
 import { Uploads } from './http/upload-timeout.ts'
+import { Subscription } from '../redis/subscription.ts'
 
 const CONNECT_MS = 1_000
 

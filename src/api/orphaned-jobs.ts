@@ -5,8 +5,7 @@ import { predictionKey } from '../redis/keys.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
-import { uuidTime } from '../records/idempotency.ts'
-import { type OwnedId, ownedIdOf } from '../records/ids.ts'
+import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
 
 export interface LeftoversOptions {
   redis: Redis

@@ -1,7 +1,6 @@
 // The api as a service: start, and stop without dropping a caller.
-import { durabilityProblems } from '../redis/connection.ts'
 import { messageOf } from '../errors.ts'
-import { type Service, pause, settledWithin } from '../lifecycle.ts'
+import { type Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
 import { createApp } from './app.ts'
@@ -10,6 +9,8 @@ import { type Context, createContext, startContext, stopContext, untilConnected 
 import { close, createHttpServer, listen } from './http/server.ts'
 import { sweepUntilClosed } from './cleanup.ts'
 import type { Server } from 'node:http'
+import { pause, settledWithin } from '../async.ts'
+import { durabilityProblems } from '../redis/info.ts'
 
 /** Kept back of SHUTDOWN_GRACE for closing connections, milliseconds. */
 const LAST_STEPS_MS = 5_000

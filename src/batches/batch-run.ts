@@ -1,7 +1,6 @@
 // The run of one batch, from its file to its end, by whichever api has its job. What is written is finished: a part is
 // there or is not, and whoever takes over goes on behind the last one.
 import { AppError } from '../errors.ts'
-import { every } from '../lifecycle.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { closeBatch, type EndingOptions, finishBatch } from './finish.ts'
@@ -18,6 +17,7 @@ import type { FileStore } from './storage/file-store.ts'
 import type { Turns } from './event-loop-turns.ts'
 import { type InputLimits, validate } from './input/validate.ts'
 import { uploadName } from './files.ts'
+import { every } from '../async.ts'
 
 export interface RunOptions extends EndingOptions {
   store: FileStore

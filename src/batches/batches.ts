@@ -2,17 +2,18 @@
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { conflict, invalid, notFound } from '../errors.ts'
-import { pause } from '../lifecycle.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import type { Producer } from '../queue/producer.ts'
 import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatchCancel } from '../records/batches.ts'
 import { readFileRecord } from '../records/files.ts'
-import { isUuid, uuidFromKey } from '../records/idempotency.ts'
-import { keyIdOf, type OwnedId } from '../records/ids.ts'
+import { uuidFromKey } from '../records/idempotency.ts'
+import { keyIdOf, type OwnedId, isUuid } from '../records/ids.ts'
 import type { Files, FoundFile } from './files.ts'
 import { findPart, readPart, rowsInOrder } from './output/parts.ts'
 import { inputOfRetry } from './retry-input.ts'
 import type { FileStore } from './storage/file-store.ts'
+import { pause } from '../async.ts'
+import type { NewBatch, FoundBatch, BatchInput } from './batch.ts'
 
 export interface BatchesOptions {
   redis: Redis
@@ -23,25 +24,6 @@ export interface BatchesOptions {
   ttl: number
   maxLineBytes: number
 }
-
-export interface NewBatch {
-  endpoint: string
-  window: string
-  /** Milliseconds. */
-  windowMs: number
-  metadata: Record<string, string> | null
-  outputTtl: number | undefined
-  /** Of the whole request. */
-  hash: string
-}
-
-export interface FoundBatch {
-  id: OwnedId
-  record: BatchRecord
-}
-
-/** The input: a file of the owner's, or rows that become one. */
-export type BatchInput = { file: string } | { lines: () => AsyncIterable<string | Buffer>; name: string }
 
 const POLL_MS = 200
 /** Who made a record adds its job at once; later than this it must have died in between. */

@@ -1,6 +1,5 @@
 // One block of a batch: its rows go to the lane as chunks, and come back as lines of the output.
 import { AppError, conflict } from '../errors.ts'
-import { pause } from '../lifecycle.ts'
 import type { Row } from '../queue/job.ts'
 import type { JobRef } from '../queue/waiter.ts'
 import type { Block } from './blocks.ts'
@@ -9,6 +8,7 @@ import type { Asked, Endpoints, Target } from './endpoint.ts'
 import { type ChunkEnd, jobOf, type Lane } from './chunk-sender.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
 import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
+import { pause } from '../async.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */

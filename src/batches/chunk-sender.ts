@@ -1,11 +1,11 @@
 // The bulk lane as one batch uses it: a few chunks at a time, through the same producer and waiter as everybody else.
 import type { JobsOptions } from 'bullmq'
-import { pause, settledWithin } from '../lifecycle.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
 import type { Chunk } from './chunks.ts'
+import { pause, settledWithin } from '../async.ts'
 
 export interface LaneOptions {
   producer: Producer

@@ -1,13 +1,14 @@
 // Takes batches' jobs from their queue: each is run by one api at a time, and by another one when that dies.
 import { DelayedError, type Job, WaitingError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { pause, type Service, settledWithin } from '../lifecycle.ts'
+import { type Service } from '../lifecycle.ts'
 import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/ids.ts'
 import { giveUp } from './finish.ts'
 import { Failures } from './failures.ts'
 import { runBatch, type RunEnd, type RunOptions } from './batch-run.ts'
+import { pause, settledWithin } from '../async.ts'
 
 export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
   /** A consumerConnection for the queue; it stays the caller's to close. */

@@ -8,8 +8,8 @@ import type { ModelRecord } from '../records/models.ts'
 import { findTarget, type Models } from '../predict/model-resolver.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
-import { checked } from '../api/http/problem.ts'
 import type { Schemas } from '../api/routes/schema.ts'
+import { checked } from '../validate.ts'
 
 const FLAT = ['/predict', '/invocations']
 const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/

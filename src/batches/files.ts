@@ -12,8 +12,7 @@ import {
   removeFileRecord,
   writeFileRecord,
 } from '../records/files.ts'
-import { isUuid } from '../records/idempotency.ts'
-import { keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
+import { keyIdOf, type OwnedId, ownedIdOf, isUuid } from '../records/ids.ts'
 import { partsName, readSection } from './output/parts.ts'
 import { type ByteRange, type FileStore, StorageFull } from './storage/file-store.ts'
 

@@ -1,8 +1,8 @@
 // What a batch does when Redis is away or the file store is full: it waits, and tries again.
 import { messageOf } from '../errors.ts'
-import { pause } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { StorageFull } from './storage/file-store.ts'
+import { pause } from '../async.ts'
 
 const AGAIN_MS = 500
 const FULL_AGAIN_MS = 5_000

@@ -20,12 +20,3 @@ export async function readDepths(redis: Redis, queueKeys: string[]): Promise<Lan
     return { waiting, active }
   })
 }
-
-/** Used share of `maxmemory`, 0 to 1; 0 when Redis has no limit. */
-export async function readMemoryShare(redis: Redis): Promise<number> {
-  const info = await redis.info('memory')
-  const [used = 0, limit = 0] = ['used_memory', 'maxmemory'].map((name) =>
-    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0),
-  )
-  return limit > 0 ? used / limit : 0
-}

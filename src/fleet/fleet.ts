@@ -1,11 +1,12 @@
 // What an api sees of the fleet: live workers, the models they serve, and what waits. Refreshed on a timer; an unknown
 // name refreshes it at once.
 import type { Redis } from 'ioredis'
-import { every } from '../lifecycle.ts'
-import { type LaneDepth, readDepths, readMemoryShare } from './depth.ts'
+import { type LaneDepth, readDepths } from './depth.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 import { type Lane, queueKey, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
+import { every } from '../async.ts'
+import { readMemoryShare } from '../redis/info.ts'
 
 export interface ServedModel {
   name: string

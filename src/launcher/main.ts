@@ -14,12 +14,13 @@ import {
   url,
 } from '../env.ts'
 import { messageOf } from '../errors.ts'
-import { aborted, EXIT_CONFIG } from '../lifecycle.ts'
+import { EXIT_CONFIG } from '../lifecycle.ts'
 import { logLevels } from '../logger.ts'
 import { RedisMissing } from './redis-binary.ts'
 import { RedisNotStarted } from './redis-data-lock.ts'
 import { CannotStart, Roof } from './stack.ts'
 import { describeSettings } from './settings-help.ts'
+import { aborted } from '../async.ts'
 
 const settings = {
   workers: setting('WORKERS', '1', integer(0, 64), 'how many workers are started; 0: they run elsewhere'),

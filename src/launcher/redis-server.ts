@@ -5,9 +5,9 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { pause } from '../lifecycle.ts'
 import { freePort } from './ports.ts'
 import { ask, freeFolder, RedisNotStarted, removeClaim, writeClaim } from './redis-data-lock.ts'
+import { pause } from '../async.ts'
 
 export interface RedisServerOptions {
   /** `redis-server` or `valkey-server` (see redis-binary.ts). */

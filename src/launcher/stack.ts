@@ -1,11 +1,12 @@
 // What `npm start` runs: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
-import { pause, type Service } from '../lifecycle.ts'
+import { type Service } from '../lifecycle.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, readable } from './pretty-log.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
 import { Supervised } from './supervised-process.ts'
+import { pause } from '../async.ts'
 
 interface RoofSettings {
   host: string

@@ -2,7 +2,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { aborted, EXIT_CONFIG, pause, type Service } from '../lifecycle.ts'
+import { EXIT_CONFIG, type Service } from '../lifecycle.ts'
+import { aborted, pause } from '../async.ts'
 
 export interface SupervisedOptions {
   /** For people, for example `worker 2`. */

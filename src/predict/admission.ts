@@ -1,5 +1,7 @@
 // The one place that says "too much": decided in this process from what was sampled last, without a Redis call.
-import { AppError } from '../errors.ts'
+import { AppError, unavailable } from '../errors.ts'
+import type { Context } from '../api/context.ts'
+import { type Target, refusalOf } from './model-resolver.ts'
 
 export interface Load {
   /** Texts that wait or run for the model, as far as this process knows. */
@@ -68,4 +70,42 @@ export function admit(load: Load, limits: AdmissionLimits, random: number): void
 
 function retryAfter(milliseconds: number, random: number): number {
   return Math.min(30, Math.max(1, Math.ceil((milliseconds / 1_000) * (1 + random / 2))))
+}
+
+/** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
+export type Urgency = 'plain' | 'prediction'
+
+/** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
+export function enter(context: Context, { model }: Target, urgency: Urgency): void {
+  if (urgency === 'plain' && model.workers.length === 0) {
+    const reason = refusalOf(context, model.name)
+    throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
+  }
+  const { config, fleet, metrics } = context
+  const load = {
+    texts: waitingTexts(context, model.name),
+    capacity: model.capacity,
+    memoryShare: fleet.memoryShare,
+    waitingCalls: waitingCalls(context),
+  }
+  const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds
+  try {
+    admit(load, { maxWaiting: config.maxWaiting, maxQueue }, Math.random())
+  } catch (error) {
+    if (error instanceof Refused) metrics.refused.inc({ reason: error.reason })
+    throw error
+  }
+}
+
+/** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
+export function waitingCalls({ calls, predictions }: Pick<Context, 'calls' | 'predictions'>): number {
+  return calls.waiting + predictions.waiting
+}
+
+/** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
+export function waitingTexts(context: Context, model: string): number {
+  const { waiting, active } = context.fleet.depth(model).interactive
+  const own = context.calls.outstanding(model)
+  const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1
+  return Math.max(own.texts, (waiting + active) * textsPerJob)
 }

@@ -62,16 +62,3 @@ export function throwFailed(rows: Row[]): void {
   const detail = `${errors.length} of ${rows.length} inputs could not be classified: ${errors[0]?.message ?? ''}`
   throw new AppError(onlyInvalid ? 'Validation' : 'Backend', onlyInvalid ? 422 : 424, detail, { members: { errors } })
 }
-
-/** X-Model, X-Model-Revision, X-Worker and Server-Timing (milliseconds; of many rows the longest). */
-export function answerHeaders(model: string, answers: Answer[]): Record<string, string> {
-  const longest = (part: 'queue' | 'tokenize' | 'infer') =>
-    answers.reduce((most, { row }) => (isFailed(row) ? most : Math.max(most, row.ms[part])), 0).toFixed(2)
-  return {
-    'X-Model': model,
-    'X-Model-Revision': answers[0]?.result.revision ?? '',
-    'X-Worker': [...new Set(answers.map(({ result }) => result.worker))].join(', '),
-    'Server-Timing': `queue;dur=${longest('queue')}, tokenize;dur=${longest('tokenize')}, infer;dur=${longest('infer')}`,
-    'Cache-Control': 'no-store',
-  }
-}

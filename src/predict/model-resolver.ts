@@ -1,7 +1,6 @@
 // The door of every predict route: which model is meant, whether anybody serves it, and whether there is room.
 import { invalid, notFound, unavailable } from '../errors.ts'
 import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
-import { Refused, admit } from './admission.ts'
 import type { ApiConfig } from '../api/config.ts'
 import type { Context } from '../api/context.ts'
 
@@ -16,9 +15,6 @@ export interface Models {
   config: Pick<ApiConfig, 'defaultModel'>
   fleet: FleetView
 }
-
-/** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
-export type Urgency = 'plain' | 'prediction'
 
 /** A name, perhaps with an owner before it, which is for the caller's own order, and a revision behind it. */
 const REFERENCE = /^(?:[A-Za-z0-9_][\w.-]*\/)?([A-Za-z0-9][\w.-]*)(?:@([^@]*))?$/
@@ -56,41 +52,6 @@ export async function findTarget(
 export function findByRevision(context: Context, revision: string): Target | undefined {
   const model = context.fleet.models().find((each) => isLive(each, revision))
   return model && { model, revision }
-}
-
-/** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
-export function enter(context: Context, { model }: Target, urgency: Urgency): void {
-  if (urgency === 'plain' && model.workers.length === 0) {
-    const reason = refusalOf(context, model.name)
-    throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
-  }
-  const { config, fleet, metrics } = context
-  const load = {
-    texts: waitingTexts(context, model.name),
-    capacity: model.capacity,
-    memoryShare: fleet.memoryShare,
-    waitingCalls: waitingCalls(context),
-  }
-  const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds
-  try {
-    admit(load, { maxWaiting: config.maxWaiting, maxQueue }, Math.random())
-  } catch (error) {
-    if (error instanceof Refused) metrics.refused.inc({ reason: error.reason })
-    throw error
-  }
-}
-
-/** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
-export function waitingCalls({ calls, predictions }: Pick<Context, 'calls' | 'predictions'>): number {
-  return calls.waiting + predictions.waiting
-}
-
-/** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
-export function waitingTexts(context: Context, model: string): number {
-  const { waiting, active } = context.fleet.depth(model).interactive
-  const own = context.calls.outstanding(model)
-  const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1
-  return Math.max(own.texts, (waiting + active) * textsPerJob)
 }
 
 /** Why a live worker does not serve what it should; undefined when none refuses it. */

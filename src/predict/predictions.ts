@@ -1,11 +1,9 @@
 // Predictions with an id of their own: made, found, waited for, canceled, erased.
 import { AppError, gone, invalid, notFound } from '../errors.ts'
-import { requestCancel } from '../queue/cancellations.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
-import { isUuid, uuidTime } from '../records/idempotency.ts'
 import {
   type PredictionId,
   type PredictionRecord,
@@ -13,10 +11,12 @@ import {
   jobIdOf,
   readPrediction,
   removePrediction,
+  requestCancel,
 } from '../records/predictions.ts'
 import type { Redis } from 'ioredis'
 import type { Inputs } from './inputs.ts'
 import { type JobSnapshot, readJob } from '../queue/job-state.ts'
+import { isUuid, uuidTime } from '../records/ids.ts'
 
 export interface PredictionsOptions {
   apiId: string

@@ -2,10 +2,9 @@
 import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { AppError, unavailable } from '../errors.ts'
-import { lostScripts } from '../redis/connection.ts'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
+import { lostScripts, asUnavailable } from '../redis/errors.ts'
 
 /** Infrastructure errors are tried again; an input error is its row's, so it never gets this far. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
@@ -82,9 +81,4 @@ export class Producer {
       throw asUnavailable(error)
     }
   }
-}
-
-/** Any error of a Redis command as the 503 that a caller may see. */
-export function asUnavailable(error: unknown): AppError {
-  return error instanceof AppError ? error : unavailable('the queue (Redis) cannot be reached', error)
 }

@@ -1,7 +1,6 @@
 // The short way back: a worker publishes a result on the channel of the api that asked. A publish can be lost; the
 // waiters make up for that (waiter.ts).
 import type { Redis } from 'ioredis'
-import { every } from '../lifecycle.ts'
 import { replyChannel, replyKey } from './names.ts'
 
 /** What a reply holds; `result` is checked by whoever waits. */
@@ -21,36 +20,6 @@ export async function publishReply(redis: Redis, replyTo: string, reply: Reply, 
   const pipeline = redis.pipeline()
   if (keep) pipeline.set(replyKey(reply.id), JSON.stringify(reply.result), 'EX', KEPT_SECONDS)
   await pipeline.publish(replyChannel(replyTo), JSON.stringify(reply)).exec()
-}
-
-const PING_MS = 5_000
-
-/** Hears messages on one channel, and notices a dead connection by pinging on it. */
-export class Subscription {
-  readonly #redis: Redis
-  readonly #channel: string
-  readonly #onMessage: (message: string) => void
-  readonly #closing = new AbortController()
-
-  /** @param redis a subscriberConnection of its own; it is closed by stop(). */
-  constructor(redis: Redis, channel: string, onMessage: (message: string) => void) {
-    this.#redis = redis
-    this.#channel = channel
-    this.#onMessage = onMessage
-  }
-
-  /** Returns at once: while Redis is away nothing is heard, and ioredis subscribes again when it is back. */
-  start(): void {
-    this.#redis.on('message', (_channel, message) => this.#onMessage(message))
-    const ignore = () => undefined // the connection's own error handler has logged it
-    this.#redis.subscribe(this.#channel).catch(ignore)
-    void every(PING_MS, this.#closing.signal, async () => void (await this.#redis.ping()), ignore)
-  }
-
-  stop(): void {
-    this.#closing.abort()
-    this.#redis.disconnect(false)
-  }
 }
 
 /** Reads a reply; undefined when it is not one. */

@@ -1,9 +1,9 @@
 // Waits for jobs to end. The waiter is registered before the job is added, is settled by the worker's reply, and, as
 // a reply can be lost, is reconciled against the job itself: a lost message never loses an answer.
 import type { Redis } from 'ioredis'
-import { pause } from '../lifecycle.ts'
 import { type TextsResult, parseTextsResult } from './job.ts'
 import { jobKey, replyKey } from './names.ts'
+import { pause } from '../async.ts'
 
 /** How a job ended. `missing`: there is no such job (any more). */
 export type JobEnd =

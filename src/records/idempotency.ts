@@ -24,14 +24,3 @@ export function canonicalJson(value: unknown): string {
       : inner,
   )
 }
-
-/** Epoch milliseconds in a version 7 UUID; undefined for any other text. */
-export function uuidTime(uuid: string): number | undefined {
-  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(uuid)) return undefined
-  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16)
-}
-
-/** Whether the text is a UUID of any version, in lower case. */
-export function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
-}

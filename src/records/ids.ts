@@ -1,5 +1,4 @@
 // The ids of what an owner has: `OWNER_UUID` in Redis and in the file store, a prefix and the UUID for clients.
-import { isUuid } from './idempotency.ts'
 
 export interface OwnedId {
   owner: string
@@ -17,4 +16,15 @@ export function ownedIdOf(keyId: string): OwnedId {
   const id = { owner: keyId.slice(0, at), uuid: keyId.slice(at + 1) }
   if (at < 1 || !isUuid(id.uuid)) throw new Error('this is no id of an owner')
   return id
+}
+
+/** Epoch milliseconds in a version 7 UUID; undefined for any other text. */
+export function uuidTime(uuid: string): number | undefined {
+  if (!/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(uuid)) return undefined
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16)
+}
+
+/** Whether the text is a UUID of any version, in lower case. */
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 }

@@ -2,7 +2,7 @@
 // whose it is, what was asked, and whether it was canceled. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { predictionKey } from '../redis/keys.ts'
+import { predictionKey, CANCEL_CHANNEL } from '../redis/keys.ts'
 import { listKey, removeFromList } from './lists.ts'
 
 const record = z.object({
@@ -70,4 +70,21 @@ export async function readPrediction(redis: Redis, id: PredictionId): Promise<Pr
 export async function removePrediction(redis: Redis, id: PredictionId): Promise<void> {
   await redis.del(predictionKey(jobIdOf(id)))
   await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
+}
+
+/** Sets the mark and tells the workers; false when there is no such prediction, or it was canceled before. */
+export async function requestCancel(redis: Redis, id: string): Promise<boolean> {
+  const set = await redis.eval(MARK, 1, predictionKey(id), Date.now())
+  await redis.publish(CANCEL_CHANNEL, id)
+  return set === 1
+}
+
+/** A prediction that was erased meanwhile must not leave a mark: it would never expire, and cancel the id's next one. */
+const MARK = `
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+return redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])`
+
+/** Whether the prediction's record says that it is canceled. */
+export async function isCanceled(redis: Redis, id: string): Promise<boolean> {
+  return (await redis.hexists(predictionKey(id), 'canceled_at')) === 1
 }

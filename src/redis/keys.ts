@@ -9,3 +9,6 @@ export function recordKey(...parts: string[]): string {
 export function predictionKey(id: string): string {
   return recordKey('prediction', id)
 }
+
+/** The channel on which workers hear the ids of canceled predictions. */
+export const CANCEL_CHANNEL = 'inferq:cancel'

@@ -7,12 +7,13 @@ import type { WorkerConfig } from './config.ts'
 import { Dispatcher, type DispatcherEvents } from './scheduling/dispatcher.ts'
 import { Hub } from './models/hub.ts'
 import { logHub } from './models/hub-log.ts'
-import { type Manifest, readManifest } from './models/manifest.ts'
+import { type Manifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
 import { Pool } from './inference/process-pool.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
 import type { Loaded, ModelSource, SpeedAt } from './inference/ipc.ts'
 import { Speed } from './scheduling/cost-model.ts'
+import { readManifest } from './models/inspect.ts'
 
 export interface EngineOptions {
   config: WorkerConfig

@@ -5,9 +5,10 @@ import { closeConnection, producerConnection, subscriberConnection } from '../..
 import type { JobName, TextsJob, TextsResult } from '../../src/queue/job.ts'
 import { type Lane, processId, queueName, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
-import { parseReply, Subscription } from '../../src/queue/replies.ts'
+import { parseReply } from '../../src/queue/replies.ts'
 import { type JobEnd, Waiters } from '../../src/queue/waiter.ts'
 import { waitFor } from './wait-for.ts'
+import { Subscription } from '../../src/redis/subscription.ts'
 
 export interface Call extends Partial<TextsJob> {
   id?: string

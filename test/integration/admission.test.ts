@@ -2,7 +2,6 @@
 import { setMaxListeners } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Calls } from '../../src/predict/sync-predictor.ts'
-import { waitingCalls } from '../../src/predict/model-resolver.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { Predictions } from '../../src/predict/predictions.ts'
 import { Lane } from '../../src/batches/chunk-sender.ts'
@@ -10,6 +9,7 @@ import { createApiMetrics } from '../../src/metrics.ts'
 import { Caller } from '../helpers/caller.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
+import { waitingCalls } from '../../src/predict/admission.ts'
 
 const ignore = () => undefined
 let caller: Caller

@@ -14,10 +14,11 @@ import {
 import { type TextsResult, parseTextsJob } from '../../src/queue/job.ts'
 import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
-import { Subscription, parseReply, publishReply } from '../../src/queue/replies.ts'
+import { parseReply, publishReply } from '../../src/queue/replies.ts'
 import { Waiters } from '../../src/queue/waiter.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
+import { Subscription } from '../../src/redis/subscription.ts'
 
 const fail = (error: unknown) => {
   throw error

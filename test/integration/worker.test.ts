@@ -1,6 +1,5 @@
 // A worker on a real Redis: what a job gets, in each of its endings.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { requestCancel } from '../../src/queue/cancellations.ts'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../src/redis/keys.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'
@@ -10,6 +9,7 @@ import { Caller } from '../helpers/caller.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { createWorker, standIn } from '../helpers/worker.ts'
+import { requestCancel } from '../../src/records/predictions.ts'
 
 let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: WorkerService

@@ -10,7 +10,7 @@ import { type Lane, queueName } from '../../queue/names.ts'
 import { scoreRow } from '../../predict/answers.ts'
 import type { Context } from '../context.ts'
 import type { ServedModel } from '../../fleet/fleet.ts'
-import { requireAdmin } from '../middleware/auth.ts'
+import { requireAdmin } from './login.ts'
 
 export const DASHBOARD_PATH = '/admin/queues'
 

@@ -4,7 +4,9 @@ import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
 import type { Logger } from '../../logger.ts'
 import { recordKey } from '../../redis/keys.ts'
-import { sha256 } from '../config.ts'
+import { sha256 } from '../http/api-keys.ts'
+import type { RequestHandler } from 'express'
+import { AppError } from '../../errors.ts'
 
 const KEY_BYTES = 32
 const stretch = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)
@@ -62,4 +64,20 @@ export class AdminLogin {
 async function hash(password: string): Promise<string> {
   const salt = randomBytes(16)
   return `${salt.toString('base64')}:${(await stretch(password, salt, KEY_BYTES)).toString('base64')}`
+}
+
+/** Lets only the administrator on, and only from this site: Basic credentials are sent by browsers on their own. */
+export function requireAdmin(login: AdminLogin): RequestHandler {
+  return async (request, _response, next) => {
+    const origin = request.get('origin')
+    if (origin !== undefined && origin !== `${request.protocol}://${request.host}`) {
+      throw new AppError('Unauthorized', 403, 'requests from other sites are refused')
+    }
+    if (!(await login.accepts(request.get('authorization')))) {
+      throw new AppError('Unauthorized', 401, 'the dashboard needs a login', {
+        headers: { 'WWW-Authenticate': 'Basic realm="inferq dashboard", charset="UTF-8"' },
+      })
+    }
+    next()
+  }
 }

@@ -1,8 +1,7 @@
 // Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
 import { z } from '../zod.ts'
-import { codeOf } from '../../batches/output/output-row.ts'
-import { type AppError, type Problem, notFound } from '../../errors.ts'
-import { isUuid } from '../../records/idempotency.ts'
+import { type AppError, type Problem, notFound, codeOf } from '../../errors.ts'
+import { isUuid } from '../../records/ids.ts'
 
 export const openAiErrorDocument = z.object({
   error: z.object({

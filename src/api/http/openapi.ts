@@ -5,7 +5,7 @@ import { z } from '../zod.ts'
 import { VERSION } from '../../version.ts'
 import type { Documented, Route } from './route.ts'
 import { openAiErrorDocument } from './openai-format.ts'
-import { problemDocument } from '../routes/schema.ts'
+import { problemDocument } from './problem.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 

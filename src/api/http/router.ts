@@ -4,10 +4,10 @@ import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import type { Context } from '../context.ts'
 import { parseJson } from './json-body.ts'
-import { ownerOfRequest } from '../middleware/auth.ts'
 import { parsePrefer } from './prefer.ts'
-import { checked } from './problem.ts'
 import { type Incoming, type Reply, type Route, Streamed } from './route.ts'
+import { checked } from '../../validate.ts'
+import { ownerOfRequest } from './api-keys.ts'
 
 const EVENTS = 'text/event-stream'
 

@@ -1,9 +1,9 @@
 // A batch as clients see it (OpenAI's object).
-import type { FoundBatch } from '../../batches/batches.ts'
 import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
 import { batchId, fileId, seconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
+import type { FoundBatch } from '../../batches/batch.ts'
 
 export function viewBatch({ id, record }: FoundBatch): BatchObject {
   const at = (end: BatchRecord['end']) => (record.end === end ? seconds(record.ended_at) : null)

@@ -1,6 +1,5 @@
 // Batches: a file of requests, worked off behind the people who wait (OpenAI's dialect, and rows while it runs).
 import { z } from '../zod.ts'
-import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batches.ts'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
 import { type BatchRecord, BATCHES_LIST, readBatch } from '../../records/batches.ts'
@@ -14,6 +13,7 @@ import { type ApiRequest, type Reply, type Route, route, Streamed } from '../htt
 import { batchObject, type BatchBody, type Schemas } from './schema.ts'
 import { viewBatch } from './batch-view.ts'
 import { eventsOf } from '../http/sse.ts'
+import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batch.ts'
 
 const EXAMPLE_ID = 'batch_0190f3f2-7c1e-7000-8000-000000000000'
 const EXAMPLE_BODY = {

@@ -3,10 +3,11 @@ import { z } from '../zod.ts'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
-import { findTarget, parseReference, refusalOf, waitingTexts } from '../../predict/model-resolver.ts'
+import { findTarget, parseReference, refusalOf } from '../../predict/model-resolver.ts'
 import { measured, measuredOf } from './model-stats.ts'
 import { type Route, route } from '../http/route.ts'
 import { defaultFunction } from '../../predict/scores.ts'
+import { waitingTexts } from '../../predict/admission.ts'
 
 const modelObject = z.object({
   id: z.string(),

@@ -3,9 +3,10 @@ import { z } from '../zod.ts'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
-import { findTarget, refusalOf, waitingCalls } from '../../predict/model-resolver.ts'
+import { findTarget, refusalOf } from '../../predict/model-resolver.ts'
 import { measuredBy } from './model-stats.ts'
 import { type Reply, type Route, route } from '../http/route.ts'
+import { waitingCalls } from '../../predict/admission.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
 const isOk: Reply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }

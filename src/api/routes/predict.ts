@@ -2,8 +2,8 @@
 import { z } from '../zod.ts'
 import type { Context } from '../context.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
-import { answerHeaders, scoreAnswers } from '../../predict/answers.ts'
-import { enter, findTarget } from '../../predict/model-resolver.ts'
+import { scoreAnswers } from '../../predict/answers.ts'
+import { findTarget } from '../../predict/model-resolver.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
@@ -11,6 +11,8 @@ import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts
 import { type Schemas, flatScores, nestedScores, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
 import { viewPrediction } from './prediction-view.ts'
+import { answerHeaders } from './answer-headers.ts'
+import { enter } from '../../predict/admission.ts'
 
 /** How one text is answered: `flat` as a list of scores, `nested` as a list of one such list. */
 type Shape = 'flat' | 'nested'

@@ -1,7 +1,6 @@
 // Predictions with an id: submit, poll, cancel, erase (Replicate's dialect).
 import { z } from '../zod.ts'
 import { AppError, invalid, malformed } from '../../errors.ts'
-import { isUuid } from '../../records/idempotency.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
 import { PREDICTIONS_LIST } from '../../records/predictions.ts'
 import type { Context } from '../context.ts'
@@ -13,6 +12,7 @@ import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts
 import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
 import { viewPrediction } from './prediction-view.ts'
+import { isUuid } from '../../records/ids.ts'
 
 const PAGE_SIZE = 100
 const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }

@@ -121,21 +121,6 @@ function notYet(message: string) {
 const labelScore = z.object({ label: z.string(), score: z.number() })
 export const flatScores = z.array(labelScore)
 export const nestedScores = z.array(z.union([flatScores, z.object({ error: z.string() })]))
-
-export const problemDocument = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  detail: z.string(),
-  instance: z.string(),
-  request_id: z.string(),
-  error: z.string(),
-  error_type: z.string(),
-  errors: z
-    .array(z.object({ path: z.string().optional(), index: z.number().optional(), message: z.string() }))
-    .optional(),
-})
-
 const unixSeconds = z.number().nullable()
 
 /** OpenAI's batch; times in Unix seconds. */

@@ -3,13 +3,14 @@ import { uuidv7 } from 'uuidv7'
 import type { TextsJob } from '../../queue/job.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
-import { type Target, enter } from '../../predict/model-resolver.ts'
+import { type Target } from '../../predict/model-resolver.ts'
 import type { Inputs } from '../../predict/inputs.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import { type Prediction, hasEnded } from '../../predict/predictions.ts'
 import type { ApiRequest } from '../http/route.ts'
+import { enter } from '../../predict/admission.ts'
 
 export interface Submission {
   target: Target

@@ -1,5 +1,5 @@
 // A row as it stands in an output or error file: a line of JSON in the form of OpenAI's Batch API.
-import { AppError } from '../../errors.ts'
+import { AppError, codeOf } from '../../errors.ts'
 
 /** A finished row. */
 export interface OutputRow {
@@ -55,9 +55,4 @@ export class RowWriter {
 
 function errorOf(code: string, message: string): string {
   return JSON.stringify({ code, message })
-}
-
-/** `NotFound` as `not_found`. */
-export function codeOf(type: string): string {
-  return type.replaceAll(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase()
 }

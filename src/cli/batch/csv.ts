@@ -2,7 +2,7 @@
 import { CsvError, parse } from 'csv-parse'
 import { pipeline, Readable } from 'node:stream'
 import { Failure } from '../failure.ts'
-import type { Place } from './input-rows.ts'
+import type { Place } from './source.ts'
 
 export interface Cells {
   cells: string[]

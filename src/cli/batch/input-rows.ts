@@ -4,7 +4,7 @@ import { linesOf } from '../../client/lines.ts'
 import type { PredictOptions } from '../../client/types.ts'
 import { Failure, WrongUsage } from '../failure.ts'
 import { tableOf } from './csv.ts'
-import { bytesOf, type Format, type Source } from './source.ts'
+import { bytesOf, type Format, type Source, type Place } from './source.ts'
 
 /** A line of a batch file. */
 export interface Request {
@@ -39,14 +39,6 @@ export interface Layout extends Reading {
   header: string[]
   /** The route that every line is for. */
   endpoint: string
-}
-
-/** Where a part of the input begins. */
-export interface Place {
-  /** Rows before it. */
-  row: number
-  /** Bytes before it. */
-  byte: number
 }
 
 const USUAL_ENDPOINT = '/predict'

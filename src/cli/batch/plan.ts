@@ -2,8 +2,8 @@
 import { Failure } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import { bytesText, countText } from '../rate.ts'
-import { type Layout, type Place, type Request, rowsOf } from './input-rows.ts'
-import type { Source } from './source.ts'
+import { type Layout, type Request, rowsOf } from './input-rows.ts'
+import type { Source, Place } from './source.ts'
 
 /** What becomes one batch. */
 export interface Part extends Place {

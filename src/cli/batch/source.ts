@@ -88,3 +88,11 @@ async function refuseCompressed(path: string): Promise<void> {
     await file.close()
   }
 }
+
+/** Where a part of the input begins. */
+export interface Place {
+  /** Rows before it. */
+  row: number
+  /** Bytes before it. */
+  byte: number
+}

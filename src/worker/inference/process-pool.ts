@@ -1,9 +1,9 @@
 // The inference processes of a worker: kept at their number, started again when they die.
 import { extname } from 'node:path'
 import { messageOf } from '../../errors.ts'
-import { pause } from '../../lifecycle.ts'
 import { InferenceProcess, type InferenceProgram, type RunEnd, type RunOrder } from './inference-process.ts'
 import type { Loaded, ModelSource } from './ipc.ts'
+import { pause } from '../../async.ts'
 
 export interface PoolOptions {
   processes: number

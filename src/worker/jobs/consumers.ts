@@ -1,19 +1,17 @@
 // The queue's half of a worker: its connections to Redis, the consumers of all lanes, and its place in the fleet.
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
-import { CANCEL_CHANNEL, CanceledIds } from '../../queue/cancellations.ts'
-import { pause, settledWithin } from '../../lifecycle.ts'
+import { CanceledIds } from '../../queue/cancellations.ts'
 import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
 import {
   closeConnection,
   consumerConnection,
-  durabilityProblems,
   producerConnection,
   subscriberConnection,
 } from '../../redis/connection.ts'
 import { processId } from '../../queue/names.ts'
-import { publishReply, Subscription } from '../../queue/replies.ts'
+import { publishReply } from '../../queue/replies.ts'
 import { VERSION } from '../../version.ts'
 import { Brake } from './circuit-breaker.ts'
 import type { WorkerConfig } from '../config.ts'
@@ -22,6 +20,10 @@ import type { Engine, ServedModel } from '../engine.ts'
 import { Pipeline } from './job-handler.ts'
 import { Presence } from './registration.ts'
 import type { Lane } from '../scheduling/length-buckets.ts'
+import { pause, settledWithin } from '../../async.ts'
+import { durabilityProblems } from '../../redis/info.ts'
+import { Subscription } from '../../redis/subscription.ts'
+import { CANCEL_CHANNEL } from '../../redis/keys.ts'
 
 export interface IntakeOptions {
   config: WorkerConfig

@@ -1,10 +1,11 @@
 // The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
-import { type CanceledIds, isCanceled } from '../../queue/cancellations.ts'
+import { type CanceledIds } from '../../queue/cancellations.ts'
 import { readHeartbeats } from '../../fleet/heartbeat.ts'
 import { type JobName, parseTextsJob, type TextsJob, type TextsResult, UnknownJobVersion } from '../../queue/job.ts'
 import type { Redis } from 'ioredis'
 import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
 import type { Lane } from '../scheduling/length-buckets.ts'
+import { isCanceled } from '../../records/predictions.ts'
 
 /** What is known of a job when it arrives. */
 export interface Arrival {

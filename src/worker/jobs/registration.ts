@@ -2,9 +2,9 @@
 import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
 import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
-import { every, settledWithin } from '../../lifecycle.ts'
 import { publishModel } from '../../records/models.ts'
 import type { Manifest } from '../models/manifest.ts'
+import { every, settledWithin } from '../../async.ts'
 
 export interface PresenceOptions {
   id: string

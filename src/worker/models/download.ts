@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { pause } from '../../lifecycle.ts'
 import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
+import { pause } from '../../async.ts'
 
 export interface Download {
   /** How it is named in messages. */

@@ -7,13 +7,13 @@ import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { lock } from 'proper-lockfile'
 import { messageOf } from '../../errors.ts'
-import { pause } from '../../lifecycle.ts'
 import { download, persistently } from './download.ts'
 import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
 import { INFERQ_FILE } from './inferq-json.ts'
 import { ONNX_FILES } from './onnx-file.ts'
 import { CARD_FILE, TEXT_FILES } from './inspect.ts'
+import { pause } from '../../async.ts'
 
 export interface HubOptions {
   /** For example https://huggingface.co */

@@ -91,3 +91,13 @@ function cardOf(readme: string): string {
     .trim()
     .slice(0, CARD_CHARS)
 }
+
+/**
+ * Reads the folder of a model.
+ * @throws BadModel with everything that is wrong with it.
+ */
+export async function readManifest(name: string, dir: string): Promise<Manifest> {
+  const { manifest, problems } = await inspectFolder(name, dir)
+  if (!manifest) throw new BadModel(problems)
+  return manifest
+}

@@ -4,7 +4,8 @@ import { messageOf } from '../../errors.ts'
 import { modelNameProblem } from '../../queue/names.ts'
 import { namesIn } from './model-files.ts'
 import { type HubId, parseHubId } from './hub-id.ts'
-import { type Manifest, readManifest } from './manifest.ts'
+import { type Manifest } from './manifest.ts'
+import { readManifest } from './inspect.ts'
 
 export interface Refusal {
   name: string

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { uuidv7 } from 'uuidv7'
 import { expect, it } from 'vitest'
-import { canonicalJson, isUuid, requestHash, uuidFromKey, uuidTime } from '../../../src/records/idempotency.ts'
+import { canonicalJson, requestHash, uuidFromKey } from '../../../src/records/idempotency.ts'
+import { isUuid, uuidTime } from '../../../src/records/ids.ts'
 
 it('makes a version 8 UUID from owner and key, always the same', () => {
   fc.assert(

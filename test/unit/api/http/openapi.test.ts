@@ -2,8 +2,8 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../../../src/api/http/json-body.ts'
 import { openApiDocument, openApiPath } from '../../../../src/api/http/openapi.ts'
-import { checked } from '../../../../src/api/http/problem.ts'
 import { createRoutes } from '../../../../src/api/routes/table.ts'
+import { checked } from '../../../../src/validate.ts'
 
 const routes = createRoutes({ maxInputs: 1_000, maxTextChars: 100_000 })
 const document = openApiDocument(routes, true)

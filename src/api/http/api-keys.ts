@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import * as env from '../../env.ts'
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { AppError } from '../../errors.ts'
+
+// API keys: their setting, and the owner of a request.
+
+/** A client that may call: only hashes of name and secret are kept. */
+export interface ApiKey {
+  /** Short hash of the key's name; owns what is made with the key. */
+  owner: string
+  /** SHA-256 of the secret. */
+  digest: Buffer
+}
+
+export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) =>
+  pairs.flatMap((pair) => {
+    const [name, secret] = [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]
+    if (pair.indexOf(':') > 0 && secret) return [{ owner: ownerOf(name), digest: sha256(secret) }]
+    context.addIssue({ code: 'custom', message: 'must be name:secret pairs, separated by commas' })
+    return []
+  }),
+)
+
+/** The owner of what is made without keys. */
+export const PUBLIC_OWNER = 'public'
+
+/** 12 hexadecimal digits that stand for a key's name. */
+function ownerOf(keyName: string): string {
+  return sha256(keyName).toString('hex').slice(0, 12)
+}
+
+export function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+/**
+ * Who asks, by the Authorization header. Without keys everybody is the same owner.
+ * @throws AppError 401 when keys are configured and none, or a wrong one, was sent.
+ */
+export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined): string {
+  if (keys.length === 0) return PUBLIC_OWNER
+  const digest = sha256(/^(?:Bearer|Token) (.+)$/i.exec(authorization ?? '')?.[1] ?? '')
+  // Every key is compared, so that the time tells nothing.
+  const matches = keys.filter((key) => timingSafeEqual(key.digest, digest))
+  const [key] = matches
+  if (!key) {
+    throw new AppError('Unauthorized', 401, 'an API key is needed: Authorization: Bearer SECRET', {
+      headers: { 'WWW-Authenticate': 'Bearer' },
+    })
+  }
+  return key.owner
+}

@@ -1,0 +1,42 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+// Waiting: for signals, for time, and for promises with a deadline.
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}
+
+/** True when the promise settled within `ms`; its rejection is thrown on. */
+export async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Waits `ms`; false when the signal aborted meanwhile. */
+export async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await delay(ms, undefined, { signal })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Calls `task` again and again, `ms` after it has ended; resolves once the signal has aborted and the last call ended. */
+export async function every(
+  ms: number,
+  signal: AbortSignal,
+  task: () => Promise<void>,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  while (await pause(ms, signal)) await task().catch(onError)
+}

@@ -1,0 +1,40 @@
+import { Redis } from 'ioredis'
+
+// Reads Redis' INFO: durability and memory.
+
+/**
+ * Whether this Redis keeps what it acknowledges: append-only file on, nothing evicted, version 6.2 or later.
+ * @returns one line for each thing that is wrong; empty when all is well.
+ */
+export async function durabilityProblems(redis: Redis): Promise<string[]> {
+  const info = parseInfo(await redis.info())
+  const problems: string[] = []
+  const [major = 0, minor = 0] = (info.get('redis_version') ?? '0').split('.').map(Number)
+  if (major < 6 || (major === 6 && minor < 2))
+    problems.push(`Redis is version ${major}.${minor}; 6.2 or later is needed`)
+  if (info.get('aof_enabled') !== '1')
+    problems.push('the append-only file is off: a restart of Redis loses accepted jobs (--appendonly yes)')
+  const policy = info.get('maxmemory_policy')
+  if (policy !== undefined && policy !== 'noeviction') {
+    problems.push(`maxmemory-policy is ${policy}: a full Redis drops jobs (--maxmemory-policy noeviction)`)
+  }
+  return problems
+}
+
+/** The reply of INFO as name and value. */
+function parseInfo(info: string): Map<string, string> {
+  const pairs = info.split(/\r?\n/).flatMap((line) => {
+    const colon = line.indexOf(':')
+    return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)] as const] : []
+  })
+  return new Map(pairs)
+}
+
+/** Used share of `maxmemory`, 0 to 1; 0 when Redis has no limit. */
+export async function readMemoryShare(redis: Redis): Promise<number> {
+  const info = await redis.info('memory')
+  const [used = 0, limit = 0] = ['used_memory', 'maxmemory'].map((name) =>
+    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0),
+  )
+  return limit > 0 ? used / limit : 0
+}

@@ -1,0 +1,52 @@
+import { z } from './api/zod.ts'
+import { invalid, AppError, type Problem } from './errors.ts'
+import type { Issue } from './api/http/problem.ts'
+
+// Checks values against zod schemas and reports every problem with its path.
+
+/**
+ * @returns the value, checked.
+ * @throws AppError 422 that lists every problem with its path; the values themselves are never repeated.
+ */
+export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, []))
+  const empty = problems.every(({ message }) => message === 'is empty')
+  throw empty ? asEmpty(invalid(problems)) : invalid(problems)
+}
+
+function asEmpty(error: AppError): AppError {
+  return new AppError('Empty', 422, error.message, { members: error.members })
+}
+
+function problemsOf(issue: Issue, base: PropertyKey[]): Problem[] {
+  const path = [...base, ...issue.path]
+  if (issue.code === 'invalid_union') {
+    const closest = closestBranch(issue.errors)
+    if (closest) return closest.flatMap((inner) => problemsOf(inner, path))
+  }
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: pathText([...path, key.slice(0, 64)]), message: 'is not a known field' }))
+  }
+  return [{ path: pathText(path), message: issue.message }]
+}
+
+/** Of a union's branches the one that fits the type of the value: its problems lie within, not at the value itself. */
+function closestBranch(branches: Issue[][]): Issue[] | undefined {
+  return branches.find((issues) => issues.length > 0 && !issues.some(isWrongType))
+}
+
+function isWrongType(issue: Issue): boolean {
+  if (issue.path.length > 0) return false
+  if (issue.code === 'invalid_union') return closestBranch(issue.errors) === undefined
+  return issue.code === 'invalid_type'
+}
+
+/** `['inputs', 3, 'text']` as `inputs[3].text`. */
+function pathText(path: PropertyKey[]): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`
+    return text ? `${text}.${String(key)}` : String(key)
+  }, '')
+}
