@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
-
 // Waiting: for signals, for time, and for promises with a deadline.
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {

@@ -64,6 +64,11 @@ export function unavailable(detail: string, cause?: unknown): AppError {
   return new AppError('Unhealthy', 503, detail, { headers: { 'Retry-After': '1' }, cause })
 }
 
+/** A process cannot start; the message says what to do, so it is printed without its stack. */
+export class StartupError extends Error {
+  override name = 'StartupError'
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

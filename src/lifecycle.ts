@@ -1,18 +1,27 @@
-// How a process lives: one AbortSignal says "we are closing", and what lives has start() and stop().
-import type { Logger } from './logger.ts'
+// The life of a process: settings, start, one AbortSignal for shutdown, stop with a deadline.
 import { aborted, settledWithin } from './async.ts'
+import { SettingsError } from './env.ts'
+import { StartupError } from './errors.ts'
+import { growSlowly } from './heap.ts'
+import { createLogger, type Logger, type LogLevel } from './logger.ts'
 
 export interface Service {
   /** Resolves when the service does its work. */
   start(): Promise<void>
-  /** Resolves when it has truly stopped; may be called before start, and twice. */
+  /** Resolves when it has stopped; it may be called before start, and twice. */
   stop(): Promise<void>
 }
 
-/** Exit code for settings that cannot be used: starting again would not help (sysexits.h, EX_CONFIG). */
+interface ServiceConfig {
+  /** Milliseconds that a stop may take. */
+  shutdownGrace: number
+  logLevel: LogLevel
+}
+
+/** Exit code for settings that cannot be used: a restart does not help (sysexits.h, EX_CONFIG). */
 export const EXIT_CONFIG = 78
 
-/** A signal that aborts on the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** A signal that aborts on the first SIGTERM or SIGINT; a second one kills the process. */
 export function closingSignal(): AbortSignal {
   const controller = new AbortController()
   const onSignal = (name: NodeJS.Signals) => {
@@ -24,18 +33,40 @@ export function closingSignal(): AbortSignal {
   return controller.signal
 }
 
-/** Runs a service until the process is told to close. A stop that outlasts `graceMs` ends with exit code 1. */
+/**
+ * The main function of a service's process: reads the settings, creates the service, and runs it until SIGTERM or
+ * SIGINT. A SettingsError ends the process with EXIT_CONFIG and a StartupError with 1, each with its message alone on
+ * stderr. @throws anything else, which ends the process with its stack.
+ */
+export async function runService<Config extends ServiceConfig>(
+  program: 'api' | 'worker',
+  readConfig: (env: NodeJS.ProcessEnv) => Config,
+  create: (config: Config, logger: Logger) => Service,
+): Promise<void> {
+  growSlowly()
+  try {
+    const config = readConfig(process.env)
+    const logger = createLogger(program, config.logLevel)
+    await runUntilClosed(create(config, logger), config.shutdownGrace, logger)
+  } catch (error) {
+    if (!(error instanceof SettingsError) && !(error instanceof StartupError)) throw error
+    process.stderr.write(`inferq ${program}: ${error.message}\n`)
+    process.exitCode = error instanceof SettingsError ? EXIT_CONFIG : 1
+  }
+}
+
+/** Runs a service until a signal closes the process. A stop that outlasts `graceMs` ends with exit code 1. */
 export async function runUntilClosed(service: Service, graceMs: number, logger: Logger): Promise<void> {
   const closing = closingSignal()
   const started = service.start()
-  // Who is told to close while it starts need not finish starting first.
+  // A signal during the start is obeyed before the start is finished.
   await Promise.race([started.then(() => aborted(closing)), aborted(closing)])
   started.catch((error: unknown) => logger.warn({ err: error }, 'did not start'))
   logger.info({ signal: closing.reason }, 'closing')
   const stopped = await settledWithin(service.stop(), graceMs)
   if (!stopped) logger.error({ graceMs }, 'did not stop in time')
   logger.info('closed')
-  // Native threads and half-open sockets may keep the loop alive after everything of ours has stopped.
+  // Native threads and half-open sockets may keep the event loop alive after the service has stopped.
   process.exitCode = stopped ? 0 : 1
   setTimeout(() => process.exit(), stopped ? 500 : 0).unref()
 }

@@ -1,19 +1,25 @@
-import { z } from './api/zod.ts'
-import { invalid, AppError, type Problem } from './errors.ts'
-import type { Issue } from './api/http/problem.ts'
-
 // Checks values against zod schemas and reports every problem with its path.
+import type { z } from 'zod'
+import { AppError, invalid, type Problem } from './errors.ts'
+
+type Issue = z.core.$ZodIssue
 
 /**
  * @returns the value, checked.
  * @throws AppError 422 that lists every problem with its path; the values themselves are never repeated.
  */
 export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { error: messageOfIssue })
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.flatMap((issue) => problemsOf(issue, []))
   const empty = problems.every(({ message }) => message === 'is empty')
   throw empty ? asEmpty(invalid(problems)) : invalid(problems)
+}
+
+/** A caller's words for a value of the wrong type; undefined: the schema's own message. */
+function messageOfIssue({ code, input, expected }: z.core.$ZodRawIssue): string | undefined {
+  if (code !== 'invalid_type') return undefined
+  return input === undefined ? 'is missing' : `must be of type ${String(expected)}`
 }
 
 function asEmpty(error: AppError): AppError {

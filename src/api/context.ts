@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import type { Batches } from '../batches/batches.ts'
 import type { Files } from '../batches/files.ts'
 import { FleetView } from '../fleet/fleet.ts'
-import { type Logger, onceASecond } from '../logger.ts'
+import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { closeConnection, producerConnection, subscriberConnection } from '../redis/connection.ts'
 import { processId, replyChannel } from '../queue/names.ts'
@@ -17,6 +17,7 @@ import { Calls } from '../predict/sync-predictor.ts'
 import type { ApiConfig } from './config.ts'
 import { Predictions } from '../predict/predictions.ts'
 import { Uploads } from './http/upload-timeout.ts'
+import { redisErrorHandler } from '../redis/errors.ts'
 import { Subscription } from '../redis/subscription.ts'
 
 const CONNECT_MS = 1_000
@@ -48,7 +49,7 @@ export interface Context {
 
 export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMetrics): Context {
   const apiId = processId()
-  const onError = redisErrors(logger, metrics)
+  const onError = redisErrorHandler(logger, metrics.redisErrors)
   const redis = producerConnection(config.redisUrl, onError)
   const producer = new Producer(redis, onError)
   const waiters = new Waiters({ redis, onError })
@@ -102,20 +103,4 @@ export async function stopContext(context: Context): Promise<void> {
   context.replies.stop()
   await context.producer.close()
   closeConnection(context.redis)
-}
-
-/** Counts errors of Redis and logs each kind at most once a second: a Redis that is away would fill the disk. */
-function redisErrors(logger: Logger, metrics: ApiMetrics): (error: unknown) => void {
-  const log = onceASecond((message, leftOut) => logger.warn({ leftOut }, `Redis: ${message}`))
-  return (error) => {
-    metrics.redisErrors.inc()
-    log(describe(error))
-  }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return `${error.message || code}${cause}`
 }

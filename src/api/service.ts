@@ -1,6 +1,6 @@
 // The api as a service: start, and stop without dropping a caller.
-import { messageOf } from '../errors.ts'
-import { type Service } from '../lifecycle.ts'
+import { messageOf, StartupError } from '../errors.ts'
+import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
 import { createApp } from './app.ts'
@@ -28,7 +28,7 @@ export class ApiService implements Service {
     this.#server = createHttpServer(createApp(this.#context), this.#context.uploads)
   }
 
-  /** @throws Error when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
+  /** @throws StartupError when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
   async start(): Promise<void> {
     const { config, logger, closing } = this.#context
     if (closing.signal.aborted) return
@@ -66,7 +66,7 @@ export class ApiService implements Service {
       const problems = await durabilityProblems(redis).catch((error: unknown) => {
         logger.warn({ reason: messageOf(error) }, 'REQUIRE_DURABLE is on, and Redis does not answer yet')
       })
-      if (problems?.length) throw new Error(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
+      if (problems?.length) throw new StartupError(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
       if (problems) return
     }
   }

@@ -15,14 +15,25 @@ import type { Producer } from '../queue/producer.ts'
 import type { Waiters } from '../queue/waiter.ts'
 import { readExpired } from '../records/expirations.ts'
 import { hasRoom } from '../predict/admission.ts'
-import type { ApiConfig } from '../api/config.ts'
 import { createEndpoints } from './endpoints.ts'
 import type { FleetView } from '../fleet/fleet.ts'
-import { createSchemas } from '../api/routes/schema.ts'
+import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
+
+/** The settings of files and batches; times in milliseconds, sizes in bytes. */
+export interface BatchSettings extends SchemaLimits {
+  redisUrl: string
+  defaultModel: string
+  /** The directory of files as file:///…; undefined: .data/files in the working directory. */
+  filesUrl: string | undefined
+  fileTtl: number
+  batchTtl: number
+  maxBody: number
+  maxBatchLines: number
+}
 
 export interface BulkOptions {
   apiId: string
-  config: ApiConfig
+  config: BatchSettings
   logger: Logger
   metrics: ApiMetrics
   redis: Redis
@@ -60,7 +71,7 @@ export class Bulk implements Service {
       redis,
       store,
       connection: this.#connection,
-      endpoints: createEndpoints({ config, fleet }, createSchemas(config)),
+      endpoints: createEndpoints({ config, fleet }, createPredictSchemas(config)),
       limits: { maxLines: config.maxBatchLines, maxLineBytes },
       turns: new Turns(),
       batchTtl: config.batchTtl,

@@ -1,3 +1,4 @@
+// The types of a batch: what is asked for, what is found, and its input.
 import type { OwnedId } from '../records/ids.ts'
 import type { BatchRecord } from '../records/batches.ts'
 

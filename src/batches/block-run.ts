@@ -4,7 +4,7 @@ import type { Row } from '../queue/job.ts'
 import type { JobRef } from '../queue/waiter.ts'
 import type { Block } from './blocks.ts'
 import { type Chunk, chunkId, chunksOf, type Wanted } from './chunks.ts'
-import type { Asked, Endpoints, Target } from './endpoint.ts'
+import type { Asked, Endpoints, RowTarget } from './endpoints.ts'
 import { type ChunkEnd, jobOf, type Lane } from './chunk-sender.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
 import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
@@ -65,7 +65,7 @@ class BlockRows {
 
   /** What has to be computed; every other row has its line after this. */
   async wanted(): Promise<Wanted[]> {
-    const targets = new Map<string | undefined, Target | AppError>()
+    const targets = new Map<string | undefined, RowTarget | AppError>()
     const wanted: Wanted[] = []
     for (const [place, { asked }] of this.#block.rows.entries()) {
       if (this.#options.stopped()) this.#leave(place)
@@ -127,7 +127,7 @@ class BlockRows {
     return this.#block.rows[place] as Block['rows'][number]
   }
 
-  #target({ model }: Asked): Promise<Target | AppError> {
+  #target({ model }: Asked): Promise<RowTarget | AppError> {
     return this.#known(() => this.#options.endpoints.target(model))
   }
 

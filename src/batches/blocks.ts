@@ -1,7 +1,7 @@
 // The requests of a file as blocks: what becomes one part of the output. Where a block ends follows from the input
 // alone, so whoever takes a batch over makes the same blocks, and of them the same chunks.
 import type { AppError } from '../errors.ts'
-import type { Asked } from './endpoint.ts'
+import type { Asked } from './endpoints.ts'
 import type { Line, Place } from './input/jsonl.ts'
 import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
 

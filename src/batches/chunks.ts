@@ -2,20 +2,20 @@
 // most one run.
 import { createHash } from 'node:crypto'
 import type { Item, Truncate } from '../queue/job.ts'
-import type { Target } from './endpoint.ts'
+import type { RowTarget } from './endpoints.ts'
 
 /** What a row wants from the queue. */
 export interface Wanted {
   /** The row's place in its block. */
   place: number
-  target: Target
+  target: RowTarget
   truncate: Truncate
   items: Item[]
 }
 
 /** Rows that are one job; a row's texts are never in two. */
 export interface Chunk {
-  target: Target
+  target: RowTarget
   truncate: Truncate
   rows: { place: number; texts: number }[]
   items: Item[]

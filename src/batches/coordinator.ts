@@ -6,7 +6,6 @@ import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/ids.ts'
 import { giveUp } from './finish.ts'
-import { Failures } from './failures.ts'
 import { runBatch, type RunEnd, type RunOptions } from './batch-run.ts'
 import { pause, settledWithin } from '../async.ts'
 
@@ -27,6 +26,11 @@ const CLOSE_MS = 3_000
 const UNKNOWN_VERSION_DELAY_MS = 5_000
 /** After an error that nobody foresaw; it may have been the disk's. */
 const AGAIN_MS = 2_000
+
+/** Failures in a row after which a batch is given up. */
+const MOST_IN_A_ROW = 15
+/** A failure so long after the one before begins a new row. */
+const LONG_RUN_MS = 60_000
 
 export class Coordinator implements Service {
   readonly #options: CoordinatorOptions
@@ -118,5 +122,20 @@ function batchOf({ data }: Job<unknown>): string | undefined {
   } catch (error) {
     if (error instanceof UnknownJobVersion) return undefined
     throw error
+  }
+}
+
+/** The failures of a batch in a row: a batch always ends, but not for a few failures over many hours. */
+export class Failures {
+  #inARow = 0
+
+  /** Too many, none of them long after the one before. */
+  get tooMany(): boolean {
+    return this.#inARow >= MOST_IN_A_ROW
+  }
+
+  /** @param ranMs how long it ran until it failed. */
+  add(ranMs: number): void {
+    this.#inARow = ranMs > LONG_RUN_MS ? 1 : this.#inARow + 1
   }
 }

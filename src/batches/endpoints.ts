@@ -1,15 +1,43 @@
 // The endpoints that a batch's lines can name, as batches ask for them: the same schemas, models and answers as over
 // HTTP.
 import { labelsOf, scoreRow, throwFailed } from '../predict/answers.ts'
-import type { Asked, Endpoints } from './endpoint.ts'
 import { AppError } from '../errors.ts'
-import type { Row } from '../queue/job.ts'
+import type { Item, Row, Truncate } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import { findTarget, type Models } from '../predict/model-resolver.ts'
+import { findTarget, type ModelsContext } from '../predict/model-resolver.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
-import type { Schemas } from '../api/routes/schema.ts'
+import type { PredictSchemas } from '../predict/body.ts'
 import { checked } from '../validate.ts'
+
+/** What a request asks for, in the words of the queue. */
+export interface Asked {
+  /** As it was named; undefined: the default. */
+  model: string | undefined
+  items: Item[]
+  truncate: Truncate
+  /** The body of the answer, of one row a text. @throws AppError when a text could not be classified. */
+  answer: (rows: Row[], model: ModelRecord) => unknown
+}
+
+/** The model that answers a row. */
+export interface RowTarget {
+  model: string
+  /** The pinned revision. */
+  revision?: string
+}
+
+export interface Endpoints {
+  /** @throws AppError 422 that says what is wrong with the body. */
+  read(endpoint: string, body: unknown): Asked
+  /**
+   * The model that a name means, perhaps with a revision; also one that no live worker serves at the moment.
+   * @throws AppError when there is no such model; anything else when that cannot be known now.
+   */
+  target(model: string | undefined): Promise<RowTarget>
+  /** @throws AppError when nobody knows the labels of that revision any more. */
+  labels(model: string, revision: string): Promise<ModelRecord>
+}
 
 const FLAT = ['/predict', '/invocations']
 const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/
@@ -19,7 +47,10 @@ export function isBatchEndpoint(endpoint: string): boolean {
   return FLAT.includes(endpoint) || NESTED.test(endpoint)
 }
 
-export function createEndpoints(context: Models, schemas: Schemas): Endpoints {
+export function createEndpoints(
+  context: ModelsContext,
+  schemas: Pick<PredictSchemas, 'predict' | 'huggingFace'>,
+): Endpoints {
   const { fleet } = context
   // A batch has time: a revision whose workers are away for a while is waited for, like a model.
   const isKnown = async ({ name }: ServedModel, revision: string) =>

@@ -1,7 +1,8 @@
 // The one place that says "too much": decided in this process from what was sampled last, without a Redis call.
 import { AppError, unavailable } from '../errors.ts'
-import type { Context } from '../api/context.ts'
-import { type Target, refusalOf } from './model-resolver.ts'
+import { type ModelsContext, type Target, refusalOf } from './model-resolver.ts'
+import type { Predictions } from './predictions.ts'
+import type { Calls } from './sync-predictor.ts'
 
 export interface Load {
   /** Texts that wait or run for the model, as far as this process knows. */
@@ -18,6 +19,21 @@ export interface AdmissionLimits {
   maxWaiting: number
   /** Milliseconds of work that may wait. */
   maxQueue: number
+}
+
+/** What admission has to know of this process. */
+export interface AdmissionContext extends ModelsContext {
+  config: ModelsContext['config'] & {
+    /** Milliseconds that a plain call waits at the most. */
+    waitTimeout: number
+    /** Milliseconds of work that may wait. */
+    maxQueueSeconds: number
+    /** Calls that may wait in this process. */
+    maxWaiting: number
+  }
+  calls: Pick<Calls, 'waiting' | 'outstanding'>
+  predictions: Pick<Predictions, 'waiting'>
+  metrics: { refused: { inc(labels: { reason: RefusalReason }): void } }
 }
 
 /** From here on a full Redis would stop the workers too (docs/operations.md). */
@@ -76,7 +92,7 @@ function retryAfter(milliseconds: number, random: number): number {
 export type Urgency = 'plain' | 'prediction'
 
 /** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
-export function enter(context: Context, { model }: Target, urgency: Urgency): void {
+export function enter(context: AdmissionContext, { model }: Target, urgency: Urgency): void {
   if (urgency === 'plain' && model.workers.length === 0) {
     const reason = refusalOf(context, model.name)
     throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
@@ -98,12 +114,12 @@ export function enter(context: Context, { model }: Target, urgency: Urgency): vo
 }
 
 /** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
-export function waitingCalls({ calls, predictions }: Pick<Context, 'calls' | 'predictions'>): number {
+export function waitingCalls({ calls, predictions }: Pick<AdmissionContext, 'calls' | 'predictions'>): number {
   return calls.waiting + predictions.waiting
 }
 
 /** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
-export function waitingTexts(context: Context, model: string): number {
+export function waitingTexts(context: Pick<AdmissionContext, 'calls' | 'fleet'>, model: string): number {
   const { waiting, active } = context.fleet.depth(model).interactive
   const own = context.calls.outstanding(model)
   const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1

@@ -1,6 +1,6 @@
 // What the dialects send, as items and options that mean the same for all of them.
 import type { Item, Truncate } from '../queue/job.ts'
-import type { HuggingFaceBody, PredictBody, PredictionInput } from '../api/routes/schema.ts'
+import type { HuggingFaceBody, PredictBody, PredictionInput } from './body.ts'
 import type { ScoreFunction } from './scores.ts'
 
 /** How numbers become an answer; kept with a prediction until it is read. */

@@ -1,8 +1,6 @@
-// The door of every predict route: which model is meant, whether anybody serves it, and whether there is room.
+// Resolves the model of a request.
 import { invalid, notFound, unavailable } from '../errors.ts'
 import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
-import type { ApiConfig } from '../api/config.ts'
-import type { Context } from '../api/context.ts'
 
 export interface Target {
   model: ServedModel
@@ -10,9 +8,9 @@ export interface Target {
   revision?: string
 }
 
-/** What is needed to know which model is meant. */
-export interface Models {
-  config: Pick<ApiConfig, 'defaultModel'>
+/** The models that can be meant. */
+export interface ModelsContext {
+  config: { defaultModel: string }
   fleet: FleetView
 }
 
@@ -31,7 +29,7 @@ export function parseReference(wanted: string): { name: string; revision: string
  * @throws AppError 404 when it is not known, or not that revision; 503 when Redis was never reached.
  */
 export async function findTarget(
-  context: Models,
+  context: ModelsContext,
   wanted: string | undefined,
   mayBeMeant: (model: ServedModel, revision: string) => boolean | Promise<boolean> = isLive,
 ): Promise<Target> {
@@ -49,22 +47,22 @@ export async function findTarget(
 }
 
 /** The model whose live revision this is; Replicate's clients name a version alone. */
-export function findByRevision(context: Context, revision: string): Target | undefined {
+export function findByRevision(context: ModelsContext, revision: string): Target | undefined {
   const model = context.fleet.models().find((each) => isLive(each, revision))
   return model && { model, revision }
 }
 
 /** Why a live worker does not serve what it should; undefined when none refuses it. */
-export function refusalOf({ fleet }: Models, name: string): string | undefined {
+export function refusalOf({ fleet }: ModelsContext, name: string): string | undefined {
   return fleet.workers.flatMap(({ refused }) => refused).find((each) => each.name === name)?.reason
 }
 
-function onlyModel(context: Models): ServedModel | undefined {
+function onlyModel(context: ModelsContext): ServedModel | undefined {
   const live = context.fleet.models().filter(({ workers }) => workers.length > 0)
   return live.length === 1 ? live[0] : undefined
 }
 
-function modelNotFound(context: Models, wanted: string | undefined): Error {
+function modelNotFound(context: ModelsContext, wanted: string | undefined): Error {
   const name = wanted ?? context.config.defaultModel
   const reference = parseReference(name)
   const refused = reference && refusalOf(context, reference.name)

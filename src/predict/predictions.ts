@@ -5,10 +5,8 @@ import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
 import {
-  type PredictionId,
   type PredictionRecord,
   createPrediction,
-  jobIdOf,
   readPrediction,
   removePrediction,
   requestCancel,
@@ -16,7 +14,7 @@ import {
 import type { Redis } from 'ioredis'
 import type { Inputs } from './inputs.ts'
 import { type JobSnapshot, readJob } from '../queue/job-state.ts'
-import { isUuid, uuidTime } from '../records/ids.ts'
+import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 
 export interface PredictionsOptions {
   apiId: string
@@ -38,7 +36,7 @@ export interface NewPrediction {
 
 /** A prediction as it stands: what was promised, and the job. */
 export interface Prediction {
-  id: PredictionId
+  id: OwnedId
   record: PredictionRecord
   job: JobSnapshot
 }
@@ -70,7 +68,7 @@ export class Predictions {
    * @throws AppError 422 when the id was used with another request; 503 when Redis is away.
    */
   async create(
-    id: PredictionId,
+    id: OwnedId,
     asked: NewPrediction,
   ): Promise<{ replayed: boolean; record: PredictionRecord; data: TextsJob }> {
     const { redis, resultTtl } = this.#options
@@ -113,7 +111,7 @@ export class Predictions {
 
   /** Resolves when the job has ended or the signal aborts; `foreign` when this process did not just add it. */
   async waitFor(
-    id: PredictionId,
+    id: OwnedId,
     record: Pick<PredictionRecord, 'model'>,
     signal: AbortSignal,
     foreign: boolean,
@@ -135,14 +133,14 @@ export class Predictions {
     if (hasEnded(prediction)) {
       throw new AppError('Conflict', 409, 'this prediction has ended and cannot be canceled')
     }
-    if (record.canceled_at === undefined) await requestCancel(this.#options.redis, jobIdOf(id))
+    if (record.canceled_at === undefined) await requestCancel(this.#options.redis, keyIdOf(id))
   }
 
   /** Erases input and output. One that runs is canceled first. @throws AppError 409 when it does not stop soon. */
   async erase({ id, record, job }: Prediction): Promise<void> {
     const { redis, producer } = this.#options
     const ref = jobRefOf(id, record)
-    if (job.state === 'waiting' || job.state === 'active') await requestCancel(redis, jobIdOf(id))
+    if (job.state === 'waiting' || job.state === 'active') await requestCancel(redis, keyIdOf(id))
     if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(ERASE_WAIT_MS), true)
     const removed = await producer.remove(ref.queue, ref.id)
     if (!removed) {
@@ -155,7 +153,7 @@ export class Predictions {
     await removePrediction(redis, id)
   }
 
-  async #addJob(id: PredictionId, asked: NewPrediction): Promise<TextsJob> {
+  async #addJob(id: OwnedId, asked: NewPrediction): Promise<TextsJob> {
     const { apiId, producer, resultTtl } = this.#options
     const data = {
       v: JOB_VERSION,
@@ -167,7 +165,7 @@ export class Predictions {
       ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
     }
     const keep = { removeOnComplete: { age: Math.ceil(resultTtl / 1_000) }, removeOnFail: { age: FAILED_TTL / 1_000 } }
-    await producer.add(queueName(asked.model, 'interactive'), 'prediction', jobIdOf(id), data, keep)
+    await producer.add(queueName(asked.model, 'interactive'), 'prediction', keyIdOf(id), data, keep)
     return data
   }
 
@@ -187,6 +185,6 @@ function isRecent(record: PredictionRecord): boolean {
   return Date.now() - record.created_at < 10_000
 }
 
-function jobRefOf(id: PredictionId, record: Pick<PredictionRecord, 'model'>): JobRef {
-  return { queue: queueName(record.model, 'interactive'), id: jobIdOf(id) }
+function jobRefOf(id: OwnedId, record: Pick<PredictionRecord, 'model'>): JobRef {
+  return { queue: queueName(record.model, 'interactive'), id: keyIdOf(id) }
 }

@@ -1,11 +1,13 @@
-// Cancelling a prediction that some worker may be running: the record says it for good, a published id says it now.
-/** A publish may come before the job: ids are remembered for this long. */
-const REMEMBERED_MS = 30_000
+// The ids of canceled predictions that a worker has received.
 
-/** The ids that were canceled in the last 30 seconds, as heard on CANCEL_CHANNEL. */
+/** A cancel can be published before the worker takes the job, so ids are kept for this long. */
+const KEPT_MS = 30_000
+
+/** The ids that were published on CANCEL_CHANNEL in the last 30 seconds. */
 export class CanceledIds {
-  readonly #heard = new Map<string, number>()
-  readonly #listeners = new Map<string, () => void>()
+  readonly #received = new Map<string, number>()
+  /** A stalled job can be taken again by the same worker, so an id may have several listeners. */
+  readonly #listeners = new Map<string, Set<() => void>>()
   readonly #now: () => number
 
   constructor(now: () => number = Date.now) {
@@ -13,24 +15,29 @@ export class CanceledIds {
   }
 
   /** Takes one message of CANCEL_CHANNEL. */
-  hear(id: string): void {
+  add(id: string): void {
     const now = this.#now()
-    for (const [old, at] of this.#heard) {
-      if (now - at < REMEMBERED_MS) break
-      this.#heard.delete(old)
+    for (const [old, at] of this.#received) {
+      if (now - at < KEPT_MS) break
+      this.#received.delete(old)
     }
-    this.#heard.delete(id)
-    this.#heard.set(id, now)
-    this.#listeners.get(id)?.()
+    this.#received.delete(id)
+    this.#received.set(id, now)
+    for (const onCancel of this.#listeners.get(id) ?? []) onCancel()
   }
 
   has(id: string): boolean {
-    return this.#heard.has(id)
+    return this.#received.has(id)
   }
 
-  /** Calls back when the id is canceled while a job runs; returns what ends that. */
+  /** Calls `onCancel` when the id is canceled; returns a function that removes this listener alone. */
   listen(id: string, onCancel: () => void): () => void {
-    this.#listeners.set(id, onCancel)
-    return () => this.#listeners.delete(id)
+    const listener = () => onCancel()
+    const listeners = this.#listeners.get(id) ?? new Set()
+    this.#listeners.set(id, listeners.add(listener))
+    return () => {
+      listeners.delete(listener)
+      if (listeners.size === 0) this.#listeners.delete(id)
+    }
   }
 }

@@ -4,7 +4,7 @@ import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
-import { lostScripts, asUnavailable } from '../redis/errors.ts'
+import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 
 /** Infrastructure errors are tried again; an input error is its row's, so it never gets this far. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
@@ -71,14 +71,14 @@ export class Producer {
     try {
       return await command()
     } catch (error) {
-      if (!lostScripts(error)) throw asUnavailable(error)
+      if (!isScriptCacheMiss(error)) throw toServiceUnavailable(error)
     }
     try {
       this.#redis.disconnect(true)
       await once(this.#redis, 'ready', { signal: AbortSignal.timeout(RECONNECT_MS) })
       return await command()
     } catch (error) {
-      throw asUnavailable(error)
+      throw toServiceUnavailable(error)
     }
   }
 }

@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { predictionKey, CANCEL_CHANNEL } from '../redis/keys.ts'
+import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 
 const record = z.object({
@@ -21,18 +22,8 @@ const record = z.object({
 
 export type PredictionRecord = z.infer<typeof record>
 
-export interface PredictionId {
-  owner: string
-  uuid: string
-}
-
 /** The list of an owner's predictions. */
 export const PREDICTIONS_LIST = 'predictions'
-
-/** The id of both the record and the BullMQ job. */
-export function jobIdOf({ owner, uuid }: PredictionId): string {
-  return `${owner}_${uuid}`
-}
 
 /**
  * Makes the record and its list entry, unless there is one: all or nothing, in one step. Entries of records that are
@@ -42,11 +33,11 @@ export function jobIdOf({ owner, uuid }: PredictionId): string {
  */
 export async function createPrediction(
   redis: Redis,
-  id: PredictionId,
+  id: OwnedId,
   fields: Omit<PredictionRecord, 'canceled_at'>,
   ttlMs: number,
 ): Promise<PredictionRecord | undefined> {
-  const keys = [predictionKey(jobIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)]
+  const keys = [predictionKey(keyIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)]
   const values = Object.entries(fields).flat()
   const existing = await redis.eval(CREATE, 2, ...keys, ttlMs, fields.created_at, id.uuid, ...values)
   return existing === null ? undefined : readPrediction(redis, id)
@@ -60,15 +51,15 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 return nil`
 
-export async function readPrediction(redis: Redis, id: PredictionId): Promise<PredictionRecord | undefined> {
-  const fields = await redis.hgetall(predictionKey(jobIdOf(id)))
+export async function readPrediction(redis: Redis, id: OwnedId): Promise<PredictionRecord | undefined> {
+  const fields = await redis.hgetall(predictionKey(keyIdOf(id)))
   const parsed = record.safeParse(fields)
   return parsed.success ? parsed.data : undefined
 }
 
 /** Removes record and list entry. */
-export async function removePrediction(redis: Redis, id: PredictionId): Promise<void> {
-  await redis.del(predictionKey(jobIdOf(id)))
+export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
+  await redis.del(predictionKey(keyIdOf(id)))
   await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
 }
 

@@ -1,14 +1,14 @@
-import { messageOf, AppError, unavailable } from '../errors.ts'
+// Classifies and logs the errors of Redis commands.
+import { AppError, messageOf, unavailable } from '../errors.ts'
+import { type Logger, onceASecond } from '../logger.ts'
 
-// Classifies the errors of Redis commands.
-
-/** Did Redis refuse because the connection lost its scripts? It may do so for ever: reconnect, and try once more. */
-export function lostScripts(error: unknown): boolean {
+/** Whether Redis refused a command because the connection lost its scripts: only a reconnect ends that. */
+export function isScriptCacheMiss(error: unknown): boolean {
   return /NOSCRIPT|EXECABORT/.test(messageOf(error))
 }
 
-/** Whether an error says that Redis is away, or cannot serve now: another attempt may succeed. */
-export function isRedisAway(error: unknown): boolean {
+/** Whether Redis is away or cannot serve now, so that another attempt may succeed. */
+export function isRedisUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error ? String(error.code) : ''
   return (
@@ -19,6 +19,25 @@ export function isRedisAway(error: unknown): boolean {
 }
 
 /** Any error of a Redis command as the 503 that a caller may see. */
-export function asUnavailable(error: unknown): AppError {
+export function toServiceUnavailable(error: unknown): AppError {
   return error instanceof AppError ? error : unavailable('the queue (Redis) cannot be reached', error)
+}
+
+/**
+ * Returns a handler that counts every error and logs each kind at most once a second: unthrottled, an outage of Redis
+ * fills the disk.
+ */
+export function redisErrorHandler(logger: Logger, counter: { inc(): void }): (error: unknown) => void {
+  const log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, `Redis: ${message}`))
+  return (error) => {
+    counter.inc()
+    log(describe(error))
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return `${error.message || code}${cause}`
 }

@@ -1,6 +1,5 @@
-import { Redis } from 'ioredis'
-
 // Reads Redis' INFO: durability and memory.
+import type { Redis } from 'ioredis'
 
 /**
  * Whether this Redis keeps what it acknowledges: append-only file on, nothing evicted, version 6.2 or later.
@@ -21,6 +20,13 @@ export async function durabilityProblems(redis: Redis): Promise<string[]> {
   return problems
 }
 
+/** Used share of `maxmemory`, 0 to 1; 0 when Redis has no limit. */
+export async function readMemoryShare(redis: Redis): Promise<number> {
+  const info = parseInfo(await redis.info('memory'))
+  const [used = 0, limit = 0] = ['used_memory', 'maxmemory'].map((name) => Number(info.get(name) ?? 0))
+  return limit > 0 ? used / limit : 0
+}
+
 /** The reply of INFO as name and value. */
 function parseInfo(info: string): Map<string, string> {
   const pairs = info.split(/\r?\n/).flatMap((line) => {
@@ -28,13 +34,4 @@ function parseInfo(info: string): Map<string, string> {
     return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1)] as const] : []
   })
   return new Map(pairs)
-}
-
-/** Used share of `maxmemory`, 0 to 1; 0 when Redis has no limit. */
-export async function readMemoryShare(redis: Redis): Promise<number> {
-  const info = await redis.info('memory')
-  const [used = 0, limit = 0] = ['used_memory', 'maxmemory'].map((name) =>
-    Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1] ?? 0),
-  )
-  return limit > 0 ? used / limit : 0
 }

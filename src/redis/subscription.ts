@@ -1,7 +1,6 @@
+// A subscription to one channel that detects dead connections.
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
-
-// A subscription to one channel that detects dead connections.
 
 const PING_MS = 5_000
 

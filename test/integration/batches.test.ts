@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Batches } from '../../src/batches/batches.ts'
 import { Coordinator } from '../../src/batches/coordinator.ts'
 import { DirectoryStore } from '../../src/batches/storage/directory-store.ts'
-import type { Endpoints } from '../../src/batches/endpoint.ts'
+import type { Endpoints } from '../../src/batches/endpoints.ts'
 import { Files } from '../../src/batches/files.ts'
 import { Turns } from '../../src/batches/event-loop-turns.ts'
 import { giveUp } from '../../src/batches/finish.ts'

@@ -8,9 +8,9 @@ import { AppError } from '../../errors.ts'
 import { type TextsResult, parseTextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
 import { scoreRow } from '../../predict/answers.ts'
-import type { Context } from '../context.ts'
-import type { ServedModel } from '../../fleet/fleet.ts'
-import { requireAdmin } from './login.ts'
+import type { FleetView, ServedModel } from '../../fleet/fleet.ts'
+import type { Producer } from '../../queue/producer.ts'
+import { type AdminLogin, requireAdmin } from './login.ts'
 
 export const DASHBOARD_PATH = '/admin/queues'
 
@@ -19,41 +19,53 @@ const ROWS_SHOWN = 20
 /** With ADMIN_WRITE: retry, promote, pause and resume. Nothing that removes or adds jobs. */
 const WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
 
+export interface DashboardOptions {
+  config: {
+    /** Whether the dashboard may retry, promote and pause. */
+    adminWrite: boolean
+    /** Whether it shows users' texts. */
+    adminShowTexts: boolean
+  }
+  admin: AdminLogin
+  fleet: FleetView
+  producer: Producer
+}
+
 /** A router for DASHBOARD_PATH; queues appear in it as their models do. */
-export function createDashboard(context: Context): Router {
+export function createDashboard(options: DashboardOptions): Router {
   const serverAdapter = new ExpressAdapter()
   serverAdapter.setBasePath(DASHBOARD_PATH)
   const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
   const shown = new Set<string>()
   const showModels: RequestHandler = (_request, _response, next) => {
-    for (const model of context.fleet.models()) {
+    for (const model of options.fleet.models()) {
       for (const lane of lanes) {
         const name = queueName(model.name, lane)
         if (shown.has(name)) continue
         shown.add(name)
-        board.addQueue(createAdapter(context, model, name))
+        board.addQueue(createAdapter(options, model, name))
       }
     }
     next()
   }
   const router = Router()
   router.use(
-    requireAdmin(context.admin),
-    refuseWrites(context.config.adminWrite),
+    requireAdmin(options.admin),
+    refuseWrites(options.config.adminWrite),
     showModels,
     serverAdapter.getRouter(),
   )
   return router
 }
 
-function createAdapter(context: Context, model: ServedModel, name: string): BullMQAdapter {
-  const { adminWrite, adminShowTexts } = context.config
-  const adapter = new BullMQAdapter(context.producer.queue(name), {
+function createAdapter(options: DashboardOptions, model: ServedModel, name: string): BullMQAdapter {
+  const { adminWrite, adminShowTexts } = options.config
+  const adapter = new BullMQAdapter(options.producer.queue(name), {
     readOnlyMode: !adminWrite,
     allowRetries: adminWrite,
   })
   adapter.setFormatter('data', (data: unknown) => (adminShowTexts ? data : withoutTexts(data)))
-  adapter.setFormatter('returnValue', (value: unknown) => labelled(context, model.name, value))
+  adapter.setFormatter('returnValue', (value: unknown) => labelled(options, model.name, value))
   adapter.setFormatter('progress', () => '')
   return adapter
 }
@@ -66,11 +78,11 @@ export function withoutTexts(data: unknown): unknown {
 }
 
 /** A result with labels and scores instead of numbers: the first rows, and no text. */
-function labelled(context: Context, model: string, value: unknown): unknown {
+function labelled(options: DashboardOptions, model: string, value: unknown): unknown {
   const parsed = value === null || value === undefined ? undefined : readResult(value)
   if (!parsed) return value === null || value === undefined ? value : 'hidden'
   const { rows, ...summary } = parsed
-  const record = context.fleet
+  const record = options.fleet
     .models()
     .find(({ name }) => name === model)
     ?.records.get(parsed.revision)

@@ -1,9 +1,8 @@
+// API keys: their setting, and the owner of a request.
 import { z } from 'zod'
 import * as env from '../../env.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../../errors.ts'
-
-// API keys: their setting, and the owner of a request.
 
 /** A client that may call: only hashes of name and secret are kept. */
 export interface ApiKey {

@@ -1,16 +1,19 @@
 // Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { type AppError, type Problem, notFound, codeOf } from '../../errors.ts'
 import { isUuid } from '../../records/ids.ts'
 
-export const openAiErrorDocument = z.object({
-  error: z.object({
-    message: z.string(),
-    type: z.string(),
-    param: z.string().nullable(),
-    code: z.string().nullable(),
-  }),
-})
+/** The schema of OpenAI's error body, for the OpenAPI document. */
+export const openAiErrorDocument = z
+  .object({
+    error: z.object({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  })
+  .meta({ id: 'OpenAIError' })
 
 export function openAiError(error: AppError): z.infer<typeof openAiErrorDocument> {
   const [problem] = (error.members['errors'] ?? []) as Partial<Problem>[]

@@ -1,7 +1,7 @@
 // The OpenAPI document, made from the route table and the same schemas that check requests.
 import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { VERSION } from '../../version.ts'
 import type { Documented, Route } from './route.ts'
 import { openAiErrorDocument } from './openai-format.ts'
@@ -10,14 +10,14 @@ import { problemDocument } from './problem.ts'
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 
 /** @param hasKeys whether calls need an API key. */
-export function openApiDocument(routes: Route[], hasKeys: boolean): OpenApiDocument {
+export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenApiDocument {
   const registry = new OpenAPIRegistry()
   registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
-  const problem = registry.register('Problem', problemDocument)
-  const openAiError = registry.register('OpenAIError', openAiErrorDocument)
   for (const route of routes) {
     const errors: ErrorKind =
-      route.errors === 'openai' ? ['application/json', openAiError] : ['application/problem+json', problem]
+      route.errors === 'openai'
+        ? ['application/json', openAiErrorDocument]
+        : ['application/problem+json', problemDocument]
     registry.registerPath(pathOf(route, errors, hasKeys && !route.open))
   }
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
@@ -36,7 +36,7 @@ export function openApiDocument(routes: Route[], hasKeys: boolean): OpenApiDocum
 
 type ErrorKind = [contentType: string, schema: z.ZodType]
 
-function pathOf(route: Route, errors: ErrorKind, secured: boolean): RouteConfig {
+function pathOf(route: Route<never>, errors: ErrorKind, secured: boolean): RouteConfig {
   const problems = [...(route.problems ?? []), ...(secured ? [401] : [])]
   const headers =
     route.predicts && route.method !== 'get' ? predictHeaders : route.tag === 'Predictions' ? waitHeader : undefined
@@ -83,7 +83,7 @@ function problemOf(status: number, [contentType, schema]: ErrorKind) {
   return { description: STATUS_CODES[status] ?? '', content: { [contentType]: { schema } } }
 }
 
-function addParameterExamples(document: OpenApiDocument, route: Route): void {
+function addParameterExamples(document: OpenApiDocument, route: Route<never>): void {
   const examples: Record<string, string> = { ...route.example?.params, ...route.example?.query }
   const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
   for (const parameter of operation?.parameters ?? []) {
@@ -96,7 +96,7 @@ export function openApiPath(path: string): string {
   return path.replaceAll(/:(\w+)/g, '{$1}')
 }
 
-function operationId({ method, path }: Route): string {
+function operationId({ method, path }: Route<never>): string {
   const words = path.split(/\W+/).filter(Boolean)
   return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('')
 }

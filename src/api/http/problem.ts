@@ -1,9 +1,9 @@
 // Errors as callers see them: problem documents (RFC 9457) with Text Embeddings Inference's two members, so that one
 // body serves plain HTTP clients and those of TEI, Hugging Face and Replicate.
 import { STATUS_CODES } from 'node:http'
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { AppError, type ErrorType } from '../../errors.ts'
-import { isRedisAway, asUnavailable } from '../../redis/errors.ts'
+import { isRedisUnavailable, toServiceUnavailable } from '../../redis/errors.ts'
 
 export interface ProblemDocument extends Record<string, unknown> {
   type: string
@@ -34,7 +34,7 @@ export function problemOf(error: AppError, instance: string, requestId: string):
 /** What the HTTP framework threw, or anything unknown, as an AppError: unknown becomes a 500 that tells nothing. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
-  if (isRedisAway(error)) return asUnavailable(error)
+  if (isRedisUnavailable(error)) return toServiceUnavailable(error)
   const status = statusOf(error)
   if (status === 413)
     return new AppError('TooLarge', 413, 'the body is over the limit', { headers: { Connection: 'close' } })
@@ -51,18 +51,19 @@ function statusOf(error: unknown): number | undefined {
     : undefined
 }
 
-export type Issue = z.core.$ZodIssue
-
-export const problemDocument = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  detail: z.string(),
-  instance: z.string(),
-  request_id: z.string(),
-  error: z.string(),
-  error_type: z.string(),
-  errors: z
-    .array(z.object({ path: z.string().optional(), index: z.number().optional(), message: z.string() }))
-    .optional(),
-})
+/** The schema of a problem document, for the OpenAPI document. */
+export const problemDocument = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    detail: z.string(),
+    instance: z.string(),
+    request_id: z.string(),
+    error: z.string(),
+    error_type: z.string(),
+    errors: z
+      .array(z.object({ path: z.string().optional(), index: z.number().optional(), message: z.string() }))
+      .optional(),
+  })
+  .meta({ id: 'Problem' })

@@ -1,6 +1,11 @@
 // The Range header (RFC 9110, section 14), as far as it is one range of bytes.
 import { AppError } from '../../errors.ts'
-import type { ByteRange } from '../../batches/storage/file-store.ts'
+
+/** Bytes from `start` on, up to but not including `end`. */
+export interface ByteRange {
+  start: number
+  end: number
+}
 
 /**
  * @returns the bytes that are asked for; undefined: all of them, also where the header is not understood.

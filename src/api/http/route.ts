@@ -1,7 +1,6 @@
 // What a route is: one entry of the table that is served, documented and tested from.
 import type { Readable } from 'node:stream'
 import type { z } from 'zod'
-import type { Context } from '../context.ts'
 import type { Preferences } from './prefer.ts'
 
 /** What a handler gets: checked values, and nothing of the HTTP framework. */
@@ -60,11 +59,13 @@ export interface Documented {
   contentType?: string
 }
 
-export interface RouteOptions<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
+/** One route. `Context` is what the handlers of a product share. */
+export interface RouteOptions<Context, Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
   method: 'get' | 'post' | 'put' | 'delete'
   /** As Express writes it; `:name` is a parameter. */
   path: string
-  tag: 'Predict' | 'Predictions' | 'Files' | 'Batches' | 'Models' | 'Operations' | 'Pages'
+  /** The section of the documentation. */
+  tag: string
   summary: string
   description?: string
   /** Needs no API key. */
@@ -93,13 +94,15 @@ export interface RouteOptions<Params extends z.ZodType, Query extends z.ZodType,
   ) => Promise<Reply> | Reply
 }
 
-export type Route = RouteOptions<z.ZodType, z.ZodType, z.ZodType>
+export type Route<Context> = RouteOptions<Context, z.ZodType, z.ZodType, z.ZodType>
 
-/** Infers the types of a route's handler from its schemas. */
-export function route<
-  Params extends z.ZodType = z.ZodType<Record<string, string>>,
-  Query extends z.ZodType = z.ZodType<unknown>,
-  Body extends z.ZodType = z.ZodType<undefined>,
->(options: RouteOptions<Params, Query, Body>): Route {
-  return options
+/** Returns a function that makes routes of one context; it infers the types of a route's handler from its schemas. */
+export function routesWith<Context>() {
+  return <
+    Params extends z.ZodType = z.ZodType<Record<string, string>>,
+    Query extends z.ZodType = z.ZodType<unknown>,
+    Body extends z.ZodType = z.ZodType<undefined>,
+  >(
+    options: RouteOptions<Context, Params, Query, Body>,
+  ): Route<Context> => options
 }

@@ -2,17 +2,36 @@
 import { pipeline } from 'node:stream/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
-import type { Context } from '../context.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
 import { type Incoming, type Reply, type Route, Streamed } from './route.ts'
 import { checked } from '../../validate.ts'
-import { ownerOfRequest } from './api-keys.ts'
+import { type ApiKey, ownerOfRequest } from './api-keys.ts'
+import type { Uploads } from './upload-timeout.ts'
+
+/** What the router has to know of the process. */
+export interface HttpContext {
+  config: {
+    apiKeys: ApiKey[]
+    port: number
+    /** Bytes in a body, also after inflating. */
+    maxBody: number
+    /** Milliseconds of `Prefer: wait` without a number. */
+    waitTimeout: number
+    /** The most that `Prefer: wait=n` grants, milliseconds. */
+    maxWait: number
+  }
+  uploads: Uploads
+}
 
 const EVENTS = 'text/event-stream'
 
 /** Adds every route; a known path with another method answers 405, with what is allowed. */
-export function mountRoutes(router: Router, context: Context, routes: Route[]): void {
+export function mountRoutes<Context extends HttpContext>(
+  router: Router,
+  context: Context,
+  routes: Route<Context>[],
+): void {
   const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
   for (const path of new Set(routes.map((each) => each.path))) {
     const ofPath = routes.filter((each) => each.path === path)
@@ -33,7 +52,12 @@ export function mountRoutes(router: Router, context: Context, routes: Route[]): 
   }
 }
 
-async function answerWith(route: Route, context: Context, request: Request, response: Response): Promise<void> {
+async function answerWith<Context extends HttpContext>(
+  route: Route<Context>,
+  context: Context,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const { config } = context
   const owner = route.open ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
   refuseUnacceptable(route, request)
@@ -57,7 +81,7 @@ async function answerWith(route: Route, context: Context, request: Request, resp
   await send(request, response, reply)
 }
 
-function incoming({ uploads }: Context, request: Request): Incoming {
+function incoming({ uploads }: HttpContext, request: Request): Incoming {
   return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
 }
 
@@ -87,7 +111,7 @@ async function stream(response: Response, { content }: Streamed): Promise<void> 
   }
 }
 
-function allowedMethods(routes: Route[]): string {
+function allowedMethods(routes: Route<never>[]): string {
   const methods = routes.map(({ method }) => method.toUpperCase())
   const head = routes.some(({ method, predicts }) => method === 'get' && !predicts)
   return [...methods, ...(head ? ['HEAD'] : []), 'OPTIONS'].join(', ')
@@ -111,7 +135,7 @@ function refuseOtherTypes(request: Request): void {
   throw new AppError('Validation', 415, 'the body must be application/json in UTF-8')
 }
 
-function refuseUnacceptable(route: Route, request: Request): void {
+function refuseUnacceptable(route: Route<never>, request: Request): void {
   const accept = request.get('accept')
   if (route.sendsBytes || accept === undefined || accept === '*/*') return
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')

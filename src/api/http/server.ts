@@ -1,7 +1,7 @@
 // The HTTP server: its limits, and how it answers what never becomes a request.
 import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { AppError } from '../../errors.ts'
+import { AppError, StartupError } from '../../errors.ts'
 import { problemOf } from './problem.ts'
 import type { Uploads } from './upload-timeout.ts'
 
@@ -28,12 +28,12 @@ export function createHttpServer(listener: RequestListener, uploads: Uploads, li
   return server
 }
 
-/** Resolves with the port once it listens. @throws Error that says what to do when the port is taken. */
+/** Resolves with the port once it listens. @throws StartupError when the port is taken. */
 export function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE'
-      reject(taken ? new Error(`port ${port} on ${host} is taken: stop what uses it, or set PORT`) : error)
+      reject(taken ? new StartupError(`port ${port} on ${host} is taken: stop what uses it, or set PORT`) : error)
     })
     server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
   })

@@ -1,3 +1,4 @@
+// Headers of an answer: model, revision, workers and Server-Timing.
 import type { Answer } from '../../predict/sync-predictor.ts'
 import { isFailed } from '../../queue/job.ts'
 

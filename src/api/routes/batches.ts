@@ -1,5 +1,5 @@
 // Batches: a file of requests, worked off behind the people who wait (OpenAI's dialect, and rows while it runs).
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
 import { type BatchRecord, BATCHES_LIST, readBatch } from '../../records/batches.ts'
@@ -9,7 +9,8 @@ import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import type { Context } from '../context.ts'
 import { batchId, listOf, uuidIn } from '../http/openai-format.ts'
 import { pageAfter } from '../http/pagination.ts'
-import { type ApiRequest, type Reply, type Route, route, Streamed } from '../http/route.ts'
+import { type ApiRequest, type Reply, type Route, Streamed } from '../http/route.ts'
+import { route } from './route.ts'
 import { batchObject, type BatchBody, type Schemas } from './schema.ts'
 import { viewBatch } from './batch-view.ts'
 import { eventsOf } from '../http/sse.ts'
@@ -37,7 +38,7 @@ const resultsQuery = z.strictObject({
   follow: z.enum(['0', '1', 'true', 'false']).default('0').describe('1: rows as they come, to the end of the batch'),
 })
 
-export function batchRoutes(schemas: Schemas): Route[] {
+export function batchRoutes(schemas: Schemas): Route<Context>[] {
   return [
     route({
       method: 'post',

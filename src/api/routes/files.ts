@@ -1,12 +1,13 @@
 // Files: what batches read, and what they wrote (OpenAI's dialect).
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
 import { FILES_LIST, type FileRecord, readFileRecord } from '../../records/files.ts'
 import type { Context } from '../context.ts'
 import { fileId, listOf, seconds, uuidIn } from '../http/openai-format.ts'
 import { parseRange } from '../http/range.ts'
-import { type ApiRequest, type Route, route, Streamed } from '../http/route.ts'
+import { type ApiRequest, type Route, Streamed } from '../http/route.ts'
+import { route } from './route.ts'
 import { readForm } from '../http/multipart.ts'
 import { pageAfter } from '../http/pagination.ts'
 
@@ -27,7 +28,7 @@ const fileObject = z.object({
 })
 const form = z.object({
   purpose: z.literal('batch'),
-  file: z.string().openapi({ format: 'binary' }),
+  file: z.string().meta({ format: 'binary' }),
   'expires_after[seconds]': z.string().optional().describe('Default and most: FILE_TTL'),
 })
 const listQuery = z.strictObject({
@@ -37,7 +38,7 @@ const listQuery = z.strictObject({
   purpose: z.enum(['batch', 'batch_output']).optional(),
 })
 
-export const fileRoutes: Route[] = [
+export const fileRoutes: Route<Context>[] = [
   route({
     method: 'post',
     path: '/v1/files',

@@ -1,7 +1,7 @@
 // What the workers measured of a model when they warmed it, all of them together.
 import type { Heartbeat } from '../../fleet/heartbeat.ts'
 import type { ServedModel } from '../../fleet/fleet.ts'
-import { z } from '../zod.ts'
+import { z } from 'zod'
 
 type Told = Heartbeat['models'][number]
 

@@ -1,11 +1,12 @@
 // What is served, and how deep the queues are.
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
 import { findTarget, parseReference, refusalOf } from '../../predict/model-resolver.ts'
 import { measured, measuredOf } from './model-stats.ts'
-import { type Route, route } from '../http/route.ts'
+import type { Route } from '../http/route.ts'
+import { route } from './route.ts'
 import { defaultFunction } from '../../predict/scores.ts'
 import { waitingTexts } from '../../predict/admission.ts'
 
@@ -44,7 +45,7 @@ const queueObject = z.object({
   ),
 })
 
-export const modelRoutes: Route[] = [
+export const modelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models',

@@ -1,17 +1,18 @@
 // For operators and orchestrators: is it alive, is it ready, what is it.
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
 import { findTarget, refusalOf } from '../../predict/model-resolver.ts'
 import { measuredBy } from './model-stats.ts'
-import { type Reply, type Route, route } from '../http/route.ts'
+import type { Reply, Route } from '../http/route.ts'
+import { route } from './route.ts'
 import { waitingCalls } from '../../predict/admission.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
 const isOk: Reply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
-export const operationRoutes: Route[] = [
+export const operationRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/livez',

@@ -1,5 +1,5 @@
 // Predictions while you wait: the sample's GET, TEI's POST, Hugging Face's nested POST, SageMaker's.
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
 import { scoreAnswers } from '../../predict/answers.ts'
@@ -7,7 +7,8 @@ import { findTarget } from '../../predict/model-resolver.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
-import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts'
+import type { ApiRequest, Reply, Route } from '../http/route.ts'
+import { route } from './route.ts'
 import { type Schemas, flatScores, nestedScores, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
 import { viewPrediction } from './prediction-view.ts'
@@ -25,7 +26,7 @@ const exampleScores = [
 const problems = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
 const asPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
 
-export function predictRoutes(schemas: Schemas): Route[] {
+export function predictRoutes(schemas: Schemas): Route<Context>[] {
   const flat = {
     description: 'Scores, the highest first',
     schema: z.union([flatScores, nestedScores]),

@@ -1,5 +1,5 @@
 // Predictions with an id: submit, poll, cancel, erase (Replicate's dialect).
-import { z } from '../zod.ts'
+import { z } from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
 import { PREDICTIONS_LIST } from '../../records/predictions.ts'
@@ -8,7 +8,8 @@ import { type Target, findByRevision, findTarget } from '../../predict/model-res
 import { inputsOf } from '../../predict/inputs.ts'
 import { patienceFor } from '../http/deadline.ts'
 import { type Prediction, hasEnded } from '../../predict/predictions.ts'
-import { type ApiRequest, type Reply, type Route, route } from '../http/route.ts'
+import type { ApiRequest, Reply, Route } from '../http/route.ts'
+import { route } from './route.ts'
 import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
 import { viewPrediction } from './prediction-view.ts'
@@ -26,7 +27,7 @@ const createResponses = {
 const createProblems = [400, 404, 406, 409, 413, 415, 422, 429, 503]
 const idParams = z.object({ id: z.string() })
 
-export function predictionRoutes(schemas: Schemas): Route[] {
+export function predictionRoutes(schemas: Schemas): Route<Context>[] {
   const create = (path: string, params: z.ZodType<{ name?: string }>, example: Record<string, string>) =>
     route({
       method: 'post',

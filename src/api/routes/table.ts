@@ -1,5 +1,6 @@
 // The table of everything the api serves, besides the dashboard and /docs. The OpenAPI document is made from it.
 import type { ApiConfig } from '../config.ts'
+import type { Context } from '../context.ts'
 import type { Route } from '../http/route.ts'
 import { batchRoutes } from './batches.ts'
 import { fileRoutes } from './files.ts'
@@ -10,7 +11,7 @@ import { predictRoutes } from './predict.ts'
 import { predictionRoutes } from './predictions.ts'
 import { createSchemas } from './schema.ts'
 
-export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars'>): Route[] {
+export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars'>): Route<Context>[] {
   const schemas = createSchemas(config)
   return [
     ...predictRoutes(schemas),

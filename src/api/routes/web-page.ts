@@ -1,11 +1,13 @@
 // What a browser opens.
 import { readFileSync } from 'node:fs'
-import { z } from '../zod.ts'
-import { type Route, route } from '../http/route.ts'
+import { z } from 'zod'
+import type { Context } from '../context.ts'
+import type { Route } from '../http/route.ts'
+import { route } from './route.ts'
 
 const page = readFileSync(new URL('../../../web/index.html', import.meta.url), 'utf8')
 
-export const pageRoutes: Route[] = [
+export const pageRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/',

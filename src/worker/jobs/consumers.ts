@@ -22,6 +22,7 @@ import { Presence } from './registration.ts'
 import type { Lane } from '../scheduling/length-buckets.ts'
 import { pause, settledWithin } from '../../async.ts'
 import { durabilityProblems } from '../../redis/info.ts'
+import { redisErrorHandler } from '../../redis/errors.ts'
 import { Subscription } from '../../redis/subscription.ts'
 import { CANCEL_CHANNEL } from '../../redis/keys.ts'
 
@@ -49,6 +50,7 @@ export class Intake {
   readonly #presence: Presence
   readonly #brake: Brake
   readonly #log: (message: string) => void
+  readonly #onRedisError: (error: unknown) => void
   /** Waits for a Redis that is away: takes jobs, reads what must be known. */
   readonly #patient: Redis
   /** Fails at once: replies, heartbeats, pings. */
@@ -62,14 +64,15 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    const { config, engine, logger } = options
+    const { config, engine, logger, metrics } = options
     const { redisUrl, inferenceProcesses, predictJobs, bulkChunks } = config
     this.#log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, message))
-    const onError = (error: unknown) => this.#redisError(error)
+    const onError = redisErrorHandler(logger, metrics.redisErrors)
+    this.#onRedisError = onError
     this.#patient = consumerConnection(redisUrl, onError)
     this.#hasty = producerConnection(redisUrl, onError)
     this.#cancellations = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
-      this.#canceled.hear(id),
+      this.#canceled.add(id),
     )
     this.#brake = new Brake({ onBrake: (ms) => void this.#rest(ms) })
     this.#presence = new Presence({
@@ -95,7 +98,7 @@ export class Intake {
     if (leaving.length === 0) return
     this.#consumers = this.#consumers.filter((consumer) => !leaving.includes(consumer))
     for (const consumer of leaving) {
-      this.#withdrawn.push(consumer.close().catch((error: unknown) => this.#redisError(error)))
+      this.#withdrawn.push(consumer.close().catch(this.#onRedisError))
     }
     this.#presence.change()
   }
@@ -118,7 +121,7 @@ export class Intake {
       for (const consumer of this.#consumers) await consumer.quiet()
       await this.#presence.quiet()
       const closing = this.#consumers.map((consumer) => consumer.close())
-      const closed = Promise.all([...closing, ...this.#withdrawn]).catch((error: unknown) => this.#redisError(error))
+      const closed = Promise.all([...closing, ...this.#withdrawn]).catch(this.#onRedisError)
       if (!(await this.#settledWhileRedisIsThere(closed, config.shutdownGrace - HAND_BACK_MS))) {
         engine.dispatcher.handBack()
         await settledWithin(closed, HAND_BACK_MS / 2)
@@ -193,7 +196,7 @@ export class Intake {
       answer: (arrival) => pipeline.answer(arrival),
       reply: (replyTo, id, result, keep) => {
         // A reply that is lost is made up for by whoever waits; the job must not fail for it.
-        publishReply(this.#hasty, replyTo, { id, result }, keep).catch((error: unknown) => this.#redisError(error))
+        publishReply(this.#hasty, replyTo, { id, result }, keep).catch(this.#onRedisError)
       },
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome })
@@ -201,7 +204,7 @@ export class Intake {
       },
       onFailure: (job, error) => logger.error({ job, err: error }, 'a job failed'),
       onError: (error) => {
-        this.#redisError(error)
+        this.#onRedisError(error)
         this.#brake.hit()
       },
     })
@@ -212,10 +215,5 @@ export class Intake {
     for (const consumer of this.#consumers) await consumer.quiet()
     if (!(await pause(ms, this.#closing.signal))) return
     for (const consumer of this.#consumers) await consumer.resume()
-  }
-
-  #redisError(error: unknown): void {
-    this.#options.metrics.redisErrors.inc()
-    this.#log(`Redis: ${messageOf(error)}`)
   }
 }

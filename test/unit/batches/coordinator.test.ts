@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Failures } from '../../../src/batches/failures.ts'
+import { Failures } from '../../../src/batches/coordinator.ts'
 
 it('are too many after fifteen in a row', () => {
   const failures = new Failures()

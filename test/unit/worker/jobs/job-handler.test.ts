@@ -107,7 +107,7 @@ describe('a prediction', () => {
 
   it('of whose cancellation was heard before it came never runs', async () => {
     const { answer, canceled, seen } = setUp()
-    canceled.hear('job')
+    canceled.add('job')
     expect(await answer()).toMatchObject({ result: { outcome: 'canceled' } })
     expect(seen.computed).toBe(0)
   })
@@ -117,7 +117,7 @@ describe('a prediction', () => {
     const { answer, canceled, seen } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
     await new Promise((resolve) => setImmediate(resolve))
-    canceled.hear('job')
+    canceled.add('job')
     expect(seen).toEqual({ computed: 1, canceled: 1 })
     finish({ kind: 'canceled' })
     expect(await ending).toMatchObject({ result: { outcome: 'canceled' } })
@@ -136,7 +136,7 @@ describe('a prediction', () => {
   it('is no longer listened for when it has ended', async () => {
     const { answer, canceled, seen } = setUp()
     await answer()
-    canceled.hear('job')
+    canceled.add('job')
     expect(seen.canceled).toBe(0)
   })
 })

@@ -1,0 +1,5 @@
+// Routes whose handlers get the api's context.
+import type { Context } from '../context.ts'
+import { routesWith } from '../http/route.ts'
+
+export const route = routesWith<Context>()

@@ -1,0 +1,80 @@
+// The bodies that ask for predictions: one schema is the type, the check and the documentation.
+import { z } from 'zod'
+
+/** Limits that are part of the schemas; all settable. */
+export interface SchemaLimits {
+  maxInputs: number
+  maxTextChars: number
+}
+
+export type PredictSchemas = ReturnType<typeof createPredictSchemas>
+export type PredictBody = z.infer<PredictSchemas['predict']>
+export type HuggingFaceBody = z.infer<PredictSchemas['huggingFace']>
+export type PredictionInput = z.infer<PredictSchemas['predictionInput']>
+export type PredictParameters = z.infer<typeof parameters>
+
+const parameters = z
+  .strictObject({
+    top_k: z.int().min(1).optional().describe('At most this many labels, the best first'),
+    function_to_apply: z.enum(['softmax', 'sigmoid', 'none']).optional().describe("Default: the model's own"),
+  })
+  .describe('How numbers become scores')
+
+/** The schemas of every dialect's body; all share the same texts and options. */
+export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
+  const text = z
+    .string()
+    .max(maxTextChars, { error: `is longer than ${maxTextChars} characters` })
+    .refine((value) => value.trim() !== '', { error: 'is empty', params: { empty: true } })
+    .refine((value) => value.isWellFormed(), { error: 'has half of a surrogate pair, which is not Unicode text' })
+  const pair = z.union([z.tuple([text]), z.tuple([text, text])], { error: 'must be a text, or a pair of texts' })
+  const textObject = z.strictObject({ text, text_pair: text.optional() })
+  const many = <T extends z.ZodType>(each: T) =>
+    z
+      .array(each)
+      .min(1, { error: 'is empty' })
+      .max(maxInputs, { error: `has more than ${maxInputs} texts; send them in several requests, or as a batch` })
+
+  const inputs = z
+    .union([text, many(z.union([text, pair]))], { error: 'must be a text, a list of texts, or a list of pairs' })
+    .describe('One text, a list of texts, or a list of [text, second text] pairs')
+
+  const options = {
+    truncate: z
+      .boolean()
+      .optional()
+      .describe("Cut texts to the model's limit; false: a longer text is an error. Default true"),
+    truncation_direction: z.enum(['Right', 'Left']).optional().describe('Which end is cut off. Default Right'),
+    raw_scores: z.boolean().optional().describe('Logits instead of scores'),
+    parameters: parameters.optional(),
+  }
+  const model = z.string().min(1).max(200).optional().describe('Name, or name@revision. Default: DEFAULT_MODEL')
+  const noConflict = (body: { raw_scores?: boolean | undefined; parameters?: PredictParameters | undefined }) => {
+    const fn = body.parameters?.function_to_apply
+    return !(body.raw_scores && fn !== undefined && fn !== 'none')
+  }
+  const conflict = { error: 'says otherwise than parameters.function_to_apply', path: ['raw_scores'] }
+  const eitherText = (body: { inputs?: unknown; text?: unknown }) =>
+    (body.inputs === undefined) !== (body.text === undefined)
+  const either = { error: 'exactly one of inputs and text is needed', path: ['inputs'] }
+  const inputFields = {
+    inputs: inputs.optional(),
+    text: text.optional().describe('The same as inputs, for one text'),
+    ...options,
+  }
+
+  const predict = z
+    .strictObject({ ...inputFields, model })
+    .refine(eitherText, either)
+    .refine(noConflict, conflict)
+  const predictionInput = z.strictObject(inputFields).refine(eitherText, either).refine(noConflict, conflict)
+  const huggingFace = z.strictObject({
+    inputs: z.union([text, textObject, many(z.union([text, textObject, pair]))], {
+      error: 'must be a text, or a list of texts',
+    }),
+    parameters: parameters.optional(),
+    options: z.record(z.string(), z.unknown()).optional().describe('Taken and ignored'),
+    model,
+  })
+  return { predict, predictionInput, huggingFace, text, model }
+}
