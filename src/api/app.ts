@@ -5,8 +5,8 @@ import helmet from 'helmet'
 import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
 import { DASHBOARD_PATH, createDashboard } from './dashboard/dashboard.ts'
-import { sendProblems, unknownPath } from './http/error-handler.ts'
-import { numberRequests, observeRequests, refuseUnreadable } from './http/request-log.ts'
+import { errorHandler, notFoundHandler } from './http/error-handler.ts'
+import { assignRequestId, logRequests, rejectMalformedRequest } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { createRoutes } from './routes/table.ts'
@@ -17,7 +17,7 @@ export function createApp(context: Context): Express {
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
   app.set('trust proxy', context.config.trustProxy)
-  app.use(numberRequests, observeRequests(context.logger, context.metrics), refuseUnreadable)
+  app.use(assignRequestId, logRequests(context.logger, context.metrics), rejectMalformedRequest)
   app.use(securityHeaders())
   mountRoutes(app, context, routes)
   // Answers to predictions are small and many; only what browsers load is worth compressing.
@@ -30,8 +30,8 @@ export function createApp(context: Context): Express {
   app.use('/docs', named('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
   app.use(DASHBOARD_PATH, named(DASHBOARD_PATH), createDashboard(context))
   app.get('/favicon.ico', named('/favicon.ico'), (_request, response) => void response.status(204).end())
-  app.use(unknownPath)
-  app.use(sendProblems(context.logger))
+  app.use(notFoundHandler)
+  app.use(errorHandler(context.logger))
   return app
 }
 

@@ -14,15 +14,15 @@ const CHUNK_TTL = 3_600_000
 
 /** Sweeps until the process closes. */
 export function sweepUntilClosed(context: Context): Promise<void> {
-  const { bulk, closing, config, logger } = context
+  const { batchService, shutdown, config, logger } = context
   const onError = (error: unknown) => logger.warn({ err: error }, 'could not sweep')
   const ms = Math.min(SWEEP_MS, config.resultTtl, config.batchTtl, config.fileTtl)
   // Each for itself: a file store that cannot be used must not keep texts in Redis.
   const sweep = async () => {
     await sweepJobs(context).catch(onError)
-    await bulk.sweep()
+    await batchService.sweep()
   }
-  return every(ms, closing.signal, sweep, onError)
+  return every(ms, shutdown.signal, sweep, onError)
 }
 
 /** Also of models whose workers have not come back for a long time: what was promised of them ends some day. */

@@ -10,13 +10,13 @@ import { closeConnection, producerConnection, subscriberConnection } from '../re
 import { processId, replyChannel } from '../queue/names.ts'
 import { Producer } from '../queue/producer.ts'
 import { parseReply } from '../queue/replies.ts'
-import { Waiters } from '../queue/waiter.ts'
+import { ReplyWaiter } from '../queue/waiter.ts'
 import { AdminLogin } from './dashboard/login.ts'
-import { Bulk } from '../batches/batch-service.ts'
-import { Calls } from '../predict/sync-predictor.ts'
+import { BatchService } from '../batches/batch-service.ts'
+import { SyncPredictor } from '../predict/sync-predictor.ts'
 import type { ApiConfig } from './config.ts'
 import { Predictions } from '../predict/predictions.ts'
-import { Uploads } from './http/upload-timeout.ts'
+import { UploadTimeouts } from './http/upload-timeout.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { Subscription } from '../redis/subscription.ts'
 
@@ -30,21 +30,21 @@ export interface Context {
   apiId: string
   redis: Redis
   producer: Producer
-  waiters: Waiters
+  waiters: ReplyWaiter
   replies: Subscription
   fleet: FleetView
-  calls: Calls
+  syncPredictor: SyncPredictor
   predictions: Predictions
   files: Files
   batches: Batches
   /** What runs batches in this process. */
-  bulk: Bulk
-  uploads: Uploads
+  batchService: BatchService
+  uploads: UploadTimeouts
   admin: AdminLogin
   /** Aborts when the process is about to stop: no new work. */
-  closing: AbortController
+  shutdown: AbortController
   /** Aborts when the process can wait no longer: open calls get their 504. */
-  lastCall: AbortController
+  drainTimeout: AbortController
 }
 
 export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMetrics): Context {
@@ -52,13 +52,13 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   const onError = redisErrorHandler(logger, metrics.redisErrors)
   const redis = producerConnection(config.redisUrl, onError)
   const producer = new Producer(redis, onError)
-  const waiters = new Waiters({ redis, onError })
+  const waiters = new ReplyWaiter({ redis, onError })
   const replies = new Subscription(subscriberConnection(config.redisUrl, onError), replyChannel(apiId), (message) => {
     const reply = parseReply(message)
-    if (reply) waiters.takeReply(reply.id, reply.result)
+    if (reply) waiters.onReply(reply.id, reply.result)
   })
   const fleet = new FleetView(redis, onError)
-  const bulk = new Bulk({ apiId, config, logger, metrics, redis, producer, waiters, fleet, onError })
+  const batchService = new BatchService({ apiId, config, logger, metrics, redis, producer, waiters, fleet, onError })
   return {
     config,
     logger,
@@ -69,15 +69,15 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     waiters,
     replies,
     fleet,
-    calls: new Calls({ apiId, producer, waiters, metrics, onError }),
+    syncPredictor: new SyncPredictor({ apiId, producer, waiters, metrics, onError }),
     predictions: new Predictions({ apiId, redis, producer, waiters, resultTtl: config.resultTtl }),
-    files: bulk.files,
-    batches: bulk.batches,
-    bulk,
-    uploads: new Uploads(),
+    files: batchService.files,
+    batches: batchService.batches,
+    batchService,
+    uploads: new UploadTimeouts(),
     admin: new AdminLogin(redis, config.adminUser, config.adminPassword, logger),
-    closing: new AbortController(),
-    lastCall: new AbortController(),
+    shutdown: new AbortController(),
+    drainTimeout: new AbortController(),
   }
 }
 
@@ -87,7 +87,7 @@ export async function startContext(context: Context): Promise<void> {
   context.replies.start()
   context.waiters.start()
   await context.fleet.start()
-  await context.bulk.start()
+  await context.batchService.start()
 }
 
 /** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
@@ -97,7 +97,7 @@ export async function untilConnected(redis: Redis): Promise<void> {
 }
 
 export async function stopContext(context: Context): Promise<void> {
-  await context.bulk.stop()
+  await context.batchService.stop()
   await context.waiters.stop()
   await context.fleet.stop()
   context.replies.stop()

@@ -30,10 +30,10 @@ export class ApiService implements Service {
 
   /** @throws StartupError when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
   async start(): Promise<void> {
-    const { config, logger, closing } = this.#context
-    if (closing.signal.aborted) return
+    const { config, logger, shutdown } = this.#context
+    if (shutdown.signal.aborted) return
     if (config.requireDurable) await this.#refuseLossyRedis()
-    if (closing.signal.aborted) return
+    if (shutdown.signal.aborted) return
     await startContext(this.#context)
     this.port = await listen(this.#server, config.port, config.host)
     logger.info({ host: config.host, port: this.port }, 'listening')
@@ -47,12 +47,12 @@ export class ApiService implements Service {
   }
 
   async #stop(): Promise<void> {
-    const { closing, config, lastCall } = this.#context
-    closing.abort()
-    const handedBack = this.#context.bulk.stop()
+    const { shutdown, config, drainTimeout } = this.#context
+    shutdown.abort()
+    const handedBack = this.#context.batchService.stop()
     const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
     const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - LAST_STEPS_MS))
-    lastCall.abort()
+    drainTimeout.abort()
     if (!inTime && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
     await handedBack
     await stopContext(this.#context)
@@ -60,9 +60,9 @@ export class ApiService implements Service {
 
   /** Waits for a Redis that is away: before it answers nobody knows what it loses. */
   async #refuseLossyRedis(): Promise<void> {
-    const { closing, logger, redis } = this.#context
+    const { shutdown, logger, redis } = this.#context
     await untilConnected(redis)
-    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, closing.signal)) {
+    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, shutdown.signal)) {
       const problems = await durabilityProblems(redis).catch((error: unknown) => {
         logger.warn({ reason: messageOf(error) }, 'REQUIRE_DURABLE is on, and Redis does not answer yet')
       })
@@ -73,8 +73,8 @@ export class ApiService implements Service {
 
   /** What needs Redis once, tried until it answers: the dashboard's login, and a warning about a Redis that loses jobs. */
   async #prepareWhenRedisAnswers(): Promise<void> {
-    const { admin, closing, logger, redis } = this.#context
-    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, closing.signal)) {
+    const { admin, shutdown, logger, redis } = this.#context
+    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, shutdown.signal)) {
       try {
         await admin.prepare()
         const problems = await durabilityProblems(redis)

@@ -3,47 +3,47 @@
 import { AppError } from '../errors.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
-import { closeBatch, type EndingOptions, finishBatch } from './finish.ts'
+import { closeBatch, type FinishOptions, finishBatch } from './finish.ts'
 import { startBlock, type StartedBlock } from './block-run.ts'
 import { type Block, type BlockRow, blocksOf } from './blocks.ts'
 import type { Endpoints } from './endpoints.ts'
-import { Lane, type LaneOptions } from './chunk-sender.ts'
-import { BEGINNING, type Line, linesOf } from './input/jsonl.ts'
+import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
+import { BEGINNING, type InputLine, readLines } from './input/jsonl.ts'
 import { makePart, NOTHING, type PartHeader, putPart, readLastPart, type Totals } from './output/parts.ts'
 import { Patience } from './retry-storage.ts'
 import { isProblem, readRequest } from './input/input-line.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
 import type { FileStore } from './storage/file-store.ts'
-import type { Turns } from './event-loop-turns.ts'
+import type { EventLoopTurns } from './event-loop-turns.ts'
 import { type InputLimits, validate } from './input/validate.ts'
 import { uploadName } from './files.ts'
 import { every } from '../async.ts'
 
-export interface RunOptions extends EndingOptions {
+export interface BatchRunOptions extends FinishOptions {
   store: FileStore
-  lane: LaneOptions
+  sender: ChunkSenderOptions
   endpoints: Endpoints
   limits: InputLimits
   /** Of all batches of this process. */
-  turns: Turns
+  turns: EventLoopTurns
   onRows: (answered: number, failed: number) => void
 }
 
 /** What a run must know of the job that it has. */
-export interface Hold {
+export interface JobLock {
   /** Whether the job is still this run's. @throws when Redis is away. */
-  isMine: () => Promise<boolean>
+  isHeld: () => Promise<boolean>
   /** Aborts when this process is about to stop. */
   closing: AbortSignal
 }
 
 /** `handed_back`: this process stops. `lost`: another api has the job. */
-export type RunEnd = 'ended' | 'handed_back' | 'lost'
+export type BatchRunEnd = 'ended' | 'handed_back' | 'lost'
 
-class Halted extends Error {
-  readonly end: RunEnd
+class RunAbortedError extends Error {
+  readonly end: BatchRunEnd
 
-  constructor(end: RunEnd) {
+  constructor(end: BatchRunEnd) {
     super(end)
     this.end = end
   }
@@ -54,7 +54,7 @@ const WATCH_MS = 500
 const CHUNKS_A_BLOCK = 4
 
 /** Runs the batch to its end, or as far as it gets. */
-export async function runBatch(options: RunOptions, id: OwnedId, hold: Hold): Promise<RunEnd> {
+export async function runBatch(options: BatchRunOptions, id: OwnedId, hold: JobLock): Promise<BatchRunEnd> {
   const record = await readBatch(options.redis, id)
   if (!record || record.ended_at !== undefined) return 'ended'
   const run = new BatchRun(options, id, record, hold)
@@ -62,14 +62,14 @@ export async function runBatch(options: RunOptions, id: OwnedId, hold: Hold): Pr
 }
 
 class BatchRun {
-  readonly #options: RunOptions
+  readonly #options: BatchRunOptions
   readonly #id: OwnedId
   readonly #batch: string
   readonly #record: BatchRecord
-  readonly #hold: Hold
-  readonly #halt = new AbortController()
+  readonly #lock: JobLock
+  readonly #abort = new AbortController()
   readonly #over = new AbortController()
-  readonly #lane: Lane
+  readonly #sender: ChunkSender
   readonly #patience: Patience
   readonly #writer: RowWriter
   /** Set once: rows that are not answered by then get it as their error. */
@@ -77,43 +77,43 @@ class BatchRun {
   #part = 0
   #totals: Totals = NOTHING
 
-  constructor(options: RunOptions, id: OwnedId, record: BatchRecord, hold: Hold) {
+  constructor(options: BatchRunOptions, id: OwnedId, record: BatchRecord, hold: JobLock) {
     this.#options = options
     this.#id = id
     this.#batch = keyIdOf(id)
     this.#record = record
-    this.#hold = hold
-    this.#lane = new Lane(options.lane, this.#halt.signal)
-    this.#patience = new Patience(id.uuid, options.logger, this.#halt.signal)
+    this.#lock = hold
+    this.#sender = new ChunkSender(options.sender, this.#abort.signal)
+    this.#patience = new Patience(id.uuid, options.logger, this.#abort.signal)
     this.#writer = new RowWriter(id.uuid)
   }
 
-  async run(): Promise<RunEnd> {
-    const onClosing = () => this.#halt.abort(new Halted('handed_back'))
-    this.#hold.closing.addEventListener('abort', onClosing, { once: true })
-    if (this.#hold.closing.aborted) onClosing()
+  async run(): Promise<BatchRunEnd> {
+    const onClosing = () => this.#abort.abort(new RunAbortedError('handed_back'))
+    this.#lock.closing.addEventListener('abort', onClosing, { once: true })
+    if (this.#lock.closing.aborted) onClosing()
     const watch = every(
       WATCH_MS,
       this.#over.signal,
-      () => this.#look(),
+      () => this.#checkState(),
       () => undefined,
     )
     try {
       await this.#run()
       return 'ended'
     } catch (error) {
-      this.#halt.abort(error)
-      if (error instanceof Halted) return error.end
+      this.#abort.abort(error)
+      if (error instanceof RunAbortedError) return error.end
       throw error
     } finally {
       this.#over.abort()
-      this.#hold.closing.removeEventListener('abort', onClosing)
+      this.#lock.closing.removeEventListener('abort', onClosing)
       await watch
     }
   }
 
   async #run(): Promise<void> {
-    this.#lookAtClock()
+    this.#checkDeadline()
     if (this.#record.cancelling_at !== undefined) this.#stop('cancelled')
     if (this.#record.stage === 'validating' && !(await this.#validate())) return
     const { count, header } = await readLastPart(this.#options.store, this.#batch)
@@ -145,36 +145,36 @@ class BatchRun {
 
   /** Two things at once: blocks go into the lane as there is room, and are written in order as they are answered. */
   async #runRows(last: PartHeader | undefined): Promise<void> {
-    const { endpoints, limits, lane, turns } = this.#options
+    const { endpoints, limits, sender, turns } = this.#options
     const from = last?.next ?? BEGINNING
     const content = await this.#input(from.offset)
     if (!content) throw new Error('the input file is gone')
-    const lines = linesOf(this.#unlessHalted(content), limits.maxLineBytes, from)
+    const lines = readLines(this.#unlessHalted(content), limits.maxLineBytes, from)
     const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#read(line), turns)
     const blockOptions = {
       batch: this.#batch,
       endpoints,
-      lane: this.#lane,
+      sender: this.#sender,
       writer: this.#writer,
       turns,
       stopped: () => this.#stopped,
-      halt: this.#halt.signal,
+      aborted: this.#abort.signal,
     }
     let written: Promise<void> = Promise.resolve()
     const unwritten: Promise<void>[] = []
     for await (const block of blocks) {
       const started = await startBlock(blockOptions, block)
       written = written.then(() => this.#write(block, started))
-      written.catch((error: unknown) => this.#halt.abort(error))
+      written.catch((error: unknown) => this.#abort.abort(error))
       unwritten.push(written)
       // What is answered but cannot be written, since a chunk before it takes long, must not fill the memory.
-      while (unwritten.length > 2 + (2 * lane.width()) / CHUNKS_A_BLOCK) await unwritten.shift()
-      this.#halt.signal.throwIfAborted()
+      while (unwritten.length > 2 + (2 * sender.width()) / CHUNKS_A_BLOCK) await unwritten.shift()
+      this.#abort.signal.throwIfAborted()
     }
     await written
   }
 
-  #read(line: Line): BlockRow {
+  #read(line: InputLine): BlockRow {
     const request = readRequest(line, this.#record.endpoint)
     if (isProblem(request)) throw new Error(`line ${line.number} of the input file was valid and is not any more`)
     try {
@@ -187,18 +187,18 @@ class BatchRun {
 
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
     const rows: OutputRow[] = await started.rows
-    await this.#options.turns.next()
+    await this.#options.turns.wait()
     const part = makePart(first, next, rows, this.#totals)
-    const mine = await this.#patience.command(() => this.#hold.isMine())
+    const mine = await this.#patience.command(() => this.#lock.isHeld())
     if (!mine || !(await this.#patience.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
-      throw new Halted('lost')
+      throw new RunAbortedError('lost')
     }
     this.#part += 1
     this.#totals = part.header.totals
     const { completed, failed } = part.header.totals
     this.#options.onRows(part.header.completed, part.header.failed)
     await this.#patience.command(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
-    this.#lane.forget(started.jobs)
+    this.#sender.removeJobs(started.jobs)
   }
 
   async #input(offset: number): Promise<AsyncIterable<Buffer> | undefined> {
@@ -209,21 +209,21 @@ class BatchRun {
 
   async *#unlessHalted(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const piece of content) {
-      this.#halt.signal.throwIfAborted()
+      this.#abort.signal.throwIfAborted()
       yield piece
     }
   }
 
   /** Regularly: whose the job is, whether the batch was cancelled, and what time it is. */
-  async #look(): Promise<void> {
-    this.#lookAtClock()
-    if (!(await this.#hold.isMine())) return this.#halt.abort(new Halted('lost'))
+  async #checkState(): Promise<void> {
+    this.#checkDeadline()
+    if (!(await this.#lock.isHeld())) return this.#abort.abort(new RunAbortedError('lost'))
     const record = await readBatch(this.#options.redis, this.#id)
-    if (!record) this.#halt.abort(new Halted('ended'))
+    if (!record) this.#abort.abort(new RunAbortedError('ended'))
     else if (record.cancelling_at !== undefined) this.#stop('cancelled')
   }
 
-  #lookAtClock(): void {
+  #checkDeadline(): void {
     if (Date.now() > this.#record.expires_at) this.#stop('expired')
   }
 
@@ -231,6 +231,6 @@ class BatchRun {
     if (this.#stopped) return
     const why = end === 'cancelled' ? 'the batch was cancelled' : 'the completion window of the batch ended'
     this.#stopped = { end, code: `batch_${end}`, message: `This request was not answered before ${why}.` }
-    this.#lane.stop()
+    this.#sender.cancel()
   }
 }

@@ -6,15 +6,15 @@ import { Batches } from './batches.ts'
 import { Coordinator } from './coordinator.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
 import { Files } from './files.ts'
-import { Turns } from './event-loop-turns.ts'
+import { EventLoopTurns } from './event-loop-turns.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { Waiters } from '../queue/waiter.ts'
+import type { ReplyWaiter } from '../queue/waiter.ts'
 import { readExpired } from '../records/expirations.ts'
-import { hasRoom } from '../predict/admission.ts'
+import { hasRedisHeadroom } from '../predict/admission.ts'
 import { createEndpoints } from './endpoints.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
@@ -31,14 +31,14 @@ export interface BatchSettings extends SchemaLimits {
   maxBatchLines: number
 }
 
-export interface BulkOptions {
+export interface BatchServiceOptions {
   apiId: string
   config: BatchSettings
   logger: Logger
   metrics: ApiMetrics
   redis: Redis
   producer: Producer
-  waiters: Waiters
+  waiters: ReplyWaiter
   fleet: FleetView
   onError: (error: unknown) => void
 }
@@ -50,8 +50,8 @@ const LEAST_CHUNKS = 4
 const MOST_CHUNKS = 512
 const NAMES_A_SWEEP = 100
 
-export class Bulk implements Service {
-  readonly #options: BulkOptions
+export class BatchService implements Service {
+  readonly #options: BatchServiceOptions
   readonly #store: DirectoryStore
   readonly #coordinator: Coordinator
   readonly #connection: Redis
@@ -59,7 +59,7 @@ export class Bulk implements Service {
   readonly files: Files
   readonly batches: Batches
 
-  constructor(options: BulkOptions) {
+  constructor(options: BatchServiceOptions) {
     this.#options = options
     const { config, redis, producer, logger, metrics, waiters, fleet, apiId, onError } = options
     this.#store = new DirectoryStore(directoryOf(config.filesUrl))
@@ -73,15 +73,15 @@ export class Bulk implements Service {
       connection: this.#connection,
       endpoints: createEndpoints({ config, fleet }, createPredictSchemas(config)),
       limits: { maxLines: config.maxBatchLines, maxLineBytes },
-      turns: new Turns(),
+      turns: new EventLoopTurns(),
       batchTtl: config.batchTtl,
       logger,
-      lane: {
+      sender: {
         producer,
         waiters,
         replyTo: apiId,
         width: () => this.#width(),
-        hasRoom: () => hasRoom(fleet.memoryShare),
+        hasRoom: () => hasRedisHeadroom(fleet.memoryShare),
         onError,
       },
       onEnd: () => metrics.batches.inc(),
@@ -111,7 +111,7 @@ export class Bulk implements Service {
 
   /** Removes what has expired, and finds batches that nobody runs. */
   async sweep(): Promise<void> {
-    await this.batches.addMissingJobs()
+    await this.batches.requeueOrphans()
     await this.files.sweep(await readExpired(this.#options.redis, Date.now(), NAMES_A_SWEEP))
     await this.#store.sweep(Date.now())
   }

@@ -136,7 +136,7 @@ export class Batches {
   }
 
   /** Adds the jobs of batches that have none: their api died after it had made the record. */
-  async addMissingJobs(now = Date.now()): Promise<void> {
+  async requeueOrphans(now = Date.now()): Promise<void> {
     for (const batch of await readOpenBatches(this.#options.redis, now - ADDED_MS)) await this.#addJob(batch)
   }
 

@@ -3,23 +3,23 @@ import { AppError, conflict } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
 import type { JobRef } from '../queue/waiter.ts'
 import type { Block } from './blocks.ts'
-import { type Chunk, chunkId, chunksOf, type Wanted } from './chunks.ts'
-import type { Asked, Endpoints, RowTarget } from './endpoints.ts'
-import { type ChunkEnd, jobOf, type Lane } from './chunk-sender.ts'
+import { type Chunk, chunkId, chunksOf, type PendingRow } from './chunks.ts'
+import type { ParsedRequest, Endpoints, RowTarget } from './endpoints.ts'
+import { type ChunkEnd, jobOf, type ChunkSender } from './chunk-sender.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
-import { ROWS_A_TURN, type Turns } from './event-loop-turns.ts'
+import { ROWS_A_TURN, type EventLoopTurns } from './event-loop-turns.ts'
 import { pause } from '../async.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */
   batch: string
   endpoints: Endpoints
-  lane: Lane
+  sender: ChunkSender
   writer: RowWriter
-  turns: Turns
+  turns: EventLoopTurns
   /** Why the batch was stopped: the code and message of the rows that were not answered. */
   stopped: () => { code: string; message: string } | undefined
-  halt: AbortSignal
+  aborted: AbortSignal
 }
 
 export interface StartedBlock {
@@ -33,17 +33,17 @@ const AGAIN_MS = 500
 
 /** Resolves when the whole block is in the lane, or answered. @throws the halt's reason. */
 export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
-  const { batch, lane, turns } = options
+  const { batch, sender, turns } = options
   const rows = new BlockRows(options, block)
   const chunks = chunksOf(await rows.wanted())
   const jobs: JobRef[] = []
   const settled: Promise<void>[] = []
   for (const [index, chunk] of chunks.entries()) {
-    await lane.room()
-    await turns.next()
+    await sender.waitForSlot()
+    await turns.wait()
     const id = chunkId(batch, block.first, index, chunk)
     jobs.push(jobOf(id, chunk))
-    const end = lane.ask(id, chunk).then((ended) => rows.settle(chunk, ended))
+    const end = sender.send(id, chunk).then((ended) => rows.settle(chunk, ended))
     end.catch(() => undefined) // thrown to whoever waits for the rows
     settled.push(end)
   }
@@ -64,9 +64,9 @@ class BlockRows {
   }
 
   /** What has to be computed; every other row has its line after this. */
-  async wanted(): Promise<Wanted[]> {
+  async wanted(): Promise<PendingRow[]> {
     const targets = new Map<string | undefined, RowTarget | AppError>()
-    const wanted: Wanted[] = []
+    const wanted: PendingRow[] = []
     for (const [place, { asked }] of this.#block.rows.entries()) {
       if (this.#options.stopped()) this.#leave(place)
       else if (asked instanceof AppError) this.#refuse(place, asked)
@@ -93,16 +93,16 @@ class BlockRows {
     if (model instanceof AppError) return this.#failAll(chunk, model)
     let from = 0
     for (const [index, { place, texts: count }] of chunk.rows.entries()) {
-      if (index % ROWS_A_TURN === 0) await this.#options.turns.next()
+      if (index % ROWS_A_TURN === 0) await this.#options.turns.wait()
       this.#answer(place, rows.slice(from, from + count), model)
       from += count
     }
   }
 
-  #answer(place: number, rows: Row[], model: Parameters<Asked['answer']>[1]): void {
+  #answer(place: number, rows: Row[], model: Parameters<ParsedRequest['answer']>[1]): void {
     const { customId, asked } = this.#row(place)
     try {
-      const body = (asked as Asked).answer(rows, model)
+      const body = (asked as ParsedRequest).answer(rows, model)
       this.lines[place] = this.#options.writer.answered(this.#block.first + place, customId, body)
     } catch (error) {
       this.#refuse(place, error instanceof AppError ? error : new AppError('Backend', 500, 'internal error'))
@@ -127,13 +127,13 @@ class BlockRows {
     return this.#block.rows[place] as Block['rows'][number]
   }
 
-  #target({ model }: Asked): Promise<RowTarget | AppError> {
+  #target({ model }: ParsedRequest): Promise<RowTarget | AppError> {
     return this.#known(() => this.#options.endpoints.target(model))
   }
 
   /** Asks until there is an answer: a Redis that is away, or a fleet that nobody knows yet, is no row's fault. */
   async #known<T>(ask: () => Promise<T>): Promise<T | AppError> {
-    const { halt, stopped } = this.#options
+    const { aborted, stopped } = this.#options
     for (;;) {
       try {
         return await ask()
@@ -141,8 +141,8 @@ class BlockRows {
         if (error instanceof AppError) return error
       }
       if (stopped()) return conflict('the batch was stopped')
-      await pause(AGAIN_MS, halt)
-      halt.throwIfAborted()
+      await pause(AGAIN_MS, aborted)
+      aborted.throwIfAborted()
     }
   }
 }

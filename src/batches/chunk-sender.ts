@@ -3,13 +3,13 @@ import type { JobsOptions } from 'bullmq'
 import { JOB_VERSION } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
+import type { JobEnd, JobRef, ReplyWaiter } from '../queue/waiter.ts'
 import type { Chunk } from './chunks.ts'
 import { pause, settledWithin } from '../async.ts'
 
-export interface LaneOptions {
+export interface ChunkSenderOptions {
   producer: Producer
-  waiters: Waiters
+  waiters: ReplyWaiter
   /** The api process that waits. */
   replyTo: string
   /** Chunks that one batch may have in the lane now. */
@@ -28,28 +28,28 @@ const AGAIN_MS = 500
 /** What runs when a batch is stopped is given this long to end. */
 const LAST_RUN_MS = 5_000
 
-export class Lane {
-  readonly #options: LaneOptions
+export class ChunkSender {
+  readonly #options: ChunkSenderOptions
   readonly #open = new Set<AbortController>()
   readonly #waitingForRoom: (() => void)[] = []
   readonly #halt: AbortSignal
   #stopped = false
 
   /** @param halt aborts when nothing shall be waited for any more; its reason is thrown then. */
-  constructor(options: LaneOptions, halt: AbortSignal) {
+  constructor(options: ChunkSenderOptions, halt: AbortSignal) {
     this.#options = options
     this.#halt = halt
     halt.addEventListener('abort', () => this.#interrupt(), { once: true })
   }
 
   /** Adds nothing any more, and takes back what waits. */
-  stop(): void {
+  cancel(): void {
     this.#stopped = true
     this.#interrupt()
   }
 
   /** Resolves when one more chunk may be sent. */
-  async room(): Promise<void> {
+  async waitForSlot(): Promise<void> {
     const { width, hasRoom } = this.#options
     for (;;) {
       this.#halt.throwIfAborted()
@@ -61,7 +61,7 @@ export class Lane {
   }
 
   /** Sends a chunk, or attaches to the job of that id, and waits for its end. @throws the halt's reason. */
-  async ask(id: string, chunk: Chunk): Promise<ChunkEnd> {
+  async send(id: string, chunk: Chunk): Promise<ChunkEnd> {
     const job = jobOf(id, chunk)
     const interruption = new AbortController()
     this.#open.add(interruption)
@@ -79,7 +79,7 @@ export class Lane {
   }
 
   /** Forgets chunks whose rows are written. What cannot be removed now, a sweep removes. */
-  forget(jobs: JobRef[]): void {
+  removeJobs(jobs: JobRef[]): void {
     for (const { queue, id } of jobs) this.#options.producer.remove(queue, id).catch(this.#options.onError)
   }
 

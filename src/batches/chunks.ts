@@ -5,7 +5,7 @@ import type { Item, Truncate } from '../queue/job.ts'
 import type { RowTarget } from './endpoints.ts'
 
 /** What a row wants from the queue. */
-export interface Wanted {
+export interface PendingRow {
   /** The row's place in its block. */
   place: number
   target: RowTarget
@@ -26,7 +26,7 @@ export const CHUNK_TEXTS = 256
 export const CHUNK_CHARS = 32 * 1_024
 
 /** In order of their first rows. A row that is larger than a chunk is one by itself. */
-export function chunksOf(rows: Iterable<Wanted>): Chunk[] {
+export function chunksOf(rows: Iterable<PendingRow>): Chunk[] {
   const chunks: Chunk[] = []
   const open = new Map<string, { chunk: Chunk; chars: number }>()
   for (const { place, target, truncate, items } of rows) {

@@ -2,17 +2,16 @@
 import { DelayedError, type Job, WaitingError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type Service } from '../lifecycle.ts'
-import { parseBatchJob, UnknownJobVersion } from '../queue/job.ts'
+import { parseBatchJob, UnknownJobVersionError } from '../queue/job.ts'
 import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
 import { ownedIdOf, type OwnedId } from '../records/ids.ts'
-import { giveUp } from './finish.ts'
-import { runBatch, type RunEnd, type RunOptions } from './batch-run.ts'
+import { failBatch } from './finish.ts'
+import { runBatch, type BatchRunEnd, type BatchRunOptions } from './batch-run.ts'
 import { pause, settledWithin } from '../async.ts'
 
-export interface CoordinatorOptions extends Omit<RunOptions, 'lane'> {
+export interface CoordinatorOptions extends BatchRunOptions {
   /** A consumerConnection for the queue; it stays the caller's to close. */
   connection: Redis
-  lane: RunOptions['lane']
   /** A job of a version that this process does not know was put off. */
   onUnknownVersion: () => void
   onError: (error: Error) => void
@@ -91,21 +90,21 @@ export class Coordinator implements Service {
   }
 
   /** Runs it, and again after an error: a batch always ends. */
-  async #run(id: OwnedId, jobId: string, token: string | undefined): Promise<RunEnd> {
+  async #run(id: OwnedId, jobId: string, token: string | undefined): Promise<BatchRunEnd> {
     const { logger, redis } = this.#options
     const lock = `${jobKey(BATCHES_QUEUE, jobId)}:lock`
-    const hold = { isMine: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
+    const hold = { isHeld: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
     const failures = new Failures()
     for (;;) {
       const began = Date.now()
       try {
         if (failures.tooMany) {
-          await giveUp(this.#options, id)
+          await failBatch(this.#options, id)
           return 'ended'
         }
         const end = await runBatch(this.#options, id, hold)
         // Who had the job before has written one more part before it noticed: the run goes on behind that one.
-        if (end !== 'lost' || !(await hold.isMine())) return end
+        if (end !== 'lost' || !(await hold.isHeld())) return end
       } catch (error) {
         logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
       }
@@ -120,7 +119,7 @@ function batchOf({ data }: Job<unknown>): string | undefined {
   try {
     return parseBatchJob(data).batch
   } catch (error) {
-    if (error instanceof UnknownJobVersion) return undefined
+    if (error instanceof UnknownJobVersionError) return undefined
     throw error
   }
 }

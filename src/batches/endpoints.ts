@@ -1,17 +1,17 @@
 // The endpoints that a batch's lines can name, as batches ask for them: the same schemas, models and answers as over
 // HTTP.
-import { labelsOf, scoreRow, throwFailed } from '../predict/answers.ts'
+import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
 import { AppError } from '../errors.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import { findTarget, type ModelsContext } from '../predict/model-resolver.ts'
+import { resolveModel, type ModelsContext } from '../predict/model-resolver.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
 import type { PredictSchemas } from '../predict/body.ts'
 import { checked } from '../validate.ts'
 
 /** What a request asks for, in the words of the queue. */
-export interface Asked {
+export interface ParsedRequest {
   /** As it was named; undefined: the default. */
   model: string | undefined
   items: Item[]
@@ -29,7 +29,7 @@ export interface RowTarget {
 
 export interface Endpoints {
   /** @throws AppError 422 that says what is wrong with the body. */
-  read(endpoint: string, body: unknown): Asked
+  read(endpoint: string, body: unknown): ParsedRequest
   /**
    * The model that a name means, perhaps with a revision; also one that no live worker serves at the moment.
    * @throws AppError when there is no such model; anything else when that cannot be known now.
@@ -66,7 +66,7 @@ export function createEndpoints(
     },
     target: async (wanted) => {
       try {
-        const { model, revision } = await findTarget(context, wanted, isKnown)
+        const { model, revision } = await resolveModel(context, wanted, isKnown)
         return { model: model.name, ...(revision === undefined ? {} : { revision }) }
       } catch (error) {
         // Before the first worker has come nobody can say which models there are.
@@ -74,13 +74,13 @@ export function createEndpoints(
         throw error
       }
     },
-    labels: (model, revision) => labelsOf(fleet, model, revision),
+    labels: (model, revision) => modelRecordOf(fleet, model, revision),
   }
 }
 
-function asked({ items, truncate, single, scores }: Inputs, model: string | undefined, nested: boolean): Asked {
+function asked({ items, truncate, single, scores }: Inputs, model: string | undefined, nested: boolean): ParsedRequest {
   const answer = (rows: Row[], record: ModelRecord) => {
-    throwFailed(rows)
+    throwIfRowsFailed(rows)
     const scored = rows.map((row) => scoreRow(row, record, scores))
     return single && !nested ? scored[0] : scored
   }

@@ -4,11 +4,11 @@
 /** Rows in a piece: some are read, others written, none takes more than a few hundredths of a millisecond. */
 export const ROWS_A_TURN = 32
 
-export class Turns {
+export class EventLoopTurns {
   readonly #waiting: (() => void)[] = []
 
   /** Resolves when it is the caller's turn: first come, first served, and requests in between. */
-  next(): Promise<void> {
+  wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve)
       if (this.#waiting.length === 1) setImmediate(() => this.#give())

@@ -14,7 +14,7 @@ import {
 } from '../records/files.ts'
 import { keyIdOf, type OwnedId, ownedIdOf, isUuid } from '../records/ids.ts'
 import { partsName, readSection } from './output/parts.ts'
-import { type ByteRange, type FileStore, StorageFull } from './storage/file-store.ts'
+import { type ByteRange, type FileStore, StorageFullError } from './storage/file-store.ts'
 
 export interface FilesOptions {
   redis: Redis
@@ -61,7 +61,7 @@ export class Files {
       return { id, bytes: bytes ?? (await this.#size(id)) }
     } catch (error) {
       await forgetExpiration(redis, uploadName(id)).catch(() => undefined) // else the sweep finds nothing, and forgets it
-      throw error instanceof StorageFull ? storageFull(error) : error
+      throw error instanceof StorageFullError ? storageFull(error) : error
     }
   }
 

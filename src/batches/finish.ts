@@ -9,7 +9,7 @@ import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { partsName, type Section, type Totals } from './output/parts.ts'
 import type { Patience } from './retry-storage.ts'
 
-export interface EndingOptions {
+export interface FinishOptions {
   redis: Redis
   /** Milliseconds that a batch is kept after its end. */
   batchTtl: number
@@ -25,7 +25,7 @@ type EndFields = Parameters<typeof endBatch>[2]
 
 /** Every row is written: makes the files, and closes the batch. Again is harmless. */
 export async function finishBatch(
-  options: EndingOptions,
+  options: FinishOptions,
   id: OwnedId,
   record: BatchRecord,
   end: BatchEnd,
@@ -60,7 +60,7 @@ export async function finishBatch(
 
 /** Lets go of the input file, and writes how it ended. */
 export async function closeBatch(
-  { redis, batchTtl, logger, onEnd }: EndingOptions,
+  { redis, batchTtl, logger, onEnd }: FinishOptions,
   id: OwnedId,
   { input }: BatchRecord,
   fields: EndFields,
@@ -74,7 +74,7 @@ export async function closeBatch(
 }
 
 /** Ends a batch that cannot be run as failed; the rows that are written can still be read. */
-export async function giveUp({ redis, batchTtl, onEnd }: EndingOptions, id: OwnedId): Promise<void> {
+export async function failBatch({ redis, batchTtl, onEnd }: FinishOptions, id: OwnedId): Promise<void> {
   const problem = { code: GIVEN_UP, message: 'This batch could not be run.', param: null, line: null }
   const fields = { end: 'failed' as const, ended_at: Date.now(), errors: JSON.stringify([problem]) }
   await expireStored(redis, partsName(keyIdOf(id)), fields.ended_at + batchTtl)

@@ -4,7 +4,7 @@ import type { BatchRecord } from '../records/batches.ts'
 import { keyIdOf } from '../records/ids.ts'
 import { GIVEN_UP } from './finish.ts'
 import type { Files } from './files.ts'
-import { linesOf } from './input/jsonl.ts'
+import { readLines } from './input/jsonl.ts'
 import { readPart } from './output/parts.ts'
 import type { LineProblem } from './input/input-line.ts'
 import type { FileStore } from './storage/file-store.ts'
@@ -42,7 +42,7 @@ async function* linesWithoutAnswer(
   const wanted = rowsWithoutAnswer(store, batch)
   let next = (await wanted.next()).value
   let row = -1
-  for await (const lines of linesOf(await files.content(input), maxLineBytes)) {
+  for await (const lines of readLines(await files.content(input), maxLineBytes)) {
     for (const { bytes } of lines) {
       row += 1
       if (row !== next || !bytes) continue

@@ -1,7 +1,7 @@
 // What a batch does when Redis is away or the file store is full: it waits, and tries again.
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../logger.ts'
-import { StorageFull } from './storage/file-store.ts'
+import { StorageFullError } from './storage/file-store.ts'
 import { pause } from '../async.ts'
 
 const AGAIN_MS = 500
@@ -28,7 +28,7 @@ export class Patience {
   /** Something to be stored, again while there is no room. @throws the halt's reason; any other error of the store. */
   put<T>(put: () => Promise<T>): Promise<T> {
     return this.#until(put, FULL_AGAIN_MS, (error) => {
-      if (!(error instanceof StorageFull)) throw error
+      if (!(error instanceof StorageFullError)) throw error
       this.#logger.error({ batch: this.#batch }, 'a batch waits: the file store is full')
     })
   }

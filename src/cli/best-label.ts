@@ -2,14 +2,14 @@
 import type { Answer, LabelScore } from '../client/types.ts'
 
 /** What is added to a row; `scores` only where more than the best label was asked for. */
-export interface Judged {
+export interface BestLabel {
   label?: string
   score?: number
   scores?: LabelScore[]
   error?: string
 }
 
-export function judged(answer: Answer, topK: number | undefined): Judged {
+export function bestLabel(answer: Answer, topK: number | undefined): BestLabel {
   if (!Array.isArray(answer)) return { error: answer.error }
   const [best] = answer
   if (!best) return { error: 'the answer has no labels' }

@@ -1,33 +1,34 @@
 // What a person is told when a command cannot do what it was asked, and the exit code that goes with it.
-import { InferqError, ServerAway } from '../client/errors.ts'
-import { Unreadable } from '../client/lines.ts'
+import { InferqError, ConnectionError } from '../client/errors.ts'
+import { InvalidTextError } from '../client/lines.ts'
 
 export const EXIT = { fine: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
 /** Something expected went wrong; the message says what, and what to do. */
-export class Failure extends Error {
+export class CommandError extends Error {
   override name = 'Failure'
 }
 
 /** The command itself makes no sense: exit code 2. */
-export class WrongUsage extends Failure {
+export class UsageError extends CommandError {
   override name = 'WrongUsage'
 }
 
 /** Why a command was told to stop; the reason of the terminal's signal. */
-export class Interrupted extends Error {
+export class InterruptedError extends Error {
   override name = 'Interrupted'
 }
 
 /** @returns the text for a person, without a stack, and the exit code. */
 export function explain(error: unknown): { message: string; code: number } {
-  if (error instanceof WrongUsage) return { message: error.message, code: EXIT.usage }
-  if (error instanceof ServerAway) {
+  if (error instanceof UsageError) return { message: error.message, code: EXIT.usage }
+  if (error instanceof ConnectionError) {
     const hint = 'Is inferq running there? "npm start" starts it; --url or INFERQ_URL names another server.'
     return { message: `${error.message}. ${hint}`, code: EXIT.failed }
   }
   if (error instanceof InferqError) return { message: explainAnswer(error), code: EXIT.failed }
-  if (error instanceof Failure || error instanceof Unreadable) return { message: error.message, code: EXIT.failed }
+  if (error instanceof CommandError || error instanceof InvalidTextError)
+    return { message: error.message, code: EXIT.failed }
   if (isSystemError(error)) return { message: explainSystem(error), code: EXIT.failed }
   const said = error instanceof Error ? error.message : String(error)
   return { message: `${said} (this should not happen; INFERQ_DEBUG=1 shows where)`, code: EXIT.failed }

@@ -1,5 +1,5 @@
 // The `inferq` command: its process.
-import { EXIT, explain, Interrupted } from './failure.ts'
+import { EXIT, explain, InterruptedError } from './failure.ts'
 import { runProgram } from './program.ts'
 import { say, type Terminal } from './terminal.ts'
 
@@ -15,7 +15,7 @@ try {
   process.exitCode = await runProgram(process.argv.slice(2), terminal)
 } catch (error) {
   if (stopping.signal.aborted) {
-    if (error instanceof Interrupted && error.message !== '') say(terminal, error.message)
+    if (error instanceof InterruptedError && error.message !== '') say(terminal, error.message)
     process.exitCode = EXIT.interrupted
   } else {
     const { message, code } = explain(error)
@@ -33,7 +33,7 @@ function onSignals(): void {
   const onSignal = () => {
     if (!stopping.signal.aborted) {
       first = Date.now()
-      stopping.abort(new Interrupted(''))
+      stopping.abort(new InterruptedError(''))
       // npx passes on the Ctrl-C that the terminal has already sent: the two come together and are one.
     } else if (Date.now() - first > 500) {
       process.exit(EXIT.interrupted)

@@ -4,8 +4,8 @@ import type { Inferq } from '../client/client.ts'
 import { InferqError } from '../client/errors.ts'
 import { linesOf } from '../client/lines.ts'
 import type { Answer, PredictOptions } from '../client/types.ts'
-import { judged, scoreText } from './best-label.ts'
-import { EXIT, WrongUsage } from './failure.ts'
+import { bestLabel, scoreText } from './best-label.ts'
+import { EXIT, UsageError } from './failure.ts'
 import { gather } from './gather.ts'
 import { oneLine, print, say, shorten, type Terminal, widthOf } from './terminal.ts'
 
@@ -32,7 +32,7 @@ export async function predict(inferq: Inferq, texts: string[], flags: PredictFla
     failed += answered.filter((answer) => !Array.isArray(answer)).length
     const shown = asTable
       ? tableOf(group, answered, texts.length === 1, widthOf(stdout))
-      : answered.map((answer, at) => `${JSON.stringify({ text: group[at], ...judged(answer, options.topK) })}\n`)
+      : answered.map((answer, at) => `${JSON.stringify({ text: group[at], ...bestLabel(answer, options.topK) })}\n`)
     await print(stdout, shown.join(''))
   }
   if (failed > 0) say(terminal, failed === 1 ? 'one text failed' : `${failed} texts failed`)
@@ -40,7 +40,7 @@ export async function predict(inferq: Inferq, texts: string[], flags: PredictFla
 }
 
 function* cut(texts: string[]): Generator<string[]> {
-  if (texts.some((text) => text.trim() === '')) throw new WrongUsage('a text is empty')
+  if (texts.some((text) => text.trim() === '')) throw new UsageError('a text is empty')
   for (let at = 0; at < texts.length; at += TEXTS) yield texts.slice(at, at + TEXTS)
 }
 

@@ -4,7 +4,7 @@ import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
 import { VERSION } from '../version.ts'
 import { batch, type BatchFlags } from './batch/command.ts'
-import { EXIT, WrongUsage } from './failure.ts'
+import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
 import { predict, type PredictFlags } from './predict.ts'
 import { say, type Terminal } from './terminal.ts'
@@ -51,7 +51,7 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     .action(async (file: string | undefined, flags: BatchFlags) => {
       const input = file ?? flags.input
       if (!input || (file !== undefined && flags.input && flags.input !== file)) {
-        throw new WrongUsage('which file? Give one FILE, or "-" for stdin (inferq batch --help)')
+        throw new UsageError('which file? Give one FILE, or "-" for stdin (inferq batch --help)')
       }
       code = await batch(client(), { ...cutUnlessTold(flags), input, url: program.opts<ConnectFlags>().url }, terminal)
     })
@@ -74,7 +74,7 @@ interface ConnectFlags {
 
 function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Inferq {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-    throw new WrongUsage(`"${url}" is no URL such as http://localhost:8000`)
+    throw new UsageError(`"${url}" is no URL such as http://localhost:8000`)
   return new Inferq({
     url,
     key,

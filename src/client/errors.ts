@@ -36,7 +36,7 @@ interface ErrorDetails {
 }
 
 /** Nobody answered, or the connection broke off. */
-export class ServerAway extends Error {
+export class ConnectionError extends Error {
   override name = 'ServerAway'
   readonly url: string
 

@@ -1,5 +1,5 @@
 // One request: the key, the errors, and patience when the server is busy.
-import { errorOf, InferqError, ServerAway } from './errors.ts'
+import { errorOf, InferqError, ConnectionError } from './errors.ts'
 
 export interface HttpOptions {
   /** Where the server is, for example `http://localhost:8000`. */
@@ -60,8 +60,8 @@ export class Http {
   }
 
   /** A failure of the connection as an error that names the server. */
-  away(cause: unknown): ServerAway {
-    return new ServerAway(this.#options.url, cause)
+  away(cause: unknown): ConnectionError {
+    return new ConnectionError(this.#options.url, cause)
   }
 
   async #once(

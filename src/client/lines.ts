@@ -8,7 +8,7 @@ export interface Line {
 }
 
 /** Text that cannot be read as what it is said to be. */
-export class Unreadable extends Error {
+export class InvalidTextError extends Error {
   override name = 'Unreadable'
 }
 
@@ -44,7 +44,7 @@ export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator
       parts.push(buffer.subarray(start))
       held += buffer.length - start
     }
-    if (held > LONGEST_LINE) throw new Unreadable('a line is longer than 64 MB; is this a text file?')
+    if (held > LONGEST_LINE) throw new InvalidTextError('a line is longer than 64 MB; is this a text file?')
   }
   if (held > 0) yield { text: take(Buffer.alloc(0)), end }
 }
@@ -57,6 +57,6 @@ function textOf(line: Buffer, isFirst: boolean, decoder: InstanceType<typeof Tex
   try {
     return decoder.decode(line.subarray(from, to))
   } catch {
-    throw new Unreadable(`not UTF-8 text (in the line that ends at byte ${end})`)
+    throw new InvalidTextError(`not UTF-8 text (in the line that ends at byte ${end})`)
   }
 }

@@ -16,9 +16,9 @@ import {
 import { messageOf } from '../errors.ts'
 import { EXIT_CONFIG } from '../lifecycle.ts'
 import { logLevels } from '../logger.ts'
-import { RedisMissing } from './redis-binary.ts'
-import { RedisNotStarted } from './redis-data-lock.ts'
-import { CannotStart, Roof } from './stack.ts'
+import { RedisNotFoundError } from './redis-binary.ts'
+import { RedisStartError } from './redis-data-lock.ts'
+import { CannotStart, Stack } from './stack.ts'
 import { describeSettings } from './settings-help.ts'
 import { aborted } from '../async.ts'
 
@@ -33,7 +33,7 @@ const settings = {
 }
 
 /** What a person can put right: its message says how, and a stack would only hide it. */
-const expected = [SettingsError, CannotStart, RedisMissing, RedisNotStarted]
+const expected = [SettingsError, CannotStart, RedisNotFoundError, RedisStartError]
 
 if (process.argv.includes('--help')) console.log(help())
 else await run()
@@ -41,7 +41,7 @@ else await run()
 async function run(): Promise<void> {
   const closing = new AbortController()
   try {
-    const roof = new Roof({
+    const roof = new Stack({
       settings: readSettings(settings, process.env),
       env: process.env,
       dataDir: resolve('.data'),

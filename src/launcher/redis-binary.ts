@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Thrown when no Redis can be had; the message says what a person can do. */
-export class RedisMissing extends Error {
+export class RedisNotFoundError extends Error {
   override name = 'RedisMissing'
 }
 
@@ -16,7 +16,7 @@ export function redisBinary(say: (line: string) => void, env: NodeJS.ProcessEnv 
   const present = onPath(servers, env)
   if (present) return present
   const installer = installers.find(({ tool }) => onPath([tool], env))
-  if (!installer) throw new RedisMissing(`No redis-server or valkey-server was found. ${advice}`)
+  if (!installer) throw new RedisNotFoundError(`No redis-server or valkey-server was found. ${advice}`)
   say(`no Redis found; installing one with ${installer.tool} …`)
   for (const [command, ...args] of installer.commands) {
     const done = spawnSync(command, args, {
@@ -26,11 +26,12 @@ export function redisBinary(say: (line: string) => void, env: NodeJS.ProcessEnv 
     })
     if (done.status === 0) continue
     const why = (done.error?.message ?? done.stderr).trim().split('\n').at(-1)
-    throw new RedisMissing(`"${[command, ...args].join(' ')}" failed${why ? ` (${why})` : ''}. ${advice}`)
+    throw new RedisNotFoundError(`"${[command, ...args].join(' ')}" failed${why ? ` (${why})` : ''}. ${advice}`)
   }
   for (const [command, ...args] of installer.afterwards ?? []) spawnSync(command, args, { env, stdio: 'ignore' })
   const installed = onPath(servers, env)
-  if (!installed) throw new RedisMissing(`${installer.tool} installed Redis, but no redis-server is on PATH. ${advice}`)
+  if (!installed)
+    throw new RedisNotFoundError(`${installer.tool} installed Redis, but no redis-server is on PATH. ${advice}`)
   return installed
 }
 

@@ -6,22 +6,22 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 
 /** Who uses a folder: the process that started Redis, and Redis itself. */
-export interface Claim {
+export interface DataDirLock {
   owner: number
   redis: number
   port: number
 }
 
 /** Thrown when Redis cannot be started; the message says what a person can do. */
-export class RedisNotStarted extends Error {
+export class RedisStartError extends Error {
   override name = 'RedisNotStarted'
 }
 
-export function writeClaim(dir: string, claim: Claim): void {
+export function writeLock(dir: string, claim: DataDirLock): void {
   writeFileSync(fileOf(dir), JSON.stringify(claim))
 }
 
-export function removeClaim(dir: string): void {
+export function removeLock(dir: string): void {
   rmSync(fileOf(dir), { force: true })
 }
 
@@ -29,24 +29,24 @@ export function removeClaim(dir: string): void {
  * Resolves when no Redis uses the folder. One that a crashed start left behind is stopped, after saying so.
  * @throws RedisNotStarted when whoever started it is still there.
  */
-export async function freeFolder(dir: string, say: (line: string) => void): Promise<void> {
-  const claim = readClaim(dir)
+export async function acquireDataDir(dir: string, say: (line: string) => void): Promise<void> {
+  const claim = readLock(dir)
   if (claim && (await isInUse(claim, dir))) {
     if (isAlive(claim.owner)) {
-      throw new RedisNotStarted(
+      throw new RedisStartError(
         `inferq runs already in this folder (process ${claim.owner}). Stop it first, or start from another folder.`,
       )
     }
     say(`an earlier start ended without stopping its Redis (process ${claim.redis}); stopping that one first`)
     await end(claim.redis)
   }
-  removeClaim(dir)
+  removeLock(dir)
 }
 
 /** Whether the process of a claim is still a Redis on this folder: process numbers are used again. */
-async function isInUse(claim: Claim, dir: string): Promise<boolean> {
+async function isInUse(claim: DataDirLock, dir: string): Promise<boolean> {
   if (!isAlive(claim.redis)) return false
-  const folder = await ask(claim.port, (redis) => redis.config('GET', 'dir'))
+  const folder = await queryRedis(claim.port, (redis) => redis.config('GET', 'dir'))
   // A hung Redis answers nobody, yet holds the files: then its command line has to do.
   return folder ? folder.includes(dir) : commandOf(claim.redis).includes(`:${claim.port}`)
 }
@@ -54,13 +54,13 @@ async function isInUse(claim: Claim, dir: string): Promise<boolean> {
 async function end(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM')
   for (let waited = 0; isAlive(pid); waited += 50) {
-    if (waited > 10_000) throw new RedisNotStarted(`Redis (process ${pid}) does not stop. End it with: kill -9 ${pid}`)
+    if (waited > 10_000) throw new RedisStartError(`Redis (process ${pid}) does not stop. End it with: kill -9 ${pid}`)
     await delay(50)
   }
 }
 
 /** One question to the Redis on this port; undefined when it does not answer, or is still loading its data. */
-export async function ask<T>(port: number, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
+export async function queryRedis<T>(port: number, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
   const redis = new Redis({
     port,
     host: '127.0.0.1',
@@ -99,9 +99,9 @@ function commandOf(pid: number): string {
   }
 }
 
-function readClaim(dir: string): Claim | undefined {
+function readLock(dir: string): DataDirLock | undefined {
   try {
-    return JSON.parse(readFileSync(fileOf(dir), 'utf8')) as Claim
+    return JSON.parse(readFileSync(fileOf(dir), 'utf8')) as DataDirLock
   } catch {
     return undefined
   }

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './ports.ts'
-import { ask, freeFolder, RedisNotStarted, removeClaim, writeClaim } from './redis-data-lock.ts'
+import { queryRedis, acquireDataDir, RedisStartError, removeLock, writeLock } from './redis-data-lock.ts'
 import { pause } from '../async.ts'
 
 export interface RedisServerOptions {
@@ -48,9 +48,9 @@ export class RedisServer {
     if (this.#child) return this.url
     const closing = new AbortController()
     this.#closing = closing
-    await freeFolder(this.#dir, this.#options.say)
+    await acquireDataDir(this.#dir, this.#options.say)
     this.#port ||= await freePort()
-    if (closing.signal.aborted) throw new RedisNotStarted('Redis was stopped before it had started.')
+    if (closing.signal.aborted) throw new RedisStartError('Redis was stopped before it had started.')
     await this.#launch()
     return this.url
   }
@@ -62,7 +62,7 @@ export class RedisServer {
     if (!child) return
     await ended(child)
     this.#child = undefined
-    removeClaim(this.#dir)
+    removeLock(this.#dir)
   }
 
   async #launch(): Promise<void> {
@@ -71,18 +71,18 @@ export class RedisServer {
     let failure: Error | undefined
     child.once('error', (error) => (failure = error))
     this.#child = child
-    if (child.pid !== undefined) writeClaim(this.#dir, { owner: process.pid, redis: child.pid, port: this.#port })
-    while ((await ask(this.#port, (redis) => redis.ping())) !== 'PONG') {
+    if (child.pid !== undefined) writeLock(this.#dir, { owner: process.pid, redis: child.pid, port: this.#port })
+    while ((await queryRedis(this.#port, (redis) => redis.ping())) !== 'PONG') {
       if (failure || hasEnded(child)) {
-        throw new RedisNotStarted(`Redis did not start: ${failure?.message ?? lastLine(join(this.#dir, 'redis.log'))}`)
+        throw new RedisStartError(`Redis did not start: ${failure?.message ?? lastLine(join(this.#dir, 'redis.log'))}`)
       }
       await delay(20)
     }
-    child.once('exit', () => void this.#revive())
+    child.once('exit', () => void this.#restart())
   }
 
   /** Redis ended by itself. Its clients wait, and come back when it does. */
-  async #revive(): Promise<void> {
+  async #restart(): Promise<void> {
     for (let wait = 1_000; !this.#closing.signal.aborted; wait = Math.min(wait * 2, 30_000)) {
       this.#options.say(`Redis ended unexpectedly; starting it again in ${wait / 1_000} s`)
       if (!(await pause(wait, this.#closing.signal))) return

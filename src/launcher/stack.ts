@@ -5,10 +5,10 @@ import { freePort, isFree } from './ports.ts'
 import { fieldsOf, readable } from './pretty-log.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
-import { Supervised } from './supervised-process.ts'
+import { SupervisedProcess } from './supervised-process.ts'
 import { pause } from '../async.ts'
 
-interface RoofSettings {
+interface StackSettings {
   host: string
   port: number
   redisUrl: string | undefined
@@ -18,8 +18,8 @@ interface RoofSettings {
   logLevel: string
 }
 
-export interface RoofOptions {
-  settings: RoofSettings
+export interface StackOptions {
+  settings: StackSettings
   env: NodeJS.ProcessEnv
   /** Where data is kept. */
   dataDir: string
@@ -35,15 +35,15 @@ export class CannotStart extends Error {
 
 const usualMonitorPort = 9100
 
-export class Roof implements Service {
-  readonly #options: RoofOptions
+export class Stack implements Service {
+  readonly #options: StackOptions
   readonly #closing = new AbortController()
-  readonly #workers: Supervised[] = []
+  readonly #workers: SupervisedProcess[] = []
   readonly #health: { name: string; url: string }[] = []
   #redis: RedisServer | undefined
-  #api: Supervised | undefined
+  #api: SupervisedProcess | undefined
 
-  constructor(options: RoofOptions) {
+  constructor(options: StackOptions) {
     this.#options = options
   }
 
@@ -85,7 +85,7 @@ export class Roof implements Service {
     say(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
     await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
     await this.#allReady()
-    if (settings.workers > 0) await this.#acquainted(`${api}/metrics`)
+    if (settings.workers > 0) await this.#waitForWorkers(`${api}/metrics`)
   }
 
   /**
@@ -104,9 +104,9 @@ export class Roof implements Service {
     for (const child of [...this.#workers, this.#api]) child?.kill()
   }
 
-  #child(name: string, program: 'api' | 'worker', env: NodeJS.ProcessEnv): Supervised {
+  #child(name: string, program: 'api' | 'worker', env: NodeJS.ProcessEnv): SupervisedProcess {
     const { settings, say, onRefused } = this.#options
-    return new Supervised({
+    return new SupervisedProcess({
       name,
       file: new URL(`../${program}/main.js`, import.meta.url).pathname,
       env,
@@ -156,7 +156,7 @@ export class Roof implements Service {
   }
 
   /** The api hears of a worker a moment after that one is ready. */
-  async #acquainted(metrics: string): Promise<void> {
+  async #waitForWorkers(metrics: string): Promise<void> {
     const deadline = Date.now() + 5_000
     while (!(await knowsWorker(metrics)) && Date.now() < deadline) {
       if (!(await pause(100, this.#closing.signal))) return

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { EXIT_CONFIG, type Service } from '../lifecycle.ts'
 import { aborted, pause } from '../async.ts'
 
-export interface SupervisedOptions {
+export interface SupervisedProcessOptions {
   /** For people, for example `worker 2`. */
   name: string
   /** The program: a file of dist/. */
@@ -19,18 +19,18 @@ export interface SupervisedOptions {
   onRefused: () => void
 }
 
-const shortestPause = 1_000
-const longestPause = 30_000
+const MIN_PAUSE_MS = 1_000
+const MAX_PAUSE_MS = 30_000
 /** Who has lived this long did not die of its start: the pauses begin anew. Milliseconds. */
-const longLife = 60_000
+const BACKOFF_RESET_MS = 60_000
 
-export class Supervised implements Service {
-  readonly #options: SupervisedOptions
+export class SupervisedProcess implements Service {
+  readonly #options: SupervisedProcessOptions
   readonly #closing = new AbortController()
   #child: ChildProcess | undefined
   #ended: Promise<void> = Promise.resolve()
 
-  constructor(options: SupervisedOptions) {
+  constructor(options: SupervisedProcessOptions) {
     this.#options = options
   }
 
@@ -56,16 +56,16 @@ export class Supervised implements Service {
 
   async #keepRunning(): Promise<void> {
     const { name, say, onRefused } = this.#options
-    let wait = shortestPause
+    let wait = MIN_PAUSE_MS
     for (;;) {
       const began = Date.now()
       const how = await this.#run()
       if (this.#closing.signal.aborted) return
       if (how === EXIT_CONFIG) return onRefused()
-      if (Date.now() - began > longLife) wait = shortestPause
+      if (Date.now() - began > BACKOFF_RESET_MS) wait = MIN_PAUSE_MS
       say(`${name} ended unexpectedly (${how}); starting it again in ${wait / 1_000} s`)
       if (!(await pause(wait, this.#closing.signal))) return
-      wait = Math.min(wait * 2, longestPause)
+      wait = Math.min(wait * 2, MAX_PAUSE_MS)
     }
   }
 

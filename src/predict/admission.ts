@@ -1,8 +1,8 @@
 // The one place that says "too much": decided in this process from what was sampled last, without a Redis call.
 import { AppError, unavailable } from '../errors.ts'
-import { type ModelsContext, type Target, refusalOf } from './model-resolver.ts'
+import { type ModelsContext, type ResolvedModel, rejectionReason } from './model-resolver.ts'
 import type { Predictions } from './predictions.ts'
-import type { Calls } from './sync-predictor.ts'
+import type { SyncPredictor } from './sync-predictor.ts'
 
 export interface Load {
   /** Texts that wait or run for the model, as far as this process knows. */
@@ -31,21 +31,21 @@ export interface AdmissionContext extends ModelsContext {
     /** Calls that may wait in this process. */
     maxWaiting: number
   }
-  calls: Pick<Calls, 'waiting' | 'outstanding'>
+  syncPredictor: Pick<SyncPredictor, 'waiting' | 'inFlight'>
   predictions: Pick<Predictions, 'waiting'>
-  metrics: { refused: { inc(labels: { reason: RefusalReason }): void } }
+  metrics: { refused: { inc(labels: { reason: OverloadReason }): void } }
 }
 
 /** From here on a full Redis would stop the workers too (docs/operations.md). */
 const MEMORY_SHARE = 0.7
 
-export type RefusalReason = 'queue_full' | 'too_many_waiting' | 'redis_full'
+export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'redis_full'
 
 /** 429; `reason` is a metric's label. */
-export class Refused extends AppError {
-  readonly reason: RefusalReason
+export class OverloadedError extends AppError {
+  readonly reason: OverloadReason
 
-  constructor(reason: RefusalReason, detail: string, retryAfterSeconds: number) {
+  constructor(reason: OverloadReason, detail: string, retryAfterSeconds: number) {
     super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) } })
     this.reason = reason
   }
@@ -57,13 +57,13 @@ export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
 }
 
 /** Refuses what fills Redis before it is full. @throws Refused (429). */
-export function refuseWhenFull({ fleet }: { fleet: { memoryShare: number } }): void {
-  if (hasRoom(fleet.memoryShare)) return
-  throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, Math.random()))
+export function rejectWhenRedisFull({ fleet }: { fleet: { memoryShare: number } }): void {
+  if (hasRedisHeadroom(fleet.memoryShare)) return
+  throw new OverloadedError('redis_full', 'the queue is full', retryAfter(10_000, Math.random()))
 }
 
 /** Whether Redis may be given more. @param memoryShare used share of its memory, 0 to 1. */
-export function hasRoom(memoryShare: number): boolean {
+export function hasRedisHeadroom(memoryShare: number): boolean {
   return memoryShare < MEMORY_SHARE
 }
 
@@ -72,15 +72,16 @@ export function hasRoom(memoryShare: number): boolean {
  * @param random 0 to 1, spreads the callers who come back.
  * @throws Refused (429) with Retry-After: the seconds until the wait is short enough again, 1 to 30.
  */
-export function admit(load: Load, limits: AdmissionLimits, random: number): void {
+export function checkLimits(load: Load, limits: AdmissionLimits, random: number): void {
   const excess = expectedWait(load) - limits.maxQueue
-  if (!hasRoom(load.memoryShare)) throw new Refused('redis_full', 'the queue is full', retryAfter(10_000, random))
+  if (!hasRedisHeadroom(load.memoryShare))
+    throw new OverloadedError('redis_full', 'the queue is full', retryAfter(10_000, random))
   if (excess > 0) {
     const seconds = Math.ceil(expectedWait(load) / 1_000)
-    throw new Refused('queue_full', `about ${seconds} s of work are waiting`, retryAfter(excess, random))
+    throw new OverloadedError('queue_full', `about ${seconds} s of work are waiting`, retryAfter(excess, random))
   }
   if (load.waitingCalls >= limits.maxWaiting) {
-    throw new Refused('too_many_waiting', `${load.waitingCalls} calls are waiting`, retryAfter(1_000, random))
+    throw new OverloadedError('too_many_waiting', `${load.waitingCalls} calls are waiting`, retryAfter(1_000, random))
   }
 }
 
@@ -92,9 +93,9 @@ function retryAfter(milliseconds: number, random: number): number {
 export type Urgency = 'plain' | 'prediction'
 
 /** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
-export function enter(context: AdmissionContext, { model }: Target, urgency: Urgency): void {
+export function admit(context: AdmissionContext, { model }: ResolvedModel, urgency: Urgency): void {
   if (urgency === 'plain' && model.workers.length === 0) {
-    const reason = refusalOf(context, model.name)
+    const reason = rejectionReason(context, model.name)
     throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
   }
   const { config, fleet, metrics } = context
@@ -106,22 +107,25 @@ export function enter(context: AdmissionContext, { model }: Target, urgency: Urg
   }
   const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds
   try {
-    admit(load, { maxWaiting: config.maxWaiting, maxQueue }, Math.random())
+    checkLimits(load, { maxWaiting: config.maxWaiting, maxQueue }, Math.random())
   } catch (error) {
-    if (error instanceof Refused) metrics.refused.inc({ reason: error.reason })
+    if (error instanceof OverloadedError) metrics.refused.inc({ reason: error.reason })
     throw error
   }
 }
 
 /** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
-export function waitingCalls({ calls, predictions }: Pick<AdmissionContext, 'calls' | 'predictions'>): number {
-  return calls.waiting + predictions.waiting
+export function waitingCalls({
+  syncPredictor,
+  predictions,
+}: Pick<AdmissionContext, 'syncPredictor' | 'predictions'>): number {
+  return syncPredictor.waiting + predictions.waiting
 }
 
 /** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
-export function waitingTexts(context: Pick<AdmissionContext, 'calls' | 'fleet'>, model: string): number {
+export function waitingTexts(context: Pick<AdmissionContext, 'syncPredictor' | 'fleet'>, model: string): number {
   const { waiting, active } = context.fleet.depth(model).interactive
-  const own = context.calls.outstanding(model)
+  const own = context.syncPredictor.inFlight(model)
   const textsPerJob = own.jobs > 0 ? own.texts / own.jobs : 1
   return Math.max(own.texts, (waiting + active) * textsPerJob)
 }

@@ -16,7 +16,7 @@ export interface ItemError {
 export type Scored = LabelScore[] | { error: string }
 
 /** @throws AppError 409 when nobody knows the labels of that revision any more. */
-export async function labelsOf(fleet: FleetView, model: string, revision: string): Promise<ModelRecord> {
+export async function modelRecordOf(fleet: FleetView, model: string, revision: string): Promise<ModelRecord> {
   const record = await fleet.findRevision(model, revision)
   if (!record) throw new AppError('Conflict', 409, 'the revision that computed this is not known any more')
   return record
@@ -41,10 +41,10 @@ export async function scoreAnswers(
   lenient: boolean,
 ): Promise<Scored[]> {
   const rows = answers.map(({ row }) => row)
-  if (!lenient) throwFailed(rows)
+  if (!lenient) throwIfRowsFailed(rows)
   const records = new Map<string, ModelRecord>()
   for (const { revision } of new Set(answers.map(({ result }) => result))) {
-    if (!records.has(revision)) records.set(revision, await labelsOf(fleet, model, revision))
+    if (!records.has(revision)) records.set(revision, await modelRecordOf(fleet, model, revision))
   }
   return answers.map(({ row, result }) => scoreRow(row, records.get(result.revision) as ModelRecord, options))
 }
@@ -55,7 +55,7 @@ export function errorsOf(rows: Row[]): ItemError[] {
 }
 
 /** @throws AppError 422 or 424 with `errors: [{index, message}]` when a row failed. */
-export function throwFailed(rows: Row[]): void {
+export function throwIfRowsFailed(rows: Row[]): void {
   const errors = errorsOf(rows)
   if (errors.length === 0) return
   const onlyInvalid = rows.every((row) => !isFailed(row) || row.error.code === 'Validation')

@@ -2,7 +2,7 @@
 import { invalid, notFound, unavailable } from '../errors.ts'
 import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
 
-export interface Target {
+export interface ResolvedModel {
   model: ServedModel
   /** The pinned revision. */
   revision?: string
@@ -28,11 +28,11 @@ export function parseReference(wanted: string): { name: string; revision: string
  * @param mayBeMeant which revisions; those that a live worker has when left out.
  * @throws AppError 404 when it is not known, or not that revision; 503 when Redis was never reached.
  */
-export async function findTarget(
+export async function resolveModel(
   context: ModelsContext,
   wanted: string | undefined,
   mayBeMeant: (model: ServedModel, revision: string) => boolean | Promise<boolean> = isLive,
-): Promise<Target> {
+): Promise<ResolvedModel> {
   const reference = parseReference(wanted ?? context.config.defaultModel)
   const model = reference && (await context.fleet.find(reference.name))
   if (!model) {
@@ -47,13 +47,13 @@ export async function findTarget(
 }
 
 /** The model whose live revision this is; Replicate's clients name a version alone. */
-export function findByRevision(context: ModelsContext, revision: string): Target | undefined {
+export function findByRevision(context: ModelsContext, revision: string): ResolvedModel | undefined {
   const model = context.fleet.models().find((each) => isLive(each, revision))
   return model && { model, revision }
 }
 
 /** Why a live worker does not serve what it should; undefined when none refuses it. */
-export function refusalOf({ fleet }: ModelsContext, name: string): string | undefined {
+export function rejectionReason({ fleet }: ModelsContext, name: string): string | undefined {
   return fleet.workers.flatMap(({ refused }) => refused).find((each) => each.name === name)?.reason
 }
 
@@ -65,7 +65,7 @@ function onlyModel(context: ModelsContext): ServedModel | undefined {
 function modelNotFound(context: ModelsContext, wanted: string | undefined): Error {
   const name = wanted ?? context.config.defaultModel
   const reference = parseReference(name)
-  const refused = reference && refusalOf(context, reference.name)
+  const refused = reference && rejectionReason(context, reference.name)
   if (refused) return unavailable(`the workers refuse the model "${reference.name}": ${refused}`)
   const names = context.fleet.models().map(({ name }) => name)
   if (wanted === undefined && names.length > 0) {

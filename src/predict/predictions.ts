@@ -3,7 +3,7 @@ import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
+import type { JobEnd, JobRef, ReplyWaiter } from '../queue/waiter.ts'
 import {
   type PredictionRecord,
   createPrediction,
@@ -20,7 +20,7 @@ export interface PredictionsOptions {
   apiId: string
   redis: Redis
   producer: Producer
-  waiters: Waiters
+  waiters: ReplyWaiter
   /** Milliseconds that a finished prediction can be read. */
   resultTtl: number
 }
@@ -42,7 +42,7 @@ export interface Prediction {
 }
 
 /** What the record keeps of how to answer. */
-export type KeptOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
+export type AnswerOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
 
 /** Failed jobs are kept for a day, milliseconds; so are records on top of what they promise. */
 export const FAILED_TTL = 24 * 3_600_000
@@ -72,7 +72,7 @@ export class Predictions {
     asked: NewPrediction,
   ): Promise<{ replayed: boolean; record: PredictionRecord; data: TextsJob }> {
     const { redis, resultTtl } = this.#options
-    const kept: KeptOptions = {
+    const kept: AnswerOptions = {
       single: asked.inputs.single,
       truncate: asked.inputs.truncate,
       scores: asked.inputs.scores,

@@ -6,12 +6,12 @@ import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { JobEnd, JobRef, Waiters } from '../queue/waiter.ts'
+import type { JobEnd, JobRef, ReplyWaiter } from '../queue/waiter.ts'
 import { Coalescer } from './coalescer.ts'
 import type { JobSnapshot } from '../queue/job-state.ts'
 
 /** What all texts of one call have in common. */
-export interface Call {
+export interface SyncRequest {
   model: ServedModel
   /** Only this revision may answer. */
   revision?: string
@@ -29,34 +29,34 @@ export interface Answer {
   result: TextsResult
 }
 
-export interface CallsOptions {
+export interface SyncPredictorOptions {
   apiId: string
   producer: Producer
-  waiters: Waiters
+  waiters: ReplyWaiter
   metrics: ApiMetrics
   onError: (error: unknown) => void
 }
 
-interface Outstanding {
+interface InFlight {
   texts: number
   jobs: number
 }
 
 interface Entry {
   item: Item
-  call: Call
+  call: SyncRequest
 }
 
 /** Texts in one job at the most (architecture.md, decision 1). */
 const MAX_TEXTS = 64
 
-export class Calls {
-  readonly #options: CallsOptions
+export class SyncPredictor {
+  readonly #options: SyncPredictorOptions
   readonly #coalescers = new Map<string, Coalescer<Entry, Answer>>()
-  readonly #outstanding = new Map<string, Outstanding>()
+  readonly #outstanding = new Map<string, InFlight>()
   #waiting = 0
 
-  constructor(options: CallsOptions) {
+  constructor(options: SyncPredictorOptions) {
     this.#options = options
   }
 
@@ -66,7 +66,7 @@ export class Calls {
   }
 
   /** What this process has asked of a model and has no answer to yet. */
-  outstanding(model: string): Readonly<Outstanding> {
+  inFlight(model: string): Readonly<InFlight> {
     return this.#counts(model)
   }
 
@@ -74,7 +74,7 @@ export class Calls {
    * @returns one answer an item, in order; an item that failed has a row with an error.
    * @throws the signal's reason; AppError 503 when Redis is away, 504, 409 when the pinned revision is gone.
    */
-  async ask(items: Item[], call: Call): Promise<Answer[]> {
+  async predict(items: Item[], call: SyncRequest): Promise<Answer[]> {
     const coalescer = this.#coalescerFor(call)
     const counts = this.#counts(call.model.name)
     counts.texts += items.length
@@ -87,7 +87,7 @@ export class Calls {
     }
   }
 
-  #counts(model: string): Outstanding {
+  #counts(model: string): InFlight {
     const known = this.#outstanding.get(model)
     if (known) return known
     const counts = { texts: 0, jobs: 0 }
@@ -96,7 +96,7 @@ export class Calls {
   }
 
   /** Only texts of the same model, revision and truncation share a job. */
-  #coalescerFor(call: Call): Coalescer<Entry, Answer> {
+  #coalescerFor(call: SyncRequest): Coalescer<Entry, Answer> {
     const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate}`
     const known = this.#coalescers.get(key)
     if (known) return known

@@ -69,7 +69,7 @@ export type TextsResult = z.infer<typeof textsResult>
 export type Truncate = TextsJob['truncate']
 
 /** A job of a version that this process does not know: to be delayed for another worker, never failed. */
-export class UnknownJobVersion extends Error {
+export class UnknownJobVersionError extends Error {
   constructor(version: unknown) {
     super(`job version ${String(version)} is not known here; known are ${JOB_VERSION - 1} and ${JOB_VERSION}`)
     this.name = 'UnknownJobVersion'
@@ -102,7 +102,7 @@ export function isFailed(given: Row): given is { error: RowError } {
 
 function refuseUnknownVersion(data: unknown): void {
   const version = typeof data === 'object' && data !== null && 'v' in data ? data.v : undefined
-  if (version !== JOB_VERSION && version !== JOB_VERSION - 1) throw new UnknownJobVersion(version)
+  if (version !== JOB_VERSION && version !== JOB_VERSION - 1) throw new UnknownJobVersionError(version)
 }
 
 function parse<T>(schema: z.ZodType<T>, data: unknown): T {

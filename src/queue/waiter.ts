@@ -20,11 +20,11 @@ interface WaiterEntry {
   job: JobRef
   since: number
   /** Nobody will reply to this process: the job itself has to be looked at. */
-  foreign: boolean
+  repliedElsewhere: boolean
   settle: (end: JobEnd) => void
 }
 
-export interface WaitersOptions {
+export interface ReplyWaiterOptions {
   redis: Redis
   onError: (error: unknown) => void
   now?: () => number
@@ -32,10 +32,10 @@ export interface WaitersOptions {
 
 const TICK_MS = 100
 /** A reply usually comes first; a waiter younger than this is not looked up. */
-const PATIENCE_MS = 400
+const REPLY_GRACE_MS = 400
 const OWN_EVERY_TICKS = 5
 
-export class Waiters {
+export class ReplyWaiter {
   readonly #redis: Redis
   readonly #onError: (error: unknown) => void
   readonly #now: () => number
@@ -45,7 +45,7 @@ export class Waiters {
   /** How answers came: by message, or by looking at the job. */
   readonly settledBy = { reply: 0, reconcile: 0 }
 
-  constructor(options: WaitersOptions) {
+  constructor(options: ReplyWaiterOptions) {
     this.#redis = options.redis
     this.#onError = options.onError
     this.#now = options.now ?? Date.now
@@ -67,12 +67,12 @@ export class Waiters {
 
   /**
    * Resolves when the job ends; rejects with the signal's reason when that aborts first.
-   * Call it before the job is added. @param foreign true when another process gets the reply.
+   * Call it before the job is added. @param repliedElsewhere true when another process gets the reply.
    */
-  wait(job: JobRef, signal: AbortSignal, foreign = false): Promise<JobEnd> {
+  wait(job: JobRef, signal: AbortSignal, repliedElsewhere = false): Promise<JobEnd> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason)
-      const entry: WaiterEntry = { job, since: this.#now(), foreign, settle: settled }
+      const entry: WaiterEntry = { job, since: this.#now(), repliedElsewhere, settle: settled }
       const onAbort = () => {
         this.#forget(entry)
         reject(signal.reason)
@@ -90,7 +90,7 @@ export class Waiters {
   }
 
   /** Takes a worker's reply. One that does not fit the contract is left to the reconciling. */
-  takeReply(id: string, result: unknown): void {
+  onReply(id: string, result: unknown): void {
     if (!this.#waiting.has(id)) return
     try {
       this.#settle(id, { state: 'completed', result: parseTextsResult(result), finishedOn: this.#now() })
@@ -122,7 +122,7 @@ export class Waiters {
   /** Jobs to look at: those that nobody replies to here, and in their turn those whose reply is late. */
   #due(own: boolean): JobRef[] {
     return [...this.#waiting.values()].flatMap((entries) => {
-      const due = [...entries].find((entry) => entry.foreign || (own && this.#isLate(entry)))
+      const due = [...entries].find((entry) => entry.repliedElsewhere || (own && this.#isLate(entry)))
       return due ? [due.job] : []
     })
   }
@@ -141,7 +141,7 @@ export class Waiters {
   }
 
   #isLate(entry: WaiterEntry): boolean {
-    return this.#now() - entry.since > PATIENCE_MS
+    return this.#now() - entry.since > REPLY_GRACE_MS
   }
 }
 

@@ -10,7 +10,7 @@ export interface Cursor {
   id: string
 }
 
-export interface Page {
+export interface ListPage {
   ids: string[]
   next: Cursor | undefined
   previous: Cursor | undefined
@@ -59,7 +59,7 @@ export async function readPage(
   owner: string,
   limit: number,
   cursor?: Cursor,
-): Promise<Page> {
+): Promise<ListPage> {
   const key = listKey(list, owner)
   const backwards = cursor?.direction === 'previous'
   const entries = backwards

@@ -9,10 +9,10 @@ import { Hub } from './models/hub.ts'
 import { logHub } from './models/hub-log.ts'
 import { type Manifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
-import { Pool } from './inference/process-pool.ts'
+import { ProcessPool } from './inference/process-pool.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
 import type { Loaded, ModelSource, SpeedAt } from './inference/ipc.ts'
-import { Speed } from './scheduling/cost-model.ts'
+import { CostModel } from './scheduling/cost-model.ts'
 import { readManifest } from './models/inspect.ts'
 
 export interface EngineOptions {
@@ -25,7 +25,7 @@ export interface EngineOptions {
   onRefused: (model: string) => void
 }
 
-export interface ServedModel {
+export interface EngineModel {
   manifest: Manifest
   /** Texts a second, of all processes together. */
   capacity: number
@@ -39,19 +39,19 @@ export interface ServedModel {
 
 export class Engine {
   readonly #options: EngineOptions
-  readonly #speed: Speed
+  readonly #costModel: CostModel
   readonly #manifests = new Map<string, Manifest>()
-  readonly #movements = new Map<string, number>()
+  readonly #sensitivities = new Map<string, number>()
   readonly #refused = new Map<string, string>()
   readonly #closing = new AbortController()
   #deaths = 0
-  #pool: Pool | undefined
+  #pool: ProcessPool | undefined
   #dispatcher: Dispatcher | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
     const { inferenceProcesses, maxRunTokens } = options.config
-    this.#speed = new Speed({ processes: inferenceProcesses, maxRunTokens })
+    this.#costModel = new CostModel({ processes: inferenceProcesses, maxRunTokens })
   }
 
   /**
@@ -74,7 +74,7 @@ export class Engine {
     for (const manifest of models) this.#manifests.set(manifest.name, manifest)
     for (const { name, reason } of refused) this.#refuse(name, reason)
     this.#requireModels()
-    this.#pool = new Pool({
+    this.#pool = new ProcessPool({
       processes: config.inferenceProcesses,
       models: () => this.#sources(),
       intraOpThreads: config.intraOpThreads,
@@ -88,9 +88,9 @@ export class Engine {
     })
     this.#dispatcher = new Dispatcher({
       inference: this.#pool,
-      speed: this.#speed,
+      costModel: this.#costModel,
       maxTokens: (model) => this.#manifests.get(model)?.maxTokens ?? 1,
-      mostBusy: Math.max(1, config.inferenceProcesses - 1),
+      maxBulkProcesses: Math.max(1, config.inferenceProcesses - 1),
       runTimeout: config.runTimeout,
       events: dispatcherEvents(metrics, logger),
     })
@@ -115,13 +115,13 @@ export class Engine {
     return (this.#pool?.ready ?? 0) > 0
   }
 
-  served(): ServedModel[] {
+  served(): EngineModel[] {
     return [...this.#manifests.values()].map((manifest) => ({
       manifest,
-      capacity: this.#speed.capacity(manifest.name),
-      maxRunTokens: this.#speed.budget(manifest.name),
-      speeds: this.#speed.byLength(manifest.name),
-      movement: this.#movements.get(manifest.name),
+      capacity: this.#costModel.capacity(manifest.name),
+      maxRunTokens: this.#costModel.budget(manifest.name),
+      speeds: this.#costModel.byLength(manifest.name),
+      movement: this.#sensitivities.get(manifest.name),
     }))
   }
 
@@ -149,9 +149,9 @@ export class Engine {
     this.#dispatcher?.pump()
   }
 
-  #learn({ name, pace, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
-    this.#speed.measured(name, pace, speeds)
-    if (movement) this.#movements.set(name, movement.share)
+  #learn({ name, cost, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
+    this.#costModel.calibrate(name, cost, speeds)
+    if (movement) this.#sensitivities.set(name, movement.share)
     // A file of a fixed length may take less than its config.json says.
     const manifest = this.#manifests.get(name)
     if (manifest && maxTokens !== undefined) manifest.maxTokens = Math.min(manifest.maxTokens, maxTokens)
@@ -166,7 +166,7 @@ export class Engine {
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
     this.#options.onRefused(name)
-    this.#dispatcher?.handBackModel(name)
+    this.#dispatcher?.requeueModel(name)
   }
 
   #requireModels(): void {

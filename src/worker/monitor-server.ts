@@ -16,7 +16,7 @@ export interface HealthOptions {
   logger: Logger
 }
 
-export class HealthServer {
+export class MonitorServer {
   readonly #options: HealthOptions
   readonly #server: Server
 

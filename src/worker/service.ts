@@ -4,30 +4,30 @@ import type { Logger } from '../logger.ts'
 import { createWorkerMetrics } from '../metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { Engine } from './engine.ts'
-import { HealthServer } from './monitor-server.ts'
-import { Intake } from './jobs/consumers.ts'
+import { MonitorServer } from './monitor-server.ts'
+import { Consumers } from './jobs/consumers.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
 
 export class WorkerService implements Service {
   readonly #engine: Engine
-  readonly #intake: Intake
-  readonly #health: HealthServer
+  readonly #consumers: Consumers
+  readonly #monitor: MonitorServer
   #stopping: Promise<void> | undefined
   /** Where health and metrics are; undefined until it listens, or when the port is taken. */
   monitorPort: number | undefined
 
-  private constructor(engine: Engine, intake: Intake, health: HealthServer) {
+  private constructor(engine: Engine, intake: Consumers, health: MonitorServer) {
     this.#engine = engine
-    this.#intake = intake
-    this.#health = health
+    this.#consumers = intake
+    this.#monitor = health
   }
 
   /** @param program what the inference processes run, in tests. */
   static create(config: WorkerConfig, logger: Logger, program?: InferenceProgram): WorkerService {
     const metrics = createWorkerMetrics()
-    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => intake.withdraw(model) })
-    const intake: Intake = new Intake({ config, logger, metrics, engine })
-    const health = new HealthServer({
+    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => intake.removeModel(model) })
+    const intake: Consumers = new Consumers({ config, logger, metrics, engine })
+    const health = new MonitorServer({
       port: config.monitorPort,
       host: config.monitorHost,
       notReady: async () => (engine.isReady ? intake.notReady() : 'the models are loading'),
@@ -43,9 +43,9 @@ export class WorkerService implements Service {
    */
   async start(): Promise<void> {
     try {
-      this.monitorPort = await this.#health.start()
+      this.monitorPort = await this.#monitor.start()
       await this.#engine.start()
-      if (!this.#stopping) this.#intake.start()
+      if (!this.#stopping) this.#consumers.start()
     } catch (error) {
       await this.stop()
       throw error
@@ -58,8 +58,8 @@ export class WorkerService implements Service {
   }
 
   async #stop(): Promise<void> {
-    await this.#intake.stop()
+    await this.#consumers.stop()
     await this.#engine.stop()
-    await this.#health.stop()
+    await this.#monitor.stop()
   }
 }

@@ -6,7 +6,7 @@ import type { JobName, TextsJob, TextsResult } from '../../src/queue/job.ts'
 import { type Lane, processId, queueName, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
 import { parseReply } from '../../src/queue/replies.ts'
-import { type JobEnd, Waiters } from '../../src/queue/waiter.ts'
+import { type JobEnd, ReplyWaiter } from '../../src/queue/waiter.ts'
 import { waitFor } from './wait-for.ts'
 import { Subscription } from '../../src/redis/subscription.ts'
 
@@ -23,7 +23,7 @@ export class Caller {
   readonly id = processId()
   readonly redis: Redis
   readonly producer: Producer
-  readonly waiters: Waiters
+  readonly waiters: ReplyWaiter
   readonly #replies: Subscription
   readonly #model: string
 
@@ -32,10 +32,10 @@ export class Caller {
     this.#model = model
     this.redis = producerConnection(url, ignore)
     this.producer = new Producer(this.redis, ignore)
-    this.waiters = new Waiters({ redis: this.redis, onError: ignore })
+    this.waiters = new ReplyWaiter({ redis: this.redis, onError: ignore })
     this.#replies = new Subscription(subscriberConnection(url, ignore), replyChannel(this.id), (message) => {
       const reply = parseReply(message)
-      if (reply) this.waiters.takeReply(reply.id, reply.result)
+      if (reply) this.waiters.onReply(reply.id, reply.result)
     })
   }
 
@@ -54,7 +54,7 @@ export class Caller {
   }
 
   /** How answers came: by message, or by looking at the job. */
-  get settledBy(): Waiters['settledBy'] {
+  get settledBy(): ReplyWaiter['settledBy'] {
     return this.waiters.settledBy
   }
 

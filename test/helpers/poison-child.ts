@@ -12,11 +12,11 @@ const DEADLY = 'deadly'
 serveRuns((source) => {
   if (source.name.endsWith('-deadly') || existsSync(join(source.dir, DEADLY))) process.kill(process.pid, 'SIGKILL')
   if (source.name.endsWith('-broken')) throw new Error('the stand-in refuses this model')
-  const pace = { overheadMs: 0.1, tokenMs: 0.01 }
+  const cost = { overheadMs: 0.1, tokenMs: 0.01 }
   const classifier: Classifier = {
-    pace,
-    warmth: {
-      pace,
+    cost,
+    report: {
+      cost,
       speeds: [{ tokens: 8, textsPerSecond: 5_000 }],
       movement: { largest: 0.25, spread: 2, share: 0.125 },
       maxTokens: source.maxTokens,
@@ -36,7 +36,7 @@ function compute({ texts }: TextColumns, labels: number): RunColumns {
     if (word === 'throw') columns.errors.push([index, { code: 'Backend', message: 'the model failed on this text' }])
     columns.logits[index * labels] = text.length
     columns.tokens[index] = 3
-    columns.together[index] = texts.length
+    columns.batchSize[index] = texts.length
   })
   return columns
 }

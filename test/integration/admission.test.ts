@@ -1,10 +1,10 @@
 // Who counts as waiting when too many do: callers, one by one, and no batch.
 import { setMaxListeners } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { Calls } from '../../src/predict/sync-predictor.ts'
+import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { Predictions } from '../../src/predict/predictions.ts'
-import { Lane } from '../../src/batches/chunk-sender.ts'
+import { ChunkSender } from '../../src/batches/chunk-sender.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
 import { Caller } from '../helpers/caller.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -26,9 +26,9 @@ afterEach(async () => {
 
 it('counts every caller, also those who share a job, and not the chunks of batches', async () => {
   const { id: apiId, redis, producer, waiters } = caller
-  const calls = new Calls({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
+  const syncPredictor = new SyncPredictor({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
   const predictions = new Predictions({ apiId, redis, producer, waiters, resultTtl: 1_000 })
-  const lane = new Lane(
+  const lane = new ChunkSender(
     { producer, waiters, replyTo: apiId, width: () => 16, hasRoom: () => true, onError: ignore },
     halt.signal,
   )
@@ -38,18 +38,19 @@ it('counts every caller, also those who share a job, and not the chunks of batch
     rows: [{ place: 0, texts: 1 }],
     items: [{ text: 'a' }],
   }
-  const pending: Promise<unknown>[] = Array.from({ length: 10 }, (_, index) => lane.ask(`chunk-${index}`, chunk))
+  const pending: Promise<unknown>[] = Array.from({ length: 10 }, (_, index) => lane.send(`chunk-${index}`, chunk))
   await waitFor('the chunks to wait', () => waiters.size === 10)
-  expect(waitingCalls({ calls, predictions })).toBe(0)
+  expect(waitingCalls({ syncPredictor, predictions })).toBe(0)
 
   const call = { model: { name: 'm' } as ServedModel, truncate: 'right' as const, deadline: Date.now() + 60_000 }
-  for (let index = 0; index < 3; index += 1) pending.push(calls.ask([{ text: 'a' }], { ...call, signal: halt.signal }))
+  for (let index = 0; index < 3; index += 1)
+    pending.push(syncPredictor.predict([{ text: 'a' }], { ...call, signal: halt.signal }))
   const id = { owner: 'public', uuid: '0190f3f2-7c1e-7000-8000-000000000000' }
   pending.push(predictions.waitFor(id, { model: 'm' }, halt.signal, false))
   await waitFor('the calls to share a job', () => waiters.size === 12)
-  expect(waitingCalls({ calls, predictions })).toBe(4)
+  expect(waitingCalls({ syncPredictor, predictions })).toBe(4)
 
   halt.abort(new Error('over'))
   await Promise.allSettled(pending)
-  expect(waitingCalls({ calls, predictions })).toBe(0)
+  expect(waitingCalls({ syncPredictor, predictions })).toBe(0)
 })

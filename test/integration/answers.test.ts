@@ -2,7 +2,7 @@
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { Calls } from '../../src/predict/sync-predictor.ts'
+import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
 import {
@@ -15,7 +15,7 @@ import { type TextsResult, parseTextsJob } from '../../src/queue/job.ts'
 import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
 import { parseReply, publishReply } from '../../src/queue/replies.ts'
-import { Waiters } from '../../src/queue/waiter.ts'
+import { ReplyWaiter } from '../../src/queue/waiter.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { Subscription } from '../../src/redis/subscription.ts'
@@ -30,7 +30,7 @@ let server: Awaited<ReturnType<typeof ownRedis>>
 let redis: Redis
 let consumer: Redis
 let producer: Producer
-let waiters: Waiters
+let waiters: ReplyWaiter
 let subscription: Subscription
 let worker: Worker
 /** What the stand-in for a worker does with a result. */
@@ -43,11 +43,11 @@ beforeAll(async () => {
   consumer = consumerConnection(server.url, ignore)
   await waitFor('Redis', () => redis.status === 'ready')
   producer = new Producer(redis, fail)
-  waiters = new Waiters({ redis, onError: fail })
+  waiters = new ReplyWaiter({ redis, onError: fail })
   waiters.start()
   subscription = new Subscription(subscriberConnection(server.url, ignore), replyChannel(API), (message) => {
     const reply = parseReply(message)
-    if (reply) waiters.takeReply(reply.id, reply.result)
+    if (reply) waiters.onReply(reply.id, reply.result)
   })
   subscription.start()
   worker = new Worker('m', (job) => work(job.id ?? '', job.data), { connection: consumer, prefix: QUEUE_PREFIX })
@@ -86,34 +86,34 @@ async function work(id: string, data: unknown): Promise<TextsResult> {
 const model = { name: 'm' } as ServedModel
 const never = new AbortController().signal
 const call = (signal = never) => ({ model, truncate: 'right' as const, deadline: Date.now() + 10_000, signal })
-const calls = () => new Calls({ apiId: API, producer, waiters, metrics: createApiMetrics(), onError: fail })
-const lengths = (answers: Awaited<ReturnType<Calls['ask']>>) =>
+const calls = () => new SyncPredictor({ apiId: API, producer, waiters, metrics: createApiMetrics(), onError: fail })
+const lengths = (answers: Awaited<ReturnType<SyncPredictor['predict']>>) =>
   answers.map(({ row }) => ('logits' in row ? row.logits[0] : row.error))
 
 describe('plain calls', () => {
   it('of one moment share a job, and each gets its own answers in order', async () => {
     const asked = calls()
     const answers = await Promise.all([
-      asked.ask([{ text: 'a' }, { text: 'bb' }], call()),
-      asked.ask([{ text: 'ccc' }], call()),
+      asked.predict([{ text: 'a' }, { text: 'bb' }], call()),
+      asked.predict([{ text: 'ccc' }], call()),
     ])
     expect(answers.map(lengths)).toEqual([[1, 2], [3]])
     expect(computed).toEqual([['a', 'bb', 'ccc']])
-    expect(asked.outstanding('m')).toEqual({ texts: 0, jobs: 0 })
+    expect(asked.inFlight('m')).toEqual({ texts: 0, jobs: 0 })
   })
 
   it('of another truncation or revision do not', async () => {
     const asked = calls()
     await Promise.all([
-      asked.ask([{ text: 'a' }], call()),
-      asked.ask([{ text: 'b' }], { ...call(), truncate: 'left' }),
-      asked.ask([{ text: 'c' }], { ...call(), revision: 'r' }),
+      asked.predict([{ text: 'a' }], call()),
+      asked.predict([{ text: 'b' }], { ...call(), truncate: 'left' }),
+      asked.predict([{ text: 'c' }], { ...call(), revision: 'r' }),
     ])
     expect(computed.map((texts) => texts.length)).toEqual([1, 1, 1])
   })
 
   it('leave nothing behind in Redis but a reply that expires', async () => {
-    await calls().ask([{ text: 'a' }], call())
+    await calls().predict([{ text: 'a' }], call())
     await waitFor('the job to be gone', async () => (await redis.keys(`${QUEUE_PREFIX}:m:t-*`)).length === 0)
     for (const key of await redis.keys('inferq:reply:*')) expect(await redis.ttl(key)).toBeLessThanOrEqual(10)
   })
@@ -121,14 +121,14 @@ describe('plain calls', () => {
   it('get their answer when the reply is lost but was stored', async () => {
     answer = 'store only'
     const before = waiters.settledBy.reconcile
-    expect(lengths(await calls().ask([{ text: 'four' }], call()))).toEqual([4])
+    expect(lengths(await calls().predict([{ text: 'four' }], call()))).toEqual([4])
     expect(waiters.settledBy.reconcile).toBe(before + 1)
     expect(computed).toHaveLength(1)
   })
 
   it('are computed again when job and reply are both lost', async () => {
     answer = 'lose'
-    const pending = calls().ask([{ text: 'four' }], call())
+    const pending = calls().predict([{ text: 'four' }], call())
     await waitFor('the first, lost computation', () => computed.length === 1)
     answer = 'reply'
     expect(lengths(await pending)).toEqual([4])
@@ -140,15 +140,15 @@ describe('plain calls', () => {
     const [first, second] = [new AbortController(), new AbortController()]
     const asked = calls()
     const both = Promise.allSettled([
-      asked.ask([{ text: 'a' }], call(first.signal)),
-      asked.ask([{ text: 'b' }], call(second.signal)),
+      asked.predict([{ text: 'a' }], call(first.signal)),
+      asked.predict([{ text: 'b' }], call(second.signal)),
     ])
     const jobs = () => producer.queue('m').getJobCountByTypes('wait')
     await waitFor('the job', async () => (await jobs()) === 1)
     first.abort(new Error('gone'))
-    await waitFor('the first to be told', () => asked.outstanding('m').texts === 1)
+    await waitFor('the first to be told', () => asked.inFlight('m').texts === 1)
     // Another model's callers need not wait for these.
-    expect(asked.outstanding('other')).toEqual({ texts: 0, jobs: 0 })
+    expect(asked.inFlight('other')).toEqual({ texts: 0, jobs: 0 })
     expect(await jobs()).toBe(1)
     second.abort(new Error('gone too'))
     expect((await both).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
@@ -162,7 +162,7 @@ describe('a caller who is gone before its job is in Redis', () => {
   it('hears of it at once, and nothing else breaks', async () => {
     const gone = new AbortController()
     await redis.client('PAUSE', 500, 'WRITE')
-    const pending = calls().ask([{ text: 'a' }], call(gone.signal))
+    const pending = calls().predict([{ text: 'a' }], call(gone.signal))
     await waitFor('the wait to begin', () => waiters.size === 1)
     gone.abort(new Error('gone'))
     await expect(pending).rejects.toThrow('gone')
@@ -170,14 +170,14 @@ describe('a caller who is gone before its job is in Redis', () => {
       'the job to be removed, or never added',
       async () => (await redis.keys('inferq:q:m:t-*')).length === 0,
     )
-    expect(lengths(await calls().ask([{ text: 'four' }], call()))).toEqual([4])
+    expect(lengths(await calls().predict([{ text: 'four' }], call()))).toEqual([4])
   })
 })
 
 describe('a producer', () => {
   it('goes on after Redis has lost its scripts', async () => {
     await redis.script('FLUSH')
-    expect(lengths(await calls().ask([{ text: 'a' }], call()))).toEqual([1])
+    expect(lengths(await calls().predict([{ text: 'a' }], call()))).toEqual([1])
   })
 
   it('adds a job once, however often', async () => {

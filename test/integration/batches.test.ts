@@ -8,8 +8,8 @@ import { Coordinator } from '../../src/batches/coordinator.ts'
 import { DirectoryStore } from '../../src/batches/storage/directory-store.ts'
 import type { Endpoints } from '../../src/batches/endpoints.ts'
 import { Files } from '../../src/batches/files.ts'
-import { Turns } from '../../src/batches/event-loop-turns.ts'
-import { giveUp } from '../../src/batches/finish.ts'
+import { EventLoopTurns } from '../../src/batches/event-loop-turns.ts'
+import { failBatch } from '../../src/batches/finish.ts'
 import { AppError, notFound } from '../../src/errors.ts'
 import { createLogger } from '../../src/logger.ts'
 import { closeConnection, consumerConnection } from '../../src/redis/connection.ts'
@@ -85,10 +85,10 @@ async function startApi(): Promise<Api> {
     connection: consumer,
     endpoints,
     limits: { maxLines: 10_000, maxLineBytes: 10_000 },
-    turns: new Turns(),
+    turns: new EventLoopTurns(),
     batchTtl: 60_000,
     logger: createLogger('api', 'silent'),
-    lane: {
+    sender: {
       producer,
       waiters: caller.waiters,
       replyTo: caller.id,
@@ -193,7 +193,7 @@ it('keeps the rows of a batch that was given up no longer than the batch', async
   const { id } = await create(api, ['a'])
   const batch = `${id.owner}_${id.uuid}`
   const before = Date.now()
-  await giveUp({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
+  await failBatch({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
   expect((await api.batches.find(id.owner, id.uuid)).record.end).toBe('failed')
   expect(await readExpired(api.caller.redis, before + 59_000, 100)).not.toContain(`batches/${batch}`)
   expect(await readExpired(api.caller.redis, Date.now() + 60_001, 100)).toContain(`batches/${batch}`)
@@ -226,7 +226,7 @@ describe('what is run again of a batch', () => {
   const again = (api: Api, batch: FoundBatch) =>
     api.batches.create('public', undefined, ASKED, api.batches.inputOfRetry(batch, 'again'))
   const given = async (api: Api, { id }: FoundBatch) => {
-    await giveUp({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
+    await failBatch({ redis: api.caller.redis, batchTtl: 60_000, onEnd: () => undefined } as never, id)
     return api.batches.find(id.owner, id.uuid)
   }
 
@@ -286,6 +286,6 @@ it('is found when the api died before it had added the job', async () => {
   const made = await create(api, ['a'])
   await api.caller.producer.remove('batches', `public_${made.id.uuid}`)
   const other = await startApi()
-  await other.batches.addMissingJobs(Date.now() + 60_000)
+  await other.batches.requeueOrphans(Date.now() + 60_000)
   expect((await finished(other, made)).record).toMatchObject({ end: 'completed', completed: 1 })
 })

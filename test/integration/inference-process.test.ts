@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
-import { Pool } from '../../src/worker/inference/process-pool.ts'
+import { ProcessPool } from '../../src/worker/inference/process-pool.ts'
 import { InferenceProcess } from '../../src/worker/inference/inference-process.ts'
 import type { Loaded } from '../../src/worker/inference/ipc.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -53,7 +53,7 @@ it('is started again also when the machine could not start it', async () => {
   const deaths: string[] = []
   const models = () => Promise.resolve([source('fine')])
   const options = { processes: 1, models, intraOpThreads: 1, program, onReady: () => undefined }
-  const pool = new Pool({ ...options, onDeath: (how) => void deaths.push(how) })
+  const pool = new ProcessPool({ ...options, onDeath: (how) => void deaths.push(how) })
   await pool.start()
   expect([pool.ready, deaths.map((how) => how.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
   await pool.stop()

@@ -1,30 +1,30 @@
 // How long a caller waits: until the time is up, the caller hangs up, or the process has to stop.
 import { AppError, timedOut } from '../../errors.ts'
 
-export interface Patience {
+export interface Deadline {
   /** Aborts with the error to be thrown as its reason. */
   signal: AbortSignal
   /** Epoch milliseconds. */
-  deadline: number
+  expiresAt: number
   /** No more waiting: frees timer and listeners, and aborts the signal for whoever still waits. */
   end: () => void
 }
 
 /** The caller is gone: nobody reads an answer. */
-export class HungUp extends AppError {
+export class ClientDisconnectedError extends AppError {
   constructor() {
     super('Timeout', 499, 'the caller hung up')
   }
 }
 
 /** Every call ends: making an error, with its stack, for each would be a cost that nobody sees. */
-const OVER = new HungUp()
+const OVER = new ClientDisconnectedError()
 
 /** @param waitMs milliseconds. @param stopping aborts when the process can wait no longer. */
-export function patienceFor(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Patience {
+export function startDeadline(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Deadline {
   const controller = new AbortController()
   const onTime = () => controller.abort(timedOut(`no answer within ${waitMs / 1_000} s`))
-  const onHangUp = () => controller.abort(new HungUp())
+  const onHangUp = () => controller.abort(new ClientDisconnectedError())
   const onStop = () => controller.abort(timedOut('the server is stopping'))
   const timer = setTimeout(onTime, waitMs)
   hungUp.addEventListener('abort', onHangUp, { once: true })
@@ -33,7 +33,7 @@ export function patienceFor(waitMs: number, hungUp: AbortSignal, stopping: Abort
   if (stopping.aborted) onStop()
   return {
     signal: controller.signal,
-    deadline: Date.now() + waitMs,
+    expiresAt: Date.now() + waitMs,
     end: () => {
       controller.abort(OVER)
       clearTimeout(timer)

@@ -3,22 +3,22 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { openAiError } from './openai-format.ts'
-import { HungUp } from './deadline.ts'
+import { ClientDisconnectedError } from './deadline.ts'
 import { asAppError, problemOf } from './problem.ts'
 
 /** Some clients repeat a 503 without a pause: on a predict route none is sent before this age of the request, milliseconds. */
 const HOLD_503_MS = 1_000
 
-export const unknownPath: RequestHandler = () => {
+export const notFoundHandler: RequestHandler = () => {
   throw notFound('there is nothing at this path; /docs lists what there is')
 }
 
-export function sendProblems(logger: Logger): ErrorRequestHandler {
+export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (thrown, request, response, next) => {
     const error = asAppError(thrown)
     if (error.status === 500) logger.error({ err: thrown, request_id: response.locals['requestId'] }, 'internal error')
     if (response.headersSent) return next(thrown)
-    if (error instanceof HungUp) return void response.destroy()
+    if (error instanceof ClientDisconnectedError) return void response.destroy()
     const send = () => {
       if (response.destroyed) return
       const likeOpenAi = response.locals['errors'] === 'openai'

@@ -2,8 +2,8 @@
 import type { Readable } from 'node:stream'
 import busboy from 'busboy'
 import { AppError, invalid, malformed } from '../../errors.ts'
-import { HungUp } from './deadline.ts'
-import type { Incoming } from './route.ts'
+import { ClientDisconnectedError } from './deadline.ts'
+import type { UploadBody } from './route.ts'
 
 export interface Form<Stored> {
   fields: Map<string, string>
@@ -18,7 +18,7 @@ const LIMITS = { files: 1, fields: 20, fieldSize: 1_024, fieldNameSize: 100, par
  * @throws AppError 400, 408, 413, 415.
  */
 export async function readForm<Stored>(
-  { contentType, stream, stalled }: Incoming,
+  { contentType, stream, stalled }: UploadBody,
   maxBytes: number,
   store: (content: AsyncIterable<Buffer>) => Promise<Stored>,
 ): Promise<Form<Stored>> {
@@ -38,7 +38,7 @@ export async function readForm<Stored>(
     })
     parser.on('close', resolve)
     parser.on('error', (error) => reject(error instanceof AppError ? error : malformed('the form is broken')))
-    stream.on('close', () => stream.readableEnded || reject(new HungUp()))
+    stream.on('close', () => stream.readableEnded || reject(new ClientDisconnectedError()))
     stalled.addEventListener('abort', () => reject(stalled.reason as Error), { once: true })
   })
   stream.pipe(parser)

@@ -18,7 +18,7 @@ export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenA
       route.errors === 'openai'
         ? ['application/json', openAiErrorDocument]
         : ['application/problem+json', problemDocument]
-    registry.registerPath(pathOf(route, errors, hasKeys && !route.open))
+    registry.registerPath(pathOf(route, errors, hasKeys && !route.public))
   }
   const document = new OpenApiGeneratorV31(registry.definitions).generateDocument({
     openapi: '3.1.0',
@@ -37,9 +37,9 @@ export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenA
 type ErrorKind = [contentType: string, schema: z.ZodType]
 
 function pathOf(route: Route<never>, errors: ErrorKind, secured: boolean): RouteConfig {
-  const problems = [...(route.problems ?? []), ...(secured ? [401] : [])]
+  const problems = [...(route.errorStatuses ?? []), ...(secured ? [401] : [])]
   const headers =
-    route.predicts && route.method !== 'get' ? predictHeaders : route.tag === 'Predictions' ? waitHeader : undefined
+    route.isPredict && route.method !== 'get' ? predictHeaders : route.tag === 'Predictions' ? waitHeader : undefined
   return {
     method: route.method,
     path: openApiPath(route.path),

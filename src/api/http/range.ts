@@ -2,7 +2,7 @@
 import { AppError } from '../../errors.ts'
 
 /** Bytes from `start` on, up to but not including `end`. */
-export interface ByteRange {
+interface ByteRange {
   start: number
   end: number
 }

@@ -8,7 +8,7 @@ import type { ApiMetrics } from '../../metrics.ts'
 const MAX_HEADERS = 100
 
 /** Echoes X-Request-Id, or makes one. It and the start are in `response.locals` from here on: requestId, startedAt. */
-export function numberRequests(request: Request, response: Response, next: NextFunction): void {
+export function assignRequestId(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id')
   const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
   response.locals['requestId'] = id
@@ -18,7 +18,7 @@ export function numberRequests(request: Request, response: Response, next: NextF
 }
 
 /** Refuses what cannot be read: a path or query that is not UTF-8, too many headers. */
-export function refuseUnreadable(request: Request, _response: Response, next: NextFunction): void {
+export function rejectMalformedRequest(request: Request, _response: Response, next: NextFunction): void {
   if (request.rawHeaders.length / 2 > MAX_HEADERS) {
     throw new AppError('TooLarge', 431, `more than ${MAX_HEADERS} headers`, { headers: { Connection: 'close' } })
   }
@@ -31,7 +31,7 @@ export function refuseUnreadable(request: Request, _response: Response, next: Ne
 }
 
 /** Observes duration by route and status; logs a 500 as an error, other 5xx as warnings, 4xx as info, the rest as debug. */
-export function observeRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
+export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
     response.on('close', () => {
       const seconds = (performance.now() - Number(response.locals['startedAt'])) / 1_000

@@ -11,7 +11,7 @@ export interface ApiRequest<Params, Query, Body> {
   query: Query
   body: Body
   /** What comes in, of a route with a `form`; nothing has read it. */
-  incoming: Incoming | undefined
+  uploadBody: UploadBody | undefined
   /** Who asks: the hash of an API key's name. */
   owner: string
   prefer: Preferences
@@ -25,11 +25,11 @@ export interface ApiRequest<Params, Query, Body> {
   /** Where this api was reached, without a slash at the end. */
   baseUrl: string
   /** Aborts when the caller hangs up. */
-  hungUp: AbortSignal
+  disconnected: AbortSignal
 }
 
 /** A body that is too large to be held, as it comes. */
-export interface Incoming {
+export interface UploadBody {
   contentType: string
   stream: Readable
   /** Aborts with the error to be thrown when it does not move. */
@@ -46,7 +46,7 @@ export class Streamed {
 }
 
 /** What a handler returns; a string, a Buffer or a Streamed is sent as it is, anything else as JSON. */
-export interface Reply {
+export interface RouteReply {
   status: number
   headers?: Record<string, string>
   body?: unknown
@@ -69,15 +69,15 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   summary: string
   description?: string
   /** Needs no API key. */
-  open?: boolean
+  public?: boolean
   /** A 503 of this route is held back for a moment: some clients repeat it without a pause. */
-  predicts?: boolean
+  isPredict?: boolean
   /** How errors look: a problem document unless said otherwise. */
   errors?: 'openai'
   /** It also answers with events, to those who accept nothing else. */
-  alsoEvents?: boolean
+  supportsSse?: boolean
   /** Its answer is bytes, whatever types the caller accepts. */
-  sendsBytes?: boolean
+  isBinary?: boolean
   /** The fields of a multipart/form-data body, for the documentation: the handler reads the stream itself. */
   form?: z.ZodType
   params?: Params
@@ -87,11 +87,11 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   example?: { body?: unknown; params?: Record<string, string>; query?: Record<string, string> }
   responses: Record<number, Documented>
   /** Problem documents that this route may answer with, besides 401, 404 (route) and 500. */
-  problems?: number[]
+  errorStatuses?: number[]
   handler: (
     context: Context,
     request: ApiRequest<z.infer<Params>, z.infer<Query>, z.infer<Body>>,
-  ) => Promise<Reply> | Reply
+  ) => Promise<RouteReply> | RouteReply
 }
 
 export type Route<Context> = RouteOptions<Context, z.ZodType, z.ZodType, z.ZodType>

@@ -4,10 +4,10 @@ import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
-import { type Incoming, type Reply, type Route, Streamed } from './route.ts'
+import { type UploadBody, type RouteReply, type Route, Streamed } from './route.ts'
 import { checked } from '../../validate.ts'
 import { type ApiKey, ownerOfRequest } from './api-keys.ts'
-import type { Uploads } from './upload-timeout.ts'
+import type { UploadTimeouts } from './upload-timeout.ts'
 
 /** What the router has to know of the process. */
 export interface HttpContext {
@@ -21,7 +21,7 @@ export interface HttpContext {
     /** The most that `Prefer: wait=n` grants, milliseconds. */
     maxWait: number
   }
-  uploads: Uploads
+  uploads: UploadTimeouts
 }
 
 const EVENTS = 'text/event-stream'
@@ -40,7 +40,7 @@ export function mountRoutes<Context extends HttpContext>(
       const method = request.method === 'HEAD' ? 'GET' : request.method
       const route = ofPath.find((each) => each.method.toUpperCase() === method)
       response.locals['route'] = path
-      response.locals['predicts'] = route?.predicts === true
+      response.locals['predicts'] = route?.isPredict === true
       response.locals['errors'] = ofPath[0]?.errors
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
@@ -59,7 +59,7 @@ async function answerWith<Context extends HttpContext>(
   response: Response,
 ): Promise<void> {
   const { config } = context
-  const owner = route.open ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
+  const owner = route.public ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
   refuseUnacceptable(route, request)
   const hungUp = new AbortController()
   response.on('close', () => response.writableFinished || hungUp.abort())
@@ -68,24 +68,24 @@ async function answerWith<Context extends HttpContext>(
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
     body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,
-    incoming: route.form ? incoming(context, request) : undefined,
+    uploadBody: route.form ? incoming(context, request) : undefined,
     owner,
     prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
-    wantsEvents: route.alsoEvents === true && request.accepts(['application/json', EVENTS]) === EVENTS,
+    wantsEvents: route.supportsSse === true && request.accepts(['application/json', EVENTS]) === EVENTS,
     range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
     baseUrl: `${request.protocol}://${request.host ?? `localhost:${config.port}`}`,
-    hungUp: hungUp.signal,
+    disconnected: hungUp.signal,
   })
   await send(request, response, reply)
 }
 
-function incoming({ uploads }: HttpContext, request: Request): Incoming {
+function incoming({ uploads }: HttpContext, request: Request): UploadBody {
   return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
 }
 
-async function send(request: Request, response: Response, { status, headers, body }: Reply): Promise<void> {
+async function send(request: Request, response: Response, { status, headers, body }: RouteReply): Promise<void> {
   response.status(status)
   for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
   if (body instanceof Streamed && request.method !== 'HEAD') await stream(response, body)
@@ -113,7 +113,7 @@ async function stream(response: Response, { content }: Streamed): Promise<void> 
 
 function allowedMethods(routes: Route<never>[]): string {
   const methods = routes.map(({ method }) => method.toUpperCase())
-  const head = routes.some(({ method, predicts }) => method === 'get' && !predicts)
+  const head = routes.some(({ method, isPredict }) => method === 'get' && !isPredict)
   return [...methods, ...(head ? ['HEAD'] : []), 'OPTIONS'].join(', ')
 }
 
@@ -137,9 +137,9 @@ function refuseOtherTypes(request: Request): void {
 
 function refuseUnacceptable(route: Route<never>, request: Request): void {
   const accept = request.get('accept')
-  if (route.sendsBytes || accept === undefined || accept === '*/*') return
+  if (route.isBinary || accept === undefined || accept === '*/*') return
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
-  if (route.alsoEvents) types.push(EVENTS)
+  if (route.supportsSse) types.push(EVENTS)
   if (request.accepts(types) !== false) return
   throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
 }

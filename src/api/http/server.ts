@@ -3,7 +3,7 @@ import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
 import { problemOf } from './problem.ts'
-import type { Uploads } from './upload-timeout.ts'
+import type { UploadTimeouts } from './upload-timeout.ts'
 
 const LIMITS = {
   headersTimeout: 10_000,
@@ -15,7 +15,7 @@ const LIMITS = {
 const IDLE_SWEEP_MS = 100
 
 /** @param uploads may take longer than a request: they have a limit of their own. */
-export function createHttpServer(listener: RequestListener, uploads: Uploads, limits = LIMITS): Server {
+export function createHttpServer(listener: RequestListener, uploads: UploadTimeouts, limits = LIMITS): Server {
   const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, listener)
   // One more than are allowed, so that too many can be told from exactly as many.
   server.maxHeadersCount = 101

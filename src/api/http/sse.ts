@@ -1,5 +1,5 @@
 // Server-Sent Events: what is sent, as text; and a sign of life when there is nothing to send.
-import { type Reply, Streamed } from './route.ts'
+import { type RouteReply, Streamed } from './route.ts'
 
 export interface ServerEvent {
   event: string
@@ -10,7 +10,7 @@ export interface ServerEvent {
 const ALIVE_MS = 15_000
 
 /** @param closing aborts when the process stops. */
-export function eventsOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): Reply {
+export function eventsOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): RouteReply {
   return {
     status: 200,
     headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' },

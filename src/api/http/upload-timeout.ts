@@ -4,19 +4,19 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { AppError } from '../../errors.ts'
 
-export interface UploadPace {
+export interface MinUploadRate {
   /** Milliseconds in which at least so many bytes must come. */
   everyMs: number
   bytes: number
 }
 
-const PACE: UploadPace = { everyMs: 120_000, bytes: 120 * 1_024 }
+const PACE: MinUploadRate = { everyMs: 120_000, bytes: 120 * 1_024 }
 
-export class Uploads {
-  readonly #pace: UploadPace
+export class UploadTimeouts {
+  readonly #pace: MinUploadRate
   readonly #sockets = new WeakSet<Socket>()
 
-  constructor(pace: UploadPace = PACE) {
+  constructor(pace: MinUploadRate = PACE) {
     this.#pace = pace
   }
 

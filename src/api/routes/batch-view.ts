@@ -5,7 +5,7 @@ import { batchId, fileId, seconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
 import type { FoundBatch } from '../../batches/batch.ts'
 
-export function viewBatch({ id, record }: FoundBatch): BatchObject {
+export function toBatchObject({ id, record }: FoundBatch): BatchObject {
   const at = (end: BatchRecord['end']) => (record.end === end ? seconds(record.ended_at) : null)
   const errors = record.errors === undefined ? undefined : (JSON.parse(record.errors) as LineProblem[])
   return {

@@ -4,15 +4,15 @@ import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
 import { type BatchRecord, BATCHES_LIST, readBatch } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
-import { refuseWhenFull } from '../../predict/admission.ts'
+import { rejectWhenRedisFull } from '../../predict/admission.ts'
 import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import type { Context } from '../context.ts'
 import { batchId, listOf, uuidIn } from '../http/openai-format.ts'
 import { pageAfter } from '../http/pagination.ts'
-import { type ApiRequest, type Reply, type Route, Streamed } from '../http/route.ts'
+import { type ApiRequest, type RouteReply, type Route, Streamed } from '../http/route.ts'
 import { route } from './route.ts'
 import { batchObject, type BatchBody, type Schemas } from './schema.ts'
-import { viewBatch } from './batch-view.ts'
+import { toBatchObject } from './batch-view.ts'
 import { eventsOf } from '../http/sse.ts'
 import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batch.ts'
 
@@ -50,7 +50,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       body: schemas.batch,
       example: { body: EXAMPLE_BODY },
       responses: { 200: aBatch },
-      problems: [400, 404, 409, 413, 415, 422, 429, 503, 507],
+      errorStatuses: [400, 404, 409, 413, 415, 422, 429, 503, 507],
       handler: create,
     }),
     route({
@@ -61,12 +61,12 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       query: listQuery,
       responses: { 200: { description: 'One page', schema: z.object({ data: z.array(batchObject) }) } },
-      problems: [404, 422, 503],
+      errorStatuses: [404, 422, 503],
       handler: async ({ redis }, { owner, query: { after, limit } }) => {
         const find = (uuid: string) => readBatch(redis, { owner, uuid })
         const cursor = after === undefined ? undefined : uuidIn('batch', after)
         const page = await pageAfter(redis, BATCHES_LIST, owner, { after: cursor, limit, find })
-        return { status: 200, body: listOf(page.found.map(viewBatch), page.hasMore) }
+        return { status: 200, body: listOf(page.found.map(toBatchObject), page.hasMore) }
       },
     }),
     route({
@@ -78,13 +78,13 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example,
       responses: { 200: aBatch },
-      alsoEvents: true,
-      problems: [404, 503],
+      supportsSse: true,
+      errorStatuses: [404, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         if (!request.wantsEvents)
-          return { status: 200, headers: { 'Cache-Control': 'no-cache' }, body: viewBatch(batch) }
-        return eventsOf(progress(context, request, batch), context.closing.signal)
+          return { status: 200, headers: { 'Cache-Control': 'no-cache' }, body: toBatchObject(batch) }
+        return eventsOf(progress(context, request, batch), context.shutdown.signal)
       },
     }),
     route({
@@ -96,10 +96,10 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example,
       responses: { 200: aBatch },
-      problems: [404, 409, 503],
+      errorStatuses: [404, 409, 503],
       handler: async (context, request) => {
         const batch = await context.batches.cancel(await find(context, request))
-        return { status: 200, body: viewBatch(batch) }
+        return { status: 200, body: toBatchObject(batch) }
       },
     }),
     route({
@@ -111,7 +111,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example,
       responses: { 200: { ...aBatch, description: 'The new batch' } },
-      problems: [404, 409, 429, 503, 507],
+      errorStatuses: [404, 409, 429, 503, 507],
       handler: retry,
     }),
     route({
@@ -121,16 +121,16 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       summary: 'The rows so far in the order of the input, answers and errors, one JSON object a line',
       description: 'With follow=1 it goes on as they come. After a cut ask again, `after` as many rows as you have.',
       errors: 'openai',
-      sendsBytes: true,
+      isBinary: true,
       params: idParams,
       query: resultsQuery,
       example,
       responses: { 200: { description: 'Rows', contentType: 'application/x-ndjson', schema: z.string() } },
-      problems: [404, 422, 503],
+      errorStatuses: [404, 422, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         const follows = request.query.follow === '1' || request.query.follow === 'true'
-        const until = AbortSignal.any([request.hungUp, context.closing.signal])
+        const until = AbortSignal.any([request.disconnected, context.shutdown.signal])
         const rows = await context.batches.results(batch, request.query.after, follows ? until : undefined)
         const headers = { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-cache' }
         return { status: 200, headers, body: new Streamed(rows) }
@@ -145,9 +145,9 @@ function find({ batches }: Context, { owner, params }: Pick<OfOne, 'owner' | 'pa
   return batches.find(owner, uuidIn('batch', params.id))
 }
 
-async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<Reply> {
+async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
   const { owner, body, idempotencyKey } = request
-  refuseWhenFull(context)
+  rejectWhenRedisFull(context)
   const asked: NewBatch = {
     endpoint: body.endpoint,
     window: body.completion_window,
@@ -157,13 +157,13 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     hash: requestHash('/v1/batches', body),
   }
   const { replayed, ...batch } = await context.batches.create(owner, idempotencyKey, asked, inputOf(body))
-  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: viewBatch(batch) }
+  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(batch) }
 }
 
-async function retry(context: Context, request: OfOne): Promise<Reply> {
+async function retry(context: Context, request: OfOne): Promise<RouteReply> {
   const batch = await find(context, request)
   const { record, id } = batch
-  refuseWhenFull(context)
+  rejectWhenRedisFull(context)
   const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
   const asked: NewBatch = {
     endpoint: record.endpoint,
@@ -174,7 +174,7 @@ async function retry(context: Context, request: OfOne): Promise<Reply> {
     hash: requestHash('/v1/batches/retry', id.uuid),
   }
   const { replayed, ...made } = await context.batches.create(request.owner, request.idempotencyKey, asked, input)
-  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: viewBatch(made) }
+  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(made) }
 }
 
 function metadataOf({ metadata }: BatchRecord): Record<string, string> {
@@ -211,10 +211,10 @@ function outputTtlOf({ output_expires_after: after }: BatchBody, most: number): 
   return after && Math.min(most, after.seconds * 1_000)
 }
 
-async function* progress(context: Context, { hungUp }: OfOne, batch: FoundBatch) {
-  const until = AbortSignal.any([hungUp, context.closing.signal])
+async function* progress(context: Context, { disconnected }: OfOne, batch: FoundBatch) {
+  const until = AbortSignal.any([disconnected, context.shutdown.signal])
   for await (const each of context.batches.changes(batch, until)) {
     const ended = each.record.ended_at !== undefined
-    yield { event: ended ? 'done' : 'progress', data: viewBatch(each) }
+    yield { event: ended ? 'done' : 'progress', data: toBatchObject(each) }
   }
 }

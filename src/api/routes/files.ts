@@ -47,7 +47,7 @@ export const fileRoutes: Route<Context>[] = [
     errors: 'openai',
     form,
     responses: { 200: { description: 'The file', schema: fileObject } },
-    problems: [400, 408, 413, 415, 422, 503, 507],
+    errorStatuses: [400, 408, 413, 415, 422, 503, 507],
     handler: async (context, request) => ({ status: 200, body: viewFile(await upload(context, request)) }),
   }),
   route({
@@ -58,7 +58,7 @@ export const fileRoutes: Route<Context>[] = [
     errors: 'openai',
     query: listQuery,
     responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
-    problems: [422, 503],
+    errorStatuses: [422, 503],
     handler: async ({ redis }, { owner, query }) => {
       const { after, purpose, ...rest } = query
       const find = (uuid: string) => readFileRecord(redis, { owner, uuid })
@@ -77,7 +77,7 @@ export const fileRoutes: Route<Context>[] = [
     params: idParams,
     example,
     responses: { 200: { description: 'The file', schema: fileObject } },
-    problems: [404, 503],
+    errorStatuses: [404, 503],
     handler: async (context, request) => ({ status: 200, body: viewFile(await find(context, request)) }),
   }),
   route({
@@ -86,14 +86,14 @@ export const fileRoutes: Route<Context>[] = [
     tag: 'Files',
     summary: 'The content of a file; Range asks for a part of it',
     errors: 'openai',
-    sendsBytes: true,
+    isBinary: true,
     params: idParams,
     example,
     responses: {
       200: { description: 'All of it', contentType: 'application/jsonl', schema: z.string() },
       206: { description: 'The range', contentType: 'application/jsonl', schema: z.string() },
     },
-    problems: [404, 416, 503],
+    errorStatuses: [404, 416, 503],
     handler: async (context, request) => {
       const file = await find(context, request)
       const { bytes, filename } = file.record
@@ -126,7 +126,7 @@ export const fileRoutes: Route<Context>[] = [
         schema: z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) }),
       },
     },
-    problems: [404, 409, 503],
+    errorStatuses: [404, 409, 503],
     handler: async (context, request) => {
       const file = await find(context, request)
       await context.files.erase(file)
@@ -141,10 +141,10 @@ function find({ files }: Context, { owner, params }: ApiRequest<{ id: string }, 
 
 async function upload(
   { files, config }: Context,
-  { owner, incoming }: ApiRequest<unknown, unknown, unknown>,
+  { owner, uploadBody }: ApiRequest<unknown, unknown, unknown>,
 ): Promise<FoundFile> {
-  if (!incoming) throw malformed('the body must be multipart/form-data')
-  const { fields, file } = await readForm(incoming, config.maxFileBytes, (content) => files.store(owner, content))
+  if (!uploadBody) throw malformed('the body must be multipart/form-data')
+  const { fields, file } = await readForm(uploadBody, config.maxFileBytes, (content) => files.store(owner, content))
   if (!file) throw invalid([{ path: 'file', message: 'is missing' }])
   const { id, bytes } = file.stored
   try {

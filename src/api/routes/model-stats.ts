@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 type Told = Heartbeat['models'][number]
 
-export const measured = z.object({
+export const statsObject = z.object({
   /** The sum over workers, the shortest length first. */
   texts_per_second_by_length: z.array(z.object({ tokens: z.number(), texts_per_second: z.number() })),
   /** The largest of any worker; null when none serves it. */
@@ -13,17 +13,17 @@ export const measured = z.object({
   /** The largest move of a logit over the logits' spread, with three significant digits; null when nobody measured it. */
   neighbour_movement: z.number().nullable(),
 })
-export type Measured = z.infer<typeof measured>
+export type ModelStats = z.infer<typeof statsObject>
 
 /** Of the current revision, by the workers that take jobs. */
-export function measuredOf({ name, current, workers }: ServedModel): Measured {
+export function modelStats({ name, current, workers }: ServedModel): ModelStats {
   const isCurrent = (told: Told) => told.name === name && told.revision === current.revision
   const running = workers.filter(({ state }) => state === 'running')
-  return measuredBy(running.flatMap(({ models }) => models.filter(isCurrent)))
+  return combineStats(running.flatMap(({ models }) => models.filter(isCurrent)))
 }
 
 /** What several workers told of one model, or one of them. */
-export function measuredBy(told: Told[]): Measured {
+export function combineStats(told: Told[]): ModelStats {
   const rates = new Map<number, number>()
   for (const { tokens, textsPerSecond } of told.flatMap(({ speeds }) => speeds ?? [])) {
     rates.set(tokens, (rates.get(tokens) ?? 0) + textsPerSecond)

@@ -3,8 +3,8 @@ import { z } from 'zod'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'
-import { findTarget, parseReference, refusalOf } from '../../predict/model-resolver.ts'
-import { measured, measuredOf } from './model-stats.ts'
+import { resolveModel, parseReference, rejectionReason } from '../../predict/model-resolver.ts'
+import { statsObject, modelStats } from './model-stats.ts'
 import type { Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { defaultFunction } from '../../predict/scores.ts'
@@ -28,7 +28,7 @@ const modelObject = z.object({
   reason: z.string().optional(),
   workers: z.number(),
   texts_per_second: z.number(),
-  ...measured.shape,
+  ...statsObject.shape,
   default: z.boolean(),
 })
 
@@ -54,7 +54,7 @@ export const modelRoutes: Route<Context>[] = [
     responses: {
       200: { description: 'Models', schema: z.object({ object: z.literal('list'), data: z.array(z.unknown()) }) },
     },
-    problems: [503],
+    errorStatuses: [503],
     handler: async (context) => {
       await context.fleet.refresh()
       const served = context.fleet.models().map((model) => describe(context, model))
@@ -69,9 +69,9 @@ export const modelRoutes: Route<Context>[] = [
     params: z.object({ model: z.string() }),
     example: { params: { model: 'cola' } },
     responses: { 200: { description: 'The model', schema: modelObject.extend({ card: z.string() }) } },
-    problems: [404, 503],
+    errorStatuses: [404, 503],
     handler: async (context, { params }) => {
-      const { model } = await findTarget(context, params.model)
+      const { model } = await resolveModel(context, params.model)
       if (params.model.includes('@')) throw notFound('a model is looked up by its name alone')
       return { status: 200, body: { ...describe(context, model), card: model.current.card } }
     },
@@ -82,7 +82,7 @@ export const modelRoutes: Route<Context>[] = [
     tag: 'Operations',
     summary: 'How much waits, how fast it is worked off, and how long that takes',
     responses: { 200: { description: 'Jobs by model and lane', schema: queueObject } },
-    problems: [503],
+    errorStatuses: [503],
     handler: async (context) => {
       await context.fleet.sample()
       const queues = context.fleet.models().map((model) => [model.name, queueOf(context, model)])
@@ -93,7 +93,7 @@ export const modelRoutes: Route<Context>[] = [
 
 function describe(context: Context, model: ServedModel): z.infer<typeof modelObject> {
   const { current } = model
-  const reason = refusalOf(context, model.name)
+  const reason = rejectionReason(context, model.name)
   return {
     id: model.name,
     object: 'model',
@@ -113,7 +113,7 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
     ...(reason === undefined ? {} : { reason }),
     workers: model.workers.length,
     texts_per_second: Math.round(model.capacity),
-    ...measuredOf(model),
+    ...modelStats(model),
     default: model.name === parseReference(context.config.defaultModel)?.name,
   }
 }

@@ -3,21 +3,21 @@ import { z } from 'zod'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
 import type { Context } from '../context.ts'
-import { findTarget, refusalOf } from '../../predict/model-resolver.ts'
-import { measuredBy } from './model-stats.ts'
-import type { Reply, Route } from '../http/route.ts'
+import { resolveModel, rejectionReason } from '../../predict/model-resolver.ts'
+import { combineStats } from './model-stats.ts'
+import type { RouteReply, Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { waitingCalls } from '../../predict/admission.ts'
 
 const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
-const isOk: Reply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
+const isOk: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
 export const operationRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/livez',
     tag: 'Operations',
-    open: true,
+    public: true,
     summary: 'The process lives',
     responses: ok,
     handler: () => isOk,
@@ -26,10 +26,10 @@ export const operationRoutes: Route<Context>[] = [
     method: 'get',
     path: '/readyz',
     tag: 'Operations',
-    open: true,
+    public: true,
     summary: 'Redis answers, and the process is not about to stop',
     responses: ok,
-    problems: [503],
+    errorStatuses: [503],
     handler: async (context) => {
       await checkReady(context)
       return isOk
@@ -40,11 +40,11 @@ export const operationRoutes: Route<Context>[] = [
       method: 'get',
       path,
       tag: 'Operations',
-      open: true,
+      public: true,
       summary:
         path === '/health' ? 'Ready, and every known model has a live worker' : 'The same as /health, for SageMaker',
       responses: ok,
-      problems: [503],
+      errorStatuses: [503],
       handler: async (context) => {
         await checkReady(context)
         checkModels(context)
@@ -58,14 +58,14 @@ export const operationRoutes: Route<Context>[] = [
     tag: 'Operations',
     summary: 'Version, models, live workers and limits; the first fields are those of Text Embeddings Inference',
     responses: { 200: { description: 'What this is', schema: z.record(z.string(), z.unknown()) } },
-    problems: [503],
+    errorStatuses: [503],
     handler: info,
   }),
   route({
     method: 'get',
     path: '/metrics',
     tag: 'Operations',
-    open: true,
+    public: true,
     summary: 'Metrics for Prometheus',
     responses: { 200: { description: 'Text format', contentType: 'text/plain', schema: z.string() } },
     handler: async (context) => {
@@ -77,7 +77,7 @@ export const operationRoutes: Route<Context>[] = [
 ]
 
 async function checkReady(context: Context): Promise<void> {
-  if (context.closing.signal.aborted) throw unavailable('this process is about to stop')
+  if (context.shutdown.signal.aborted) throw unavailable('this process is about to stop')
   await context.redis.ping().catch((error: unknown) => {
     throw unavailable('Redis does not answer', error)
   })
@@ -93,16 +93,16 @@ function checkModels(context: Context): void {
   const without = new Set([...models.map(({ name }) => name), ...refused].filter((name) => !served.has(name)))
   if (without.size === 0) return
   const told = [...without].map((name) => {
-    const reason = refusalOf(context, name)
+    const reason = rejectionReason(context, name)
     return reason === undefined ? name : `${name} (refused: ${reason})`
   })
   throw unavailable(`no live worker serves: ${told.join('; ')}`)
 }
 
-async function info(context: Context): Promise<Reply> {
+async function info(context: Context): Promise<RouteReply> {
   const { config, fleet } = context
   await fleet.refresh()
-  const current = await findTarget(context, undefined).then(
+  const current = await resolveModel(context, undefined).then(
     ({ model }) => model.current,
     () => undefined,
   )
@@ -138,7 +138,7 @@ async function info(context: Context): Promise<Reply> {
         name: told.name,
         revision: told.revision,
         texts_per_second: Math.round(told.capacity),
-        ...measuredBy([told]),
+        ...combineStats([told]),
       })),
       refused,
       slots,
@@ -161,8 +161,8 @@ async function info(context: Context): Promise<Reply> {
 
 /** Gauges are set when they are read. */
 function sampleGauges(context: Context): void {
-  const { bulk, metrics, waiters, fleet } = context
-  metrics.batchesRunning.set(bulk.running)
+  const { batchService, metrics, waiters, fleet } = context
+  metrics.batchesRunning.set(batchService.running)
   metrics.waiting.set(waitingCalls(context))
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)

@@ -3,17 +3,17 @@ import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
 import { scoreAnswers } from '../../predict/answers.ts'
-import { findTarget } from '../../predict/model-resolver.ts'
+import { resolveModel } from '../../predict/model-resolver.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
-import { patienceFor } from '../http/deadline.ts'
+import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
-import type { ApiRequest, Reply, Route } from '../http/route.ts'
+import type { ApiRequest, RouteReply, Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { type Schemas, flatScores, nestedScores, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
-import { viewPrediction } from './prediction-view.ts'
+import { toPredictionObject } from './prediction-view.ts'
 import { answerHeaders } from './answer-headers.ts'
-import { enter } from '../../predict/admission.ts'
+import { admit } from '../../predict/admission.ts'
 
 /** How one text is answered: `flat` as a list of scores, `nested` as a list of one such list. */
 type Shape = 'flat' | 'nested'
@@ -23,7 +23,7 @@ const exampleScores = [
   { label: 'acceptable', score: 0.98 },
   { label: 'unacceptable', score: 0.02 },
 ]
-const problems = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
+const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
 const asPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
 
 export function predictRoutes(schemas: Schemas): Route<Context>[] {
@@ -42,11 +42,11 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       path,
       tag: 'Predict',
       summary,
-      predicts: true,
+      isPredict: true,
       body: schemas.predict,
       example: predictBody,
       responses: { 200: flat, 202: asPrediction },
-      problems,
+      errorStatuses,
       handler: (context, request) =>
         predict(context, request, inputsOf(request.body), request.body.model, 'flat', path),
     })
@@ -60,12 +60,12 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       path,
       tag: 'Predict',
       summary: 'Hugging Face Inference: always one list of scores a text',
-      predicts: true,
+      isPredict: true,
       params,
       body: schemas.huggingFace,
       example: { ...nestedBody, params: example },
       responses: { 200: nested, 202: asPrediction },
-      problems,
+      errorStatuses,
       handler: (context, request) => {
         const model = request.params.name ?? request.params.model ?? request.body.model
         return predict(context, request, inputsOfHuggingFace(request.body), model, 'nested', path)
@@ -78,13 +78,13 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       path: '/predict',
       tag: 'Predict',
       summary: 'Classify one text',
-      predicts: true,
+      isPredict: true,
       query: z.strictObject({ text: schemas.text, model: schemas.model }),
       example: { query: { text: EXAMPLE_TEXT } },
       responses: { 200: { ...flat, schema: flatScores } },
-      problems,
+      errorStatuses,
       handler: (context, request) =>
-        plain(context, request, inputsOf({ text: request.query.text }), request.query.model, 'flat'),
+        predictSync(context, request, inputsOf({ text: request.query.text }), request.query.model, 'flat'),
     }),
     post('/predict', 'Classify one text, many texts, or pairs of texts'),
     post('/invocations', 'The same as POST /predict, for SageMaker'),
@@ -111,25 +111,25 @@ function predict(
   const { prefer, idempotencyKey } = request
   const isOwn = idempotencyKey !== undefined || prefer.respondAsync || prefer.wait !== undefined
   return isOwn
-    ? identified(context, request, inputs, model, shape, path)
-    : plain(context, request, inputs, model, shape)
+    ? predictWithId(context, request, inputs, model, shape, path)
+    : predictSync(context, request, inputs, model, shape)
 }
 
-async function plain(
+async function predictSync(
   context: Context,
   request: Asked,
   inputs: Inputs,
   wanted: string | undefined,
   shape: Shape,
-): Promise<Reply> {
-  const target = await findTarget(context, wanted)
-  enter(context, target, 'plain')
-  const patience = patienceFor(context.config.waitTimeout, request.hungUp, context.lastCall.signal)
+): Promise<RouteReply> {
+  const target = await resolveModel(context, wanted)
+  admit(context, target, 'plain')
+  const patience = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
   try {
-    const answers = await context.calls.ask(inputs.items, {
+    const answers = await context.syncPredictor.predict(inputs.items, {
       ...target,
       truncate: inputs.truncate,
-      deadline: patience.deadline,
+      deadline: patience.expiresAt,
       signal: patience.signal,
       traceparent: request.traceparent,
     })
@@ -151,20 +151,20 @@ async function plain(
 }
 
 /** 200 in the route's own shape when it is done in time, else 202 with the prediction. */
-async function identified(
+async function predictWithId(
   context: Context,
   request: Asked,
   inputs: Inputs,
   wanted: string | undefined,
   shape: Shape,
   route: string,
-): Promise<Reply> {
+): Promise<RouteReply> {
   const waitMs = request.prefer.respondAsync ? 0 : (request.prefer.wait ?? context.config.waitTimeout)
-  const target = await findTarget(context, wanted)
+  const target = await resolveModel(context, wanted)
   const submitted = await submit(context, request, { target, inputs, metadata: {}, route, waitMs })
   const { prediction, headers } = submitted
   if (!submitted.ended) {
-    const body = await viewPrediction(prediction, context.fleet, request.baseUrl)
+    const body = await toPredictionObject(prediction, context.fleet, request.baseUrl)
     return { status: 202, headers, body: { ...body, status: 'starting' } }
   }
   const result = finishedResult(prediction.job)

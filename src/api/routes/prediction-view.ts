@@ -1,19 +1,19 @@
 // The Prediction object that clients see, from record and job.
 import type { FleetView } from '../../fleet/fleet.ts'
 import { type Item, type TextsResult, isFailed } from '../../queue/job.ts'
-import { errorsOf, labelsOf, scoreRow } from '../../predict/answers.ts'
+import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
-import type { KeptOptions, Prediction } from '../../predict/predictions.ts'
+import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /** @param baseUrl for `urls`. @throws AppError 409 when the labels of the answer's revision are not known any more. */
-export async function viewPrediction(
+export async function toPredictionObject(
   prediction: Prediction,
   fleet: FleetView,
   baseUrl: string,
 ): Promise<PredictionObject> {
   const { id, record, job } = prediction
-  const options = JSON.parse(record.options) as KeptOptions
+  const options = JSON.parse(record.options) as AnswerOptions
   const result = job.state === 'completed' ? job.result : undefined
   const startedAt = result?.startedAt ?? (job.state === 'active' ? job.startedAt : undefined)
   const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
@@ -81,15 +81,15 @@ function errorOf(job: JobSnapshot, status: PredictionStatus, failedRows: number)
     : 'the workers could not run this prediction'
 }
 
-async function outputOf(result: TextsResult, model: string, options: KeptOptions, fleet: FleetView) {
-  const record = await labelsOf(fleet, model, result.revision)
+async function outputOf(result: TextsResult, model: string, options: AnswerOptions, fleet: FleetView) {
+  const record = await modelRecordOf(fleet, model, result.revision)
   const scored = result.rows.map((row) => scoreRow(row, record, options.scores))
   if (!options.single) return scored
   const [only] = scored
   return Array.isArray(only) ? only : null
 }
 
-function inputOf(job: JobSnapshot, { single, truncate, scores }: KeptOptions): Record<string, unknown> {
+function inputOf(job: JobSnapshot, { single, truncate, scores }: AnswerOptions): Record<string, unknown> {
   const parameters = {
     ...(scores.topK === undefined ? {} : { top_k: scores.topK }),
     ...(scores.fn === undefined ? {} : { function_to_apply: scores.fn }),

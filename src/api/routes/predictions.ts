@@ -4,15 +4,15 @@ import { AppError, invalid, malformed } from '../../errors.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
 import { PREDICTIONS_LIST } from '../../records/predictions.ts'
 import type { Context } from '../context.ts'
-import { type Target, findByRevision, findTarget } from '../../predict/model-resolver.ts'
+import { type ResolvedModel, findByRevision, resolveModel } from '../../predict/model-resolver.ts'
 import { inputsOf } from '../../predict/inputs.ts'
-import { patienceFor } from '../http/deadline.ts'
+import { startDeadline } from '../http/deadline.ts'
 import { type Prediction, hasEnded } from '../../predict/predictions.ts'
-import type { ApiRequest, Reply, Route } from '../http/route.ts'
+import type { ApiRequest, RouteReply, Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from './schema.ts'
 import { submit } from './submit-prediction.ts'
-import { viewPrediction } from './prediction-view.ts'
+import { toPredictionObject } from './prediction-view.ts'
 import { isUuid } from '../../records/ids.ts'
 
 const PAGE_SIZE = 100
@@ -36,12 +36,12 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       summary: 'Submit a prediction',
       description:
         'Prefer: wait[=seconds] waits for the result. Idempotency-Key: the same request again is the same prediction.',
-      predicts: true,
+      isPredict: true,
       params,
       body: schemas.prediction,
       example: { body: EXAMPLE_BODY, params: example },
       responses: createResponses,
-      problems: createProblems,
+      errorStatuses: createProblems,
       handler: (context, request) => createOne(context, request, path, request.params.name),
     })
   return [
@@ -55,12 +55,12 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       path: '/v1/predictions/:id',
       tag: 'Predictions',
       summary: 'Submit a prediction under a UUID of your own; again with the same body: the same prediction',
-      predicts: true,
+      isPredict: true,
       params: idParams,
       body: schemas.prediction,
       example: { body: EXAMPLE_BODY, params: { id: EXAMPLE_ID } },
       responses: createResponses,
-      problems: createProblems,
+      errorStatuses: createProblems,
       handler: (context, request) => {
         const uuid = request.params.id.toLowerCase()
         if (!isUuid(uuid)) throw invalid([{ path: 'id', message: 'must be a UUID' }])
@@ -75,7 +75,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
       responses: { 200: object },
-      problems: [404, 410, 503],
+      errorStatuses: [404, 410, 503],
       handler: getOne,
     }),
     route({
@@ -94,8 +94,8 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
           }),
         },
       },
-      problems: [400, 503],
-      handler: (context, request) => listThem(context, request, request.query.cursor),
+      errorStatuses: [400, 503],
+      handler: (context, request) => listPredictions(context, request, request.query.cursor),
     }),
     route({
       method: 'post',
@@ -105,7 +105,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
       responses: { 200: object },
-      problems: [404, 409, 410, 503],
+      errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params, baseUrl }) => {
         await context.predictions.cancel(await context.predictions.find(owner, params.id))
         return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
@@ -119,7 +119,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
       responses: { 204: { description: 'Erased' } },
-      problems: [404, 409, 410, 503],
+      errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params }) => {
         await context.predictions.erase(await context.predictions.find(owner, params.id))
         return { status: 204 }
@@ -136,7 +136,7 @@ async function createOne(
   route: string,
   modelOfPath: string | undefined,
   uuid?: string,
-): Promise<Reply> {
+): Promise<RouteReply> {
   const { body, prefer, baseUrl } = request
   const waitMs = prefer.respondAsync ? 0 : (prefer.wait ?? 0)
   const target = await targetOf(context, modelOfPath ?? body.model, body.version)
@@ -153,17 +153,21 @@ async function createOne(
 }
 
 /** A version may be a revision, or, as Replicate's clients send it, anything that names a model. */
-async function targetOf(context: Context, model: string | undefined, version: string | undefined): Promise<Target> {
-  if (version === undefined) return findTarget(context, model)
-  if (model !== undefined) return findTarget(context, `${model}@${version}`)
-  return findByRevision(context, version) ?? findTarget(context, version)
+async function targetOf(
+  context: Context,
+  model: string | undefined,
+  version: string | undefined,
+): Promise<ResolvedModel> {
+  if (version === undefined) return resolveModel(context, model)
+  if (model !== undefined) return resolveModel(context, `${model}@${version}`)
+  return findByRevision(context, version) ?? resolveModel(context, version)
 }
 
-async function getOne(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<Reply> {
-  const { owner, params, prefer, hungUp, baseUrl } = request
+async function getOne(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<RouteReply> {
+  const { owner, params, prefer, disconnected, baseUrl } = request
   const found = await context.predictions.find(owner, params.id)
   if (prefer.wait === undefined || hasEnded(found)) return reply(context, found, baseUrl, 200)
-  const patience = patienceFor(prefer.wait, hungUp, context.lastCall.signal)
+  const patience = startDeadline(prefer.wait, disconnected, context.drainTimeout.signal)
   try {
     await context.predictions.waitFor(found.id, found.record, patience.signal, true)
   } finally {
@@ -172,7 +176,11 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
 }
 
-async function listThem(context: Context, { owner, baseUrl }: Asked, cursorText: string | undefined): Promise<Reply> {
+async function listPredictions(
+  context: Context,
+  { owner, baseUrl }: Asked,
+  cursorText: string | undefined,
+): Promise<RouteReply> {
   const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
   if (cursorText !== undefined && !cursor) throw malformed('this cursor was not made here')
   const page = await readPage(context.redis, PREDICTIONS_LIST, owner, PAGE_SIZE, cursor)
@@ -193,7 +201,7 @@ async function viewOrNothing(
   baseUrl: string,
 ): Promise<PredictionObject | undefined> {
   try {
-    return await viewPrediction(prediction, context.fleet, baseUrl)
+    return await toPredictionObject(prediction, context.fleet, baseUrl)
   } catch (error) {
     if (error instanceof AppError && error.status === 409) return undefined
     throw error
@@ -215,8 +223,8 @@ async function reply(
   baseUrl: string,
   status: number,
   headers: Record<string, string> = {},
-): Promise<Reply> {
-  const body: PredictionObject = await viewPrediction(prediction, context.fleet, baseUrl)
+): Promise<RouteReply> {
+  const body: PredictionObject = await toPredictionObject(prediction, context.fleet, baseUrl)
   // A client that waited takes `processing` without an output for the result; at `starting` it goes on polling.
   if (status === 202 && body.status === 'processing') body.status = 'starting'
   return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }

@@ -3,17 +3,17 @@ import { uuidv7 } from 'uuidv7'
 import type { TextsJob } from '../../queue/job.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
-import { type Target } from '../../predict/model-resolver.ts'
+import { type ResolvedModel } from '../../predict/model-resolver.ts'
 import type { Inputs } from '../../predict/inputs.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
-import { patienceFor } from '../http/deadline.ts'
+import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import { type Prediction, hasEnded } from '../../predict/predictions.ts'
 import type { ApiRequest } from '../http/route.ts'
-import { enter } from '../../predict/admission.ts'
+import { admit } from '../../predict/admission.ts'
 
 export interface Submission {
-  target: Target
+  target: ResolvedModel
   inputs: Inputs
   metadata: Record<string, string>
   /** The route's path: the same key on another route is another request. */
@@ -37,14 +37,14 @@ export async function submit(
   request: ApiRequest<unknown, unknown, unknown>,
   asked: Submission,
 ): Promise<Submitted> {
-  const { owner, idempotencyKey, prefer, baseUrl, hungUp, traceparent } = request
+  const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs } = asked
-  enter(context, target, 'prediction')
+  admit(context, target, 'prediction')
   const uuid = asked.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
   const mayRepeat = asked.uuid !== undefined || idempotencyKey !== undefined
   const id = { owner, uuid }
   const model = target.model.name
-  const patience = patienceFor(waitMs, hungUp, context.lastCall.signal)
+  const patience = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
   try {
     // Registered before the job is added, so that no reply comes too early. A repeat may be replied to elsewhere.
     const end = waitMs > 0 ? context.predictions.waitFor(id, { model }, patience.signal, mayRepeat) : undefined

@@ -12,7 +12,7 @@ export const pageRoutes: Route<Context>[] = [
     method: 'get',
     path: '/',
     tag: 'Pages',
-    open: true,
+    public: true,
     summary: 'The page: try a text, see what is served',
     responses: { 200: { description: 'HTML', contentType: 'text/html', schema: z.string() } },
     handler: () => ({ status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: page }),

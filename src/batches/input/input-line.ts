@@ -1,6 +1,6 @@
 // One line of an input file: which request it is, or why it is none.
 import { isUtf8 } from 'node:buffer'
-import type { Line } from './jsonl.ts'
+import type { InputLine } from './jsonl.ts'
 
 /** A request of a batch; its body is not looked at yet. */
 export interface LineRequest {
@@ -22,7 +22,7 @@ const MAX_ID_CHARS = 512
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/
 
 /** @param endpoint that the batch was made for, for example `/predict`. */
-export function readRequest({ number, bytes }: Line, endpoint: string): LineRequest | LineProblem {
+export function readRequest({ number, bytes }: InputLine, endpoint: string): LineRequest | LineProblem {
   const problem = (code: string, message: string, param: string | null = null) => ({
     code,
     message,

@@ -1,6 +1,6 @@
 // A stream of bytes as lines, whatever their endings, with flat memory: a line that is too long is dropped as it comes.
 
-export interface Line {
+export interface InputLine {
   /** Counts from 1, blank lines too. */
   number: number
   /** Without its ending; undefined: it is too long. */
@@ -10,12 +10,12 @@ export interface Line {
 }
 
 /** Where to begin: a line's first byte, and how many lines are before it. */
-export interface Place {
+export interface LinePosition {
   offset: number
   lines: number
 }
 
-export const BEGINNING: Place = { offset: 0, lines: 0 }
+export const BEGINNING: LinePosition = { offset: 0, lines: 0 }
 
 const NEWLINE = 10
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
@@ -25,16 +25,16 @@ const BOM = Buffer.from([0xef, 0xbb, 0xbf])
  * missing last newline are no part of any line.
  * @param source the bytes from `from.offset` on. @param maxBytes of one line.
  */
-export async function* linesOf(
+export async function* readLines(
   source: AsyncIterable<Buffer>,
   maxBytes: number,
-  from: Place = BEGINNING,
-): AsyncGenerator<Line[]> {
+  from: LinePosition = BEGINNING,
+): AsyncGenerator<InputLine[]> {
   let { offset, lines } = from
   /** The beginning of a line whose end has not come. */
   let carried: Buffer[] = []
   let carriedBytes = 0
-  const take = (tail: Buffer, next: number): Line | undefined => {
+  const take = (tail: Buffer, next: number): InputLine | undefined => {
     lines += 1
     const long = carriedBytes + tail.length > maxBytes + 1
     const whole = long ? undefined : trimmed(carried.length === 0 ? tail : Buffer.concat([...carried, tail]), lines)
@@ -44,7 +44,7 @@ export async function* linesOf(
     return { number: lines, bytes: whole && whole.length <= maxBytes ? whole : undefined, next }
   }
   for await (const piece of source) {
-    const found: Line[] = []
+    const found: InputLine[] = []
     let begin = 0
     for (let end = piece.indexOf(NEWLINE); end >= 0; end = piece.indexOf(NEWLINE, begin)) {
       const line = take(piece.subarray(begin, end), offset + end + 1)

@@ -1,8 +1,8 @@
 // The first pass over an input file: every line is a request with an id of its own, or the batch fails and says where.
 import { IdSet } from './id-set.ts'
-import { linesOf } from './jsonl.ts'
+import { readLines } from './jsonl.ts'
 import { isProblem, type LineProblem, readRequest } from './input-line.ts'
-import { ROWS_A_TURN, type Turns } from '../event-loop-turns.ts'
+import { ROWS_A_TURN, type EventLoopTurns } from '../event-loop-turns.ts'
 
 export interface InputLimits {
   /** Requests in one file. */
@@ -31,7 +31,7 @@ export async function validate(
   content: AsyncIterable<Buffer>,
   endpoint: string,
   { maxLines, maxLineBytes }: InputLimits,
-  turns: Turns,
+  turns: EventLoopTurns,
 ): Promise<Validation> {
   const problems: LineProblem[] = []
   const ids = new IdSet()
@@ -40,10 +40,10 @@ export async function validate(
   const watched = firstBytes(content, (bytes) => {
     archive = archives.find(([magic]) => bytes.toString('hex').startsWith(magic))?.[1]
   })
-  for await (const lines of linesOf(watched, maxLineBytes)) {
+  for await (const lines of readLines(watched, maxLineBytes)) {
     if (archive) return failed('invalid_file', `The file is a ${archive}, not lines of JSON.`)
     for (const line of lines) {
-      if (requests % ROWS_A_TURN === 0) await turns.next()
+      if (requests % ROWS_A_TURN === 0) await turns.wait()
       requests += 1
       if (requests > maxLines) {
         problems.push({ ...about('too_many_lines', `The file has more than ${maxLines} requests.`), line: line.number })

@@ -1,6 +1,6 @@
 // The rows of a batch on their way into the store: parts of some 1,024 rows, in the order of the input, each written
 // whole and once. Output and error file of a batch are the sections of its parts, one after the other.
-import type { Place } from '../input/jsonl.ts'
+import type { LinePosition } from '../input/jsonl.ts'
 import type { OutputRow } from './output-row.ts'
 import type { ByteRange, FileStore, Stored } from '../storage/file-store.ts'
 
@@ -22,7 +22,7 @@ export interface PartHeader extends Totals {
   /** Which of the rows are errors, counted from the part's first. */
   errors: number[]
   /** Where the input goes on. */
-  next: Place
+  next: LinePosition
   /** Of all parts up to and with this one. */
   totals: Totals
 }
@@ -48,7 +48,7 @@ function partName(batch: string, index: number): string {
 }
 
 /** Puts rows and their counts together. @param before totals of the parts before. */
-export function makePart(first: number, next: Place, rows: OutputRow[], before: Totals): Part {
+export function makePart(first: number, next: LinePosition, rows: OutputRow[], before: Totals): Part {
   const lines = (failed: boolean) =>
     Buffer.from(
       rows

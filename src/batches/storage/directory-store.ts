@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type ByteRange, type FileStore, StorageFull, type Stored } from './file-store.ts'
+import { type ByteRange, type FileStore, StorageFullError, type Stored } from './file-store.ts'
 
 /** Objects are written here first, and appear under their names when they are whole. */
-const ASIDE = 'incoming'
+const STAGING_DIR = 'incoming'
 /** What is written aside and has not grown for so long belongs to a process that died, milliseconds. */
 const ABANDONED_MS = 24 * 3_600_000
 const READ_BYTES = 64 * 1_024
@@ -20,15 +20,15 @@ export class DirectoryStore implements FileStore {
   }
 
   async put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined> {
-    const aside = join(this.#dir, ASIDE, randomUUID())
+    const aside = join(this.#dir, STAGING_DIR, randomUUID())
     const path = this.#pathOf(name)
     try {
       await mkdir(dirname(aside), { recursive: true })
       await mkdir(dirname(path), { recursive: true })
       const bytes = await write(aside, source)
-      return (await appear(aside, path)) ? bytes : undefined
+      return (await linkIntoPlace(aside, path)) ? bytes : undefined
     } catch (error) {
-      throw isFull(error) ? new StorageFull(error) : error
+      throw isFull(error) ? new StorageFullError(error) : error
     } finally {
       await rm(aside, { force: true })
     }
@@ -62,7 +62,7 @@ export class DirectoryStore implements FileStore {
 
   /** Removes what processes that died have left half written. */
   async sweep(now: number): Promise<void> {
-    for (const name of await this.list(ASIDE)) {
+    for (const name of await this.list(STAGING_DIR)) {
       const path = this.#pathOf(name)
       const found = await stat(path).catch(() => undefined)
       if (found && now - found.mtimeMs > ABANDONED_MS) await rm(path, { force: true })
@@ -98,7 +98,7 @@ async function writeAll(handle: FileHandle, buffer: Buffer): Promise<void> {
 }
 
 /** Gives the file its name, in one step; false when the name is taken. */
-async function appear(aside: string, path: string): Promise<boolean> {
+async function linkIntoPlace(aside: string, path: string): Promise<boolean> {
   try {
     await link(aside, path)
     return true

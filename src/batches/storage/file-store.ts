@@ -30,7 +30,7 @@ export interface FileStore {
 }
 
 /** No room is left for what shall be kept. */
-export class StorageFull extends Error {
+export class StorageFullError extends Error {
   override name = 'StorageFull'
 
   constructor(cause: unknown) {

@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
 import type { PredictOptions, ServerInfo } from '../../client/types.ts'
-import { EXIT, Failure, Interrupted, WrongUsage } from '../failure.ts'
+import { EXIT, CommandError, InterruptedError, UsageError } from '../failure.ts'
 import { checkSame, earlierRun, forget, isUntouched } from './resume.ts'
 import { openOutput, screenOutput } from './output.ts'
 import { type BatchLimits, planOf } from './plan.ts'
@@ -88,7 +88,7 @@ async function work(inferq: Inferq, { flags, source, layout, state, stateFile, o
   try {
     await new Run({ inferq, source, layout, filename, state, stateFile, output, writer, progress, signal }).finish()
   } catch (error) {
-    if (signal.aborted) throw new Interrupted(farewell(state, outputPath), { cause: error })
+    if (signal.aborted) throw new InterruptedError(farewell(state, outputPath), { cause: error })
     throw error
   } finally {
     progress.stop()
@@ -117,7 +117,7 @@ function readingOf(flags: BatchFlags) {
   const { input, column, pairColumn, model, topK, truncate, truncationDirection } = flags
   const format = flags.format ?? (input === '-' ? 'lines' : formatOf(input))
   if (format === undefined) {
-    throw new WrongUsage(`what is in ${input}? Its name does not tell: give --format jsonl, csv or lines`)
+    throw new UsageError(`what is in ${input}? Its name does not tell: give --format jsonl, csv or lines`)
   }
   const options = { model, topK, truncate, truncationDirection, function: flags.function }
   const delimiter = flags.delimiter ?? (input.toLowerCase().endsWith('.tsv') ? '\t' : ',')
@@ -156,10 +156,10 @@ async function checkModel(inferq: Inferq, wanted: string | undefined, signal: Ab
   const name = wanted.split('@')[0]?.split('/').at(-1)
   const models = await inferq.models.list(signal)
   const found = models.find(({ id }) => id === name)
-  if (found?.state === 'refused') throw new Failure(`the workers refuse the model "${name}": ${found.reason}`)
+  if (found?.state === 'refused') throw new CommandError(`the workers refuse the model "${name}": ${found.reason}`)
   if (found) return
   const names = models.flatMap(({ id, state }) => (state === 'refused' ? [] : [id]))
-  throw new Failure(`there is no model "${wanted}"; served are ${names.join(', ') || 'none'}`)
+  throw new CommandError(`there is no model "${wanted}"; served are ${names.join(', ') || 'none'}`)
 }
 
 function limitsOf({ limits }: ServerInfo): BatchLimits {

@@ -1,7 +1,7 @@
 // The records of a table, each with the byte where the next one begins.
 import { CsvError, parse } from 'csv-parse'
 import { pipeline, Readable } from 'node:stream'
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import type { Place } from './source.ts'
 
 export interface Cells {
@@ -30,7 +30,7 @@ export async function* tableOf(
   try {
     for await (const { info, record } of records) yield { cells: record, end: from.byte + info.bytes }
   } catch (error) {
-    if (error instanceof CsvError) throw new Failure(explain(error))
+    if (error instanceof CsvError) throw new CommandError(explain(error))
     throw error
   }
 }
@@ -43,7 +43,7 @@ async function* utf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Arra
     try {
       decoder.decode(part, { stream: part !== undefined })
     } catch {
-      throw new Failure(`not UTF-8 text (after byte ${before}); save the table as "CSV UTF-8"`)
+      throw new CommandError(`not UTF-8 text (after byte ${before}); save the table as "CSV UTF-8"`)
     }
   }
   for await (const part of bytes) {

@@ -1,7 +1,7 @@
 // The results of a batch as they come, through cuts of the connection and restarts of the server.
 import type { Inferq } from '../../client/client.ts'
 import type { Batch, BatchLine } from '../../client/types.ts'
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import { gather } from '../gather.ts'
 import type { Patience } from './reconnect.ts'
 
@@ -36,7 +36,8 @@ export async function* follow(options: FollowOptions): AsyncGenerator<BatchLine[
       if (have === before) {
         const batch = await inferq.batches.get(batchId, signal)
         // It may have ended after we asked for its results: then the next answer has the rest.
-        if (hadEnded) throw new Failure(`${batchId} is ${batch.status} with ${have} of its ${rows} rows; try --restart`)
+        if (hadEnded)
+          throw new CommandError(`${batchId} is ${batch.status} with ${have} of its ${rows} rows; try --restart`)
         hadEnded = hasEnded(batch)
       }
       idle = have > before ? 0 : idle + 1
@@ -48,7 +49,7 @@ export async function* follow(options: FollowOptions): AsyncGenerator<BatchLine[
 }
 
 /** The batch as a whole was refused; nothing of it was computed. */
-export class BatchRefused extends Failure {
+export class BatchRefused extends CommandError {
   override name = 'BatchRefused'
 }
 

@@ -2,7 +2,7 @@
 import { bodyOf } from '../../client/body.ts'
 import { linesOf } from '../../client/lines.ts'
 import type { PredictOptions } from '../../client/types.ts'
-import { Failure, WrongUsage } from '../failure.ts'
+import { CommandError, UsageError } from '../failure.ts'
 import { tableOf } from './csv.ts'
 import { bytesOf, type Format, type Source, type Place } from './source.ts'
 
@@ -46,7 +46,7 @@ const START: Place = { row: 0, byte: 0 }
 
 /** Looks at the beginning of an input. @throws Failure when there is none; WrongUsage when a column does not exist. */
 export async function layoutOf(source: Source, reading: Reading): Promise<Layout> {
-  if (source.bytes === 0) throw new Failure(`${source.path} is empty`)
+  if (source.bytes === 0) throw new CommandError(`${source.path} is empty`)
   if (reading.format === 'lines') return { ...reading, kind: 'lines', header: [], endpoint: USUAL_ENDPOINT }
   if (reading.format === 'csv') return tableLayout(source, reading)
   for await (const { value, line } of jsonLines(source, START)) {
@@ -55,18 +55,18 @@ export async function layoutOf(source: Source, reading: Reading): Promise<Layout
     const endpoint = isRequests && typeof first['url'] === 'string' ? first['url'] : USUAL_ENDPOINT
     return { ...reading, kind: isRequests ? 'requests' : 'objects', header: [], endpoint }
   }
-  throw new Failure(`${source.path} has no rows`)
+  throw new CommandError(`${source.path} has no rows`)
 }
 
 async function tableLayout(source: Source, reading: Reading): Promise<Layout> {
   for await (const { cells: header } of tableOf(bytesOf(source), START, reading.delimiter)) {
     const twice = header.find((name, at) => header.indexOf(name) !== at)
-    if (twice !== undefined) throw new Failure(`${source.path} has two columns "${twice}"`)
+    if (twice !== undefined) throw new CommandError(`${source.path} has two columns "${twice}"`)
     const column = reading.column ?? (header.length === 1 ? header[0] : 'text')
     for (const wanted of [column, reading.pairColumn]) {
       if (wanted === undefined || header.includes(wanted)) continue
       const there = header.map((name) => `"${name}"`).join(', ')
-      throw new WrongUsage(
+      throw new UsageError(
         reading.column === undefined && wanted === column
           ? `which column has the texts? Give --column: one of ${there}`
           : `there is no column "${wanted}"; there are ${there}`,
@@ -74,7 +74,7 @@ async function tableLayout(source: Source, reading: Reading): Promise<Layout> {
     }
     return { ...reading, column, kind: 'table', header, endpoint: USUAL_ENDPOINT }
   }
-  throw new Failure(`${source.path} has no header`)
+  throw new CommandError(`${source.path} has no header`)
 }
 
 /** The rows from a place on, up to byte `end`. Blank lines are passed over. @throws Failure, Unreadable */
@@ -148,21 +148,21 @@ function parsedLine(text: string, line: number): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new Failure(`line ${line} is not JSON; is the format right? (--format jsonl, csv or lines)`)
+    throw new CommandError(`line ${line} is not JSON; is the format right? (--format jsonl, csv or lines)`)
   }
 }
 
 function objectAt(value: unknown, line: number): Record<string, unknown> {
   if (typeof value === 'string') return { text: value }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new Failure(`line ${line} is neither an object such as {"text": "…"} nor a text`)
+  throw new CommandError(`line ${line} is neither an object such as {"text": "…"} nor a text`)
 }
 
 function textAt(fields: Record<string, unknown>, column: string, pairColumn: string | undefined, line: number) {
   for (const wanted of [column, pairColumn]) {
     if (wanted === undefined || Object.hasOwn(fields, wanted)) continue
     const hint = `it has ${Object.keys(fields).join(', ') || 'nothing'}; --column names the one with the text`
-    throw new Failure(`line ${line} has no "${wanted}": ${hint}`)
+    throw new CommandError(`line ${line} has no "${wanted}": ${hint}`)
   }
   return { text: fields[column], pair: pairColumn === undefined ? undefined : fields[pairColumn] }
 }
@@ -172,7 +172,8 @@ function requestAt(
   line: number,
 ): { request: Request; fields: Record<string, unknown> } {
   const { custom_id, method = 'POST', url = USUAL_ENDPOINT, body } = fields
-  if (typeof custom_id !== 'string') throw new Failure(`line ${line} has no custom_id, and the lines before it have`)
-  if (typeof body !== 'object' || body === null) throw new Failure(`line ${line} has no body`)
+  if (typeof custom_id !== 'string')
+    throw new CommandError(`line ${line} has no custom_id, and the lines before it have`)
+  if (typeof body !== 'object' || body === null) throw new CommandError(`line ${line} has no body`)
   return { request: { ...fields, custom_id, method, url, body } as Request, fields: { custom_id } }
 }

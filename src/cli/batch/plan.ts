@@ -1,5 +1,5 @@
 // Reads the whole input once: is it sound, how many rows has it, and where is it cut into batches?
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import { bytesText, countText } from '../rate.ts'
 import { type Layout, type Request, rowsOf } from './input-rows.ts'
@@ -45,7 +45,7 @@ export async function planOf(
     const bytes = Buffer.byteLength(lineOf(request))
     if (bytes > limits.line) {
       const row = countText(part.row + part.rows + 1)
-      throw new Failure(`row ${row} is too long: ${bytesText(bytes)}, the server takes ${bytesText(limits.line)}`)
+      throw new CommandError(`row ${row} is too long: ${bytesText(bytes)}, the server takes ${bytesText(limits.line)}`)
     }
     if (part.rows > 0 && (part.rows >= limits.lines || size + bytes > limits.bytes)) {
       parts.push(part)
@@ -61,7 +61,7 @@ export async function planOf(
       progress?.set(end)
     }
   }
-  if (part.rows === 0) throw new Failure(`${source.path} has no rows`)
+  if (part.rows === 0) throw new CommandError(`${source.path} has no rows`)
   return { total: part.row + part.rows, parts: [...parts, part], names: [...names] }
 }
 

@@ -1,6 +1,6 @@
 // What to do while the server is away: try again for some minutes, and tell the person once.
 import { setTimeout as delay } from 'node:timers/promises'
-import { InferqError, ServerAway } from '../../client/errors.ts'
+import { InferqError, ConnectionError } from '../../client/errors.ts'
 
 export interface PatienceOptions {
   signal: AbortSignal
@@ -44,6 +44,6 @@ export class Patience {
 
 /** Worth another try by itself: nobody answers, a proxy has nobody behind it, or Redis is away. */
 function isPassing(error: unknown): error is Error {
-  if (error instanceof ServerAway) return true
+  if (error instanceof ConnectionError) return true
   return error instanceof InferqError && [502, 503, 504].includes(error.status)
 }

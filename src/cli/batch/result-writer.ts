@@ -1,7 +1,7 @@
 // Results as lines of the output: the input's own columns, then what the model said of the row.
 import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
-import { type Judged, judged } from '../best-label.ts'
+import { type BestLabel, bestLabel } from '../best-label.ts'
 import type { Row } from './input-rows.ts'
 
 export type OutputFormat = 'jsonl' | 'csv'
@@ -66,21 +66,21 @@ export class ResultWriter {
     return [...names.map((name) => cell(row.fields[name])), ...columns, error ?? '']
   }
 
-  #judge(line: BatchLine): Judged {
+  #judge(line: BatchLine): BestLabel {
     return judgedLine(line, this.#options.topK)
   }
 }
 
 /** Whether a row has no answer. */
-export function isFailed({ response, error }: BatchLine): boolean {
+export function isFailedRow({ response, error }: BatchLine): boolean {
   return error !== null || !response || response.status_code >= 400
 }
 
 /** @param topK as it was asked for; 1 leaves the list of scores out. */
-function judgedLine(line: BatchLine, topK: number | undefined): Judged {
-  if (isFailed(line)) return { error: messageOf(line) }
+function judgedLine(line: BatchLine, topK: number | undefined): BestLabel {
+  if (isFailedRow(line)) return { error: messageOf(line) }
   const scores = scoresOf(line.response?.body)
-  return scores ? judged(scores, topK) : { error: 'the answer is not one list of labels: use a JSONL output' }
+  return scores ? bestLabel(scores, topK) : { error: 'the answer is not one list of labels: use a JSONL output' }
 }
 
 function messageOf({ response, error }: BatchLine): string {

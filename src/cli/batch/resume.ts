@@ -1,7 +1,7 @@
 // What an earlier run of the same command has left, and whether this one may go on with it.
 import { rm, stat } from 'node:fs/promises'
 import type { Inferq } from '../../client/client.ts'
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import type { Source } from './source.ts'
 import type { State, StateFile } from './state.ts'
 
@@ -23,9 +23,9 @@ export async function earlierRun(
   }
   const state = await file.read()
   const found = await stat(outputPath).catch(() => undefined)
-  if (!state && found) throw new Failure(`${outputPath} exists: give another --output, or --restart to replace it`)
+  if (!state && found) throw new CommandError(`${outputPath} exists: give another --output, or --restart to replace it`)
   if (state && state.bytes > (found?.size ?? 0)) {
-    throw new Failure(`${outputPath} is shorter than it was: begin anew with --restart`)
+    throw new CommandError(`${outputPath} is shorter than it was: begin anew with --restart`)
   }
   return state
 }
@@ -45,7 +45,7 @@ export function checkSame(earlier: State, source: Source, how: string, outputPat
   const kind = earlier.finishedAt === undefined ? 'an unfinished run' : 'a run'
   const remedy = 'give another --output, or --restart to begin anew'
   if (earlier.input !== source.identity) {
-    throw new Failure(`${outputPath} is from ${kind} over another input (or it was changed since): ${remedy}`)
+    throw new CommandError(`${outputPath} is from ${kind} over another input (or it was changed since): ${remedy}`)
   }
-  if (earlier.how !== how) throw new Failure(`${outputPath} is from ${kind} with other options: ${remedy}`)
+  if (earlier.how !== how) throw new CommandError(`${outputPath} is from ${kind} with other options: ${remedy}`)
 }

@@ -2,13 +2,13 @@
 // kept, so that the same command can go on.
 import type { Inferq } from '../../client/client.ts'
 import type { BatchLine } from '../../client/types.ts'
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import { BatchRefused, follow } from './follow.ts'
 import type { Output } from './output.ts'
 import { Patience } from './reconnect.ts'
 import type { Part } from './plan.ts'
-import { isFailed, type Result, type ResultWriter } from './result-writer.ts'
+import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
 import { type Layout, type Row, rowsOf } from './input-rows.ts'
 import { isGone, sendPart } from './upload-part.ts'
 import type { Source } from './source.ts'
@@ -123,7 +123,7 @@ export class Run {
       await output.write(writer.format(results))
       state.written += lines.length
       state.bytes = output.bytes
-      state.failed += lines.filter(isFailed).length
+      state.failed += lines.filter(isFailedRow).length
       progress.set(state.written)
       if (Date.now() - this.#keptAt > KEEP_EVERY_MS) await this.#keep()
     }
@@ -142,5 +142,7 @@ async function rowOf(rows: AsyncGenerator<Row>, { custom_id: id }: BatchLine): P
   const { value, done } = await rows.next()
   if (!done && value.request.custom_id === id) return value
   const expected = done ? 'the end' : `"${value.request.custom_id}"`
-  throw new Failure(`the results do not fit the input: "${id}" where ${expected} should be. Was the input changed?`)
+  throw new CommandError(
+    `the results do not fit the input: "${id}" where ${expected} should be. Was the input changed?`,
+  )
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { Failure, WrongUsage } from '../failure.ts'
+import { CommandError, UsageError } from '../failure.ts'
 import { bytesText } from '../rate.ts'
 import { say, type Terminal } from '../terminal.ts'
 
@@ -24,7 +24,7 @@ export interface Source {
 /** @throws Failure when it cannot be read, or is a compressed file. */
 export async function openFile(path: string): Promise<Source> {
   const found = await stat(path)
-  if (!found.isFile()) throw new Failure(`${path} is not a file; a pipe is read with "-"`)
+  if (!found.isFile()) throw new CommandError(`${path} is not a file; a pipe is read with "-"`)
   await refuseCompressed(path)
   return {
     path,
@@ -36,7 +36,7 @@ export async function openFile(path: string): Promise<Source> {
 
 /** Reads stdin to its end. @param beside the output's path; the copy lies beside it, or else in a folder of its own. */
 export async function openPipe(terminal: Terminal, beside: string | undefined): Promise<Source> {
-  if (terminal.stdin.isTTY) throw new WrongUsage('"-" reads a pipe, and there is none: give a FILE')
+  if (terminal.stdin.isTTY) throw new UsageError('"-" reads a pipe, and there is none: give a FILE')
   const folder = beside === undefined ? await mkdtemp(join(tmpdir(), 'inferq-')) : undefined
   const path = folder === undefined ? `${beside}.input` : join(folder, 'input')
   const hash = createHash('sha256')
@@ -83,7 +83,7 @@ async function refuseCompressed(path: string): Promise<void> {
     const { buffer } = await file.read({ buffer: Buffer.alloc(4), length: 4, position: 0 })
     const start = buffer.toString('latin1')
     const kind = start.startsWith('PK') ? 'a zip file (or a spreadsheet)' : start.startsWith('\x1f\x8b') ? 'gzip' : ''
-    if (kind) throw new Failure(`${path} is ${kind}: unpack it, or save it as CSV, first`)
+    if (kind) throw new CommandError(`${path} is ${kind}: unpack it, or save it as CSV, first`)
   } finally {
     await file.close()
   }

@@ -1,6 +1,6 @@
 // What a run leaves beside its output, so that the same command goes on where it was.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { Failure } from '../failure.ts'
+import { CommandError } from '../failure.ts'
 import type { Plan } from './plan.ts'
 
 export interface State {
@@ -41,7 +41,7 @@ export class StateFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     }
-    throw new Failure(`${this.path} cannot be read: delete it, or begin anew with --restart`)
+    throw new CommandError(`${this.path} cannot be read: delete it, or begin anew with --restart`)
   }
 
   /** Whole or not at all: it is written aside and renamed. */

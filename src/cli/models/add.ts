@@ -7,7 +7,7 @@ import { type HubId, parseHubId } from '../../worker/models/hub-id.ts'
 import { INFERQ_FILE } from '../../worker/models/inferq-json.ts'
 import { findOnnx } from '../../worker/models/onnx-file.ts'
 import { CARD_FILE, TEXT_FILES } from '../../worker/models/inspect.ts'
-import { EXIT, Failure, WrongUsage } from '../failure.ts'
+import { EXIT, CommandError, UsageError } from '../failure.ts'
 import { type Progress, showProgress } from '../progress.ts'
 import { bytesText } from '../rate.ts'
 import { say, type Terminal } from '../terminal.ts'
@@ -31,16 +31,16 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   const modelsDir = resolve(flags.modelsDir)
   const id = (await isFolder(wanted)) ? undefined : parseHubId(wanted)
   if (!id && !(await isFolder(wanted))) {
-    throw new WrongUsage(`${wanted} is neither a folder nor a model of the Hub, such as owner/name`)
+    throw new UsageError(`${wanted} is neither a folder nor a model of the Hub, such as owner/name`)
   }
   const name = flags.name ?? id?.model ?? basename(resolve(wanted))
   const target = join(modelsDir, name)
   if (!flags.force && (await isThere(target))) {
-    throw new Failure(`there is a model "${name}" in ${modelsDir}: --force replaces it, --name gives another name`)
+    throw new CommandError(`there is a model "${name}" in ${modelsDir}: --force replaces it, --name gives another name`)
   }
   const from = id ? await fetchFolder(id, flags, terminal) : resolve(wanted)
   const { manifest, problems } = await inspect(from, name)
-  if (!manifest) throw new Failure(listProblems(wanted, problems))
+  if (!manifest) throw new CommandError(listProblems(wanted, problems))
   const { line } = await loadForCheck(manifest, wanted, terminal)
   say(terminal, `${name}@${manifest.revision}: ${line}`)
   await place(from, target, terminal.signal)
@@ -70,7 +70,7 @@ async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal:
     return await new Hub(options).fetchFolder(id, terminal.signal)
   } catch (error) {
     terminal.signal.throwIfAborted()
-    throw new Failure(error instanceof Error ? error.message : String(error), { cause: error })
+    throw new CommandError(error instanceof Error ? error.message : String(error), { cause: error })
   } finally {
     bar?.progress.stop()
   }

@@ -1,10 +1,10 @@
 // `inferq models check`: what a worker would find, before a worker does.
 import type { Manifest } from '../../worker/models/manifest.ts'
 import { OnnxClassifier } from '../../worker/inference/classifier.ts'
-import { measureMovement, measureSpeed } from '../../worker/inference/benchmark.ts'
-import type { Movement, SpeedAt } from '../../worker/inference/ipc.ts'
+import { measureBatchSensitivity, measureSpeed } from '../../worker/inference/benchmark.ts'
+import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
 import { messageOf } from '../../errors.ts'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, CommandError } from '../failure.ts'
 import { bytesText, countText } from '../rate.ts'
 import { print, say, type Terminal } from '../terminal.ts'
 import { inspect, listProblems } from './folder.ts'
@@ -17,11 +17,11 @@ const STEADY = 1e-4
 /** @returns the exit code: failed when the model cannot be served. Scores that move are no failure, and have a remedy. */
 export async function checkModel(folder: string, terminal: Terminal): Promise<number> {
   const { manifest, problems } = await inspect(folder)
-  if (!manifest) throw new Failure(listProblems(folder, problems))
+  if (!manifest) throw new CommandError(listProblems(folder, problems))
   await print(terminal.stdout, describe(manifest))
   const loaded = await loadForCheck(manifest, folder, terminal)
   const speeds = await measureSpeed(loaded.classifier, SPEED_MS)
-  const movement = await measureMovement(loaded.classifier)
+  const movement = await measureBatchSensitivity(loaded.classifier)
   await print(terminal.stdout, `${loaded.line}\n${speedTable(speeds)}${scores(movement, manifest, folder)}`)
   return EXIT.fine
 }
@@ -36,7 +36,7 @@ export async function loadForCheck(manifest: Manifest, folder: string, terminal:
     const classifier = await OnnxClassifier.load(source, 1)
     return { classifier, line: `loaded and warm after ${((performance.now() - began) / 1_000).toFixed(1)} s` }
   } catch (error) {
-    throw new Failure(listProblems(folder, [messageOf(error)]), { cause: error })
+    throw new CommandError(listProblems(folder, [messageOf(error)]), { cause: error })
   }
 }
 
@@ -56,7 +56,7 @@ function speedTable(speeds: SpeedAt[]): string {
   return `speed of one process with one thread:\n${rows.join('')}`
 }
 
-function scores({ largest, share }: Movement, { isolate }: Manifest, folder: string): string {
+function scores({ largest, share }: BatchSensitivity, { isolate }: Manifest, folder: string): string {
   if (isolate) return `"isolate" is set: every text is computed alone, so its scores cannot depend on its neighbours\n`
   const percent = `${(share * 100).toPrecision(2)} % of their spread`
   const moves = largest === 0 ? 'logits do not move at all' : `logits move by ${largest.toExponential(1)}, ${percent}`

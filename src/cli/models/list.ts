@@ -1,7 +1,7 @@
 // `inferq models list`: from the server when it answers, else from the folder that workers would read.
 import { join } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
-import { ServerAway } from '../../client/errors.ts'
+import { ConnectionError } from '../../client/errors.ts'
 import type { ModelInfo } from '../../client/types.ts'
 import { readRegistry } from '../../worker/models/registry.ts'
 import { EXIT } from '../failure.ts'
@@ -15,7 +15,7 @@ export interface ListFlags {
 
 export async function listModels(inferq: Inferq, { modelsDir, json }: ListFlags, terminal: Terminal): Promise<number> {
   const models: Listed[] = await inferq.models.list(terminal.signal).catch((error: unknown) => {
-    if (!(error instanceof ServerAway)) throw error
+    if (!(error instanceof ConnectionError)) throw error
     say(terminal, `${error.message}; this is what is in ${modelsDir}`)
     return modelsIn(modelsDir)
   })

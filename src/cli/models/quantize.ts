@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { EXIT, Failure } from '../failure.ts'
+import { EXIT, CommandError } from '../failure.ts'
 import { print, type Terminal } from '../terminal.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
@@ -10,9 +10,9 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** @throws Failure when there is no fp32 model to start from. */
 export async function explainQuantising(folder: string, terminal: Terminal): Promise<number> {
   const dir = resolve(folder)
-  if (!(await exists(dir))) throw new Failure(`${folder}: there is no such folder`)
+  if (!(await exists(dir))) throw new CommandError(`${folder}: there is no such folder`)
   if (!(await exists(join(dir, 'onnx/model.onnx')))) {
-    throw new Failure(`${folder}/onnx/model.onnx is missing: the fp32 model that is quantised. Where it comes from:
+    throw new CommandError(`${folder}/onnx/model.onnx is missing: the fp32 model that is quantised. Where it comes from:
   optimum-cli export onnx --model CHECKPOINT --task text-classification EXPORTED
   cp EXPORTED/model.onnx ${quoted(join(dir, 'onnx/'))}`)
   }

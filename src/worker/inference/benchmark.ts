@@ -1,15 +1,15 @@
 // What can be learnt of a model by running it: how fast it is at which length, and whether a text's logits move with
 // its neighbours.
-import type { Movement, SpeedAt } from './ipc.ts'
+import type { BatchSensitivity, SpeedAt } from './ipc.ts'
 
 /** A classifier as it is measured. `OnnxClassifier` is one. */
 export interface Measurable {
   /** Longest input in tokens, special tokens included. */
   readonly maxTokens: number
   /** Computes so many blank texts of so many tokens in as few session runs as they may share. */
-  tryShape(texts: number, tokens: number): Promise<void>
+  runShape(texts: number, tokens: number): Promise<void>
   /** The logits of texts that share a session run, as far as the model allows: a row a text. Cut on the right. */
-  logitsTogether(texts: string[]): Promise<number[][]>
+  batchLogits(texts: string[]): Promise<number[][]>
 }
 
 const LENGTHS = [8, 32, 128]
@@ -31,7 +31,7 @@ export async function measureSpeed(model: Measurable, budgetMs = 300): Promise<S
     const texts = Math.max(1, Math.floor(RUN_TOKENS / tokens))
     const left = until - performance.now()
     if (place > 0 && tokenMs * texts * tokens > left) break
-    const ms = await bestOf(() => model.tryShape(texts, tokens), left / (lengths.length - place), MOST_TRIES)
+    const ms = await bestOf(() => model.runShape(texts, tokens), left / (lengths.length - place), MOST_TRIES)
     tokenMs = ms / (texts * tokens)
     speeds.push({ tokens, textsPerSecond: (texts / ms) * 1_000 })
   }
@@ -51,10 +51,10 @@ const SAMPLES = [
  * @param texts at least two, of different lengths.
  * @throws what the session throws.
  */
-export async function measureMovement(model: Measurable, texts: string[] = SAMPLES): Promise<Movement> {
+export async function measureBatchSensitivity(model: Measurable, texts: string[] = SAMPLES): Promise<BatchSensitivity> {
   const alone: number[][] = []
-  for (const text of texts) alone.push(...(await model.logitsTogether([text])))
-  const together = (await model.logitsTogether(texts)).flat()
+  for (const text of texts) alone.push(...(await model.batchLogits([text])))
+  const together = (await model.batchLogits(texts)).flat()
   const all = alone.flat()
   const largest = Math.max(...all.map((logit, place) => Math.abs(logit - (together[place] ?? Number.NaN))))
   const spread = Math.max(...all) - Math.min(...all)

@@ -1,31 +1,31 @@
 // A model as texts see it: tokenise, cut into even runs, compute, and for each text its logits or its own error.
 import { messageOf } from '../../errors.ts'
-import { BadModel } from '../models/model-files.ts'
+import { ModelError } from '../models/model-files.ts'
 import type { Measurable } from './benchmark.ts'
 import {
   emptyColumns,
   type ModelSource,
-  type Pace,
+  type RunCost,
   type RunColumns,
   type TextColumns,
   type TextError,
-  type Warmth,
+  type WarmUpReport,
 } from './ipc.ts'
 import { ModelSession } from './session.ts'
-import { cutEvenly, type Packed, pack } from './tensors.ts'
-import { type Encoded, TextTokenizer, TextTooLong } from './tokenizer/tokenizer.ts'
+import { splitIntoRuns, type Packed, pack } from './tensors.ts'
+import { type Encoded, TextTokenizer, TextTooLongError } from './tokenizer/tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
 /** What an inference process serves; tests put a stand-in in its place. */
 export interface Classifier {
-  readonly pace: Pace
+  readonly cost: RunCost
   /** What else was measured; a stand-in has nothing to tell. */
-  readonly warmth?: Warmth
+  readonly report?: WarmUpReport
   /** Never rejects for a text's sake: that text has its error in its place. */
   classify(run: TextColumns): Promise<RunColumns>
 }
 
-interface Tokenised extends Encoded {
+interface Tokenized extends Encoded {
   /** Its place in the run. */
   index: number
 }
@@ -40,7 +40,7 @@ export class OnnxClassifier implements Classifier, Measurable {
   readonly #tokenizer: TextTokenizer
   readonly #session: ModelSession
   readonly #source: ModelSource
-  #warmth: Warmth | undefined
+  #report: WarmUpReport | undefined
 
   private constructor(tokenizer: TextTokenizer, session: ModelSession, source: ModelSource, maxTokens: number) {
     this.#tokenizer = tokenizer
@@ -56,24 +56,26 @@ export class OnnxClassifier implements Classifier, Measurable {
     const tokenizer = await TextTokenizer.load(source.dir, maxTokens)
     const classifier = new OnnxClassifier(tokenizer, session, source, maxTokens)
     try {
-      classifier.#warmth = await warmUp(classifier)
+      classifier.#report = await warmUp(classifier)
     } catch (error) {
-      throw error instanceof BadModel ? error : new BadModel(`${source.file} fails when it is run: ${messageOf(error)}`)
+      throw error instanceof ModelError
+        ? error
+        : new ModelError(`${source.file} fails when it is run: ${messageOf(error)}`)
     }
     return classifier
   }
 
   /** What was measured when it was loaded. */
-  get warmth(): Warmth {
-    if (!this.#warmth) throw new Error('the model is not warm yet')
-    return this.#warmth
+  get report(): WarmUpReport {
+    if (!this.#report) throw new Error('the model is not warm yet')
+    return this.#report
   }
 
-  get pace(): Pace {
-    return this.warmth.pace
+  get cost(): RunCost {
+    return this.report.cost
   }
 
-  async tryShape(texts: number, tokens: number): Promise<void> {
+  async runShape(texts: number, tokens: number): Promise<void> {
     // Token 0 is in every vocabulary; what it means makes no difference to the time.
     const blank = { ids: new Array<number>(tokens).fill(0), secondFrom: tokens, truncated: false }
     for (const run of this.#runsOf(new Array<Encoded>(texts).fill(blank), FEWEST_RUNS)) {
@@ -81,7 +83,7 @@ export class OnnxClassifier implements Classifier, Measurable {
     }
   }
 
-  async logitsTogether(texts: string[]): Promise<number[][]> {
+  async batchLogits(texts: string[]): Promise<number[][]> {
     const { labels } = this.#source
     const rows: number[][] = []
     const encoded = texts.map((text, index) => ({ ...this.#tokenizer.encode(text, undefined, 'right'), index }))
@@ -95,15 +97,15 @@ export class OnnxClassifier implements Classifier, Measurable {
   async classify(run: TextColumns): Promise<RunColumns> {
     const began = performance.now()
     const columns = emptyColumns(run.texts.length, this.#source.labels)
-    const tokenised = this.#tokenise(run, columns)
+    const tokenised = this.#tokenize(run, columns)
     columns.tokenizeMs = performance.now() - began
-    for (const texts of this.#runsOf(tokenised, this.pace.overheadMs / this.pace.tokenMs)) {
+    for (const texts of this.#runsOf(tokenised, this.cost.overheadMs / this.cost.tokenMs)) {
       await this.#compute(texts, columns)
     }
     return columns
   }
 
-  #tokenise({ texts, pairs, truncate }: TextColumns, columns: RunColumns): Tokenised[] {
+  #tokenize({ texts, pairs, truncate }: TextColumns, columns: RunColumns): Tokenized[] {
     return texts.flatMap((text, index) => {
       try {
         const encoded = this.#tokenizer.encode(text, pairs?.[index], truncate[index] ?? 'right')
@@ -123,7 +125,7 @@ export class OnnxClassifier implements Classifier, Measurable {
     const sorted = texts.toSorted((a, b) => a.ids.length - b.ids.length)
     const lengths = sorted.map(({ ids }) => fixed.tokens ?? ids.length)
     const maxTexts = this.#source.isolate ? 1 : (fixed.texts ?? texts.length)
-    const ends = cutEvenly(lengths, { overhead, maxTokens: MAX_PADDED_TOKENS, maxTexts, even: !masksPadding })
+    const ends = splitIntoRuns(lengths, { overhead, maxTokens: MAX_PADDED_TOKENS, maxTexts, even: !masksPadding })
     return ends.map((end, run) => sorted.slice(ends[run - 1] ?? 0, end))
   }
 
@@ -132,7 +134,7 @@ export class OnnxClassifier implements Classifier, Measurable {
   }
 
   /** A run that throws is halved until the text that makes it throw is alone with its error. */
-  async #compute(texts: Tokenised[], columns: RunColumns): Promise<void> {
+  async #compute(texts: Tokenized[], columns: RunColumns): Promise<void> {
     const began = performance.now()
     try {
       const logits = await this.#session.run(this.#pack(texts))
@@ -140,11 +142,11 @@ export class OnnxClassifier implements Classifier, Measurable {
       const { labels } = this.#source
       texts.forEach(({ index }, row) => {
         columns.logits.set(logits.subarray(row * labels, (row + 1) * labels), index * labels)
-        columns.together[index] = texts.length
+        columns.batchSize[index] = texts.length
         columns.inferMs[index] = ms
       })
     } catch (error) {
-      columns.complaint ??= messageOf(error).slice(0, 300)
+      columns.errorMessage ??= messageOf(error).slice(0, 300)
       const [only] = texts
       if (texts.length === 1 && only) {
         columns.errors.push([only.index, { code: 'Backend', message: 'the model failed on this text' }])
@@ -159,7 +161,7 @@ export class OnnxClassifier implements Classifier, Measurable {
 }
 
 function tokenizerError(error: unknown): TextError {
-  if (error instanceof TextTooLong) return { code: 'Validation', message: error.message }
+  if (error instanceof TextTooLongError) return { code: 'Validation', message: error.message }
   // The library's own message may quote the text.
   return { code: 'Tokenizer', message: 'the text could not be split into tokens' }
 }

@@ -9,7 +9,7 @@ export interface InferenceProgram {
   execArgv: string[]
 }
 
-export interface RunOrder {
+export interface RunTask {
   model: string
   columns: TextColumns
   /** Milliseconds that it will probably take. */
@@ -21,7 +21,7 @@ export interface RunOrder {
 }
 
 /** `lost`: the process ended; `blamed` when it was this run that it was computing. */
-export type RunEnd =
+export type RunOutcome =
   | { kind: 'ran'; columns: RunColumns; ms: number }
   | { kind: 'lost'; cause: 'crash' | 'timeout'; blamed: boolean }
 
@@ -34,8 +34,8 @@ export interface InferenceProcessOptions extends InferenceProgram {
 
 interface Sent {
   id: number
-  order: RunOrder
-  settle: (end: RunEnd) => void
+  order: RunTask
+  settle: (end: RunOutcome) => void
 }
 
 /** A second run is sent behind one that will be done by then, so that the process need not wait for the message. */
@@ -78,7 +78,7 @@ export class InferenceProcess {
     return second || first.order.suspect || left > SOON_MS ? undefined : 1
   }
 
-  run(order: RunOrder): Promise<RunEnd> {
+  run(order: RunTask): Promise<RunOutcome> {
     return new Promise((settle) => {
       if (this.#state === 'ended') return settle({ kind: 'lost', cause: 'crash', blamed: false })
       const id = ++this.#lastId

@@ -1,7 +1,6 @@
 // What the worker's main process and an inference process say to each other: one message a run each way, in columns,
 // so that the cost is the run's and not each text's.
-
-export type Truncate = 'right' | 'left' | 'no'
+import type { Truncate } from '../../queue/job.ts'
 
 /** A model as an inference process needs it. */
 export interface ModelSource {
@@ -24,7 +23,7 @@ export interface LoadRequest {
 }
 
 /** What a run costs: `overheadMs` for itself and `tokenMs` for each padded token. */
-export interface Pace {
+export interface RunCost {
   overheadMs: number
   tokenMs: number
 }
@@ -36,7 +35,7 @@ export interface SpeedAt {
 }
 
 /** How far the logits of a text move between being computed alone and in company. */
-export interface Movement {
+export interface BatchSensitivity {
   /** The largest move of a logit. */
   largest: number
   /** The largest logit minus the smallest, of all texts alone. */
@@ -46,17 +45,17 @@ export interface Movement {
 }
 
 /** What warming a model told of it. */
-export interface Warmth {
-  pace: Pace
+export interface WarmUpReport {
+  cost: RunCost
   /** The shortest first; lengths that would have taken too long are left out. */
   speeds: SpeedAt[]
-  movement: Movement
+  movement: BatchSensitivity
   /** Less than what was asked for when the model's file has a fixed length. */
   maxTokens: number
 }
 
-/** Only `pace` is sure to be there: a stand-in for a model need not know more. */
-export type Loaded = ({ name: string; pace: Pace } & Partial<Warmth>) | { name: string; refused: string }
+/** Only `cost` is sure to be there: a stand-in for a model need not know more. */
+export type Loaded = ({ name: string; cost: RunCost } & Partial<WarmUpReport>) | { name: string; refused: string }
 
 /** The texts of a run, in columns. */
 export interface TextColumns {
@@ -87,7 +86,7 @@ export interface RunColumns {
   /** 1 where the text was cut. */
   truncated: Uint8Array
   /** How many texts the session computed together with this one, itself included. */
-  together: Uint16Array
+  batchSize: Uint16Array
   /** Milliseconds of the session for this text and its company. */
   inferMs: Float32Array
   /** Milliseconds of the tokenizer for the whole run. */
@@ -96,7 +95,7 @@ export interface RunColumns {
   /** Session runs that threw and were taken apart. */
   bisections: number
   /** What the session said when it threw, once; about shapes and nodes, not about texts. */
-  complaint?: string
+  errorMessage?: string
 }
 
 /** The columns of a run of which nothing is known yet. */
@@ -105,7 +104,7 @@ export function emptyColumns(texts: number, labels: number): RunColumns {
     logits: new Float32Array(texts * labels),
     tokens: new Uint32Array(texts),
     truncated: new Uint8Array(texts),
-    together: new Uint16Array(texts),
+    batchSize: new Uint16Array(texts),
     inferMs: new Float32Array(texts),
     tokenizeMs: 0,
     errors: [],

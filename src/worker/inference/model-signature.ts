@@ -1,7 +1,7 @@
 // What the graph of a model asks for and gives, and whether that is a text classifier's. Checked when it is loaded, so
 // that a wrong file is no request's surprise.
 import type { InferenceSession } from 'onnxruntime-node'
-import { BadModel } from '../models/model-files.ts'
+import { ModelError } from '../models/model-files.ts'
 
 const INPUTS = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const
 const INPUT_TYPES = ['int64', 'int32', 'float32'] as const
@@ -20,21 +20,21 @@ export interface ModelInput {
 export function checkedInputs(file: string, inputs: readonly InferenceSession.ValueMetadata[]): ModelInput[] {
   const strange = inputs.filter(({ name }) => !isOneOf(INPUTS, name)).map(({ name }) => `"${name}"`)
   if (strange.length > 0) {
-    throw new BadModel(`${file}: has the input ${strange.join(', ')}, which texts do not have`)
+    throw new ModelError(`${file}: has the input ${strange.join(', ')}, which texts do not have`)
   }
-  if (!inputs.some(({ name }) => name === 'input_ids')) throw new BadModel(`${file}: has no input "input_ids"`)
+  if (!inputs.some(({ name }) => name === 'input_ids')) throw new ModelError(`${file}: has no input "input_ids"`)
   return inputs.map((input) => checkedInput(file, input))
 }
 
 function checkedInput(file: string, input: InferenceSession.ValueMetadata): ModelInput {
   const { name } = input
-  if (!input.isTensor || !isOneOf(INPUTS, name)) throw new BadModel(`${file}: its input "${name}" is no tensor`)
+  if (!input.isTensor || !isOneOf(INPUTS, name)) throw new ModelError(`${file}: its input "${name}" is no tensor`)
   const { type, shape } = input
   if (!isOneOf(INPUT_TYPES, type)) {
-    throw new BadModel(`${file}: its input "${name}" is ${type}; ${INPUT_TYPES.join(', ')} can be given`)
+    throw new ModelError(`${file}: its input "${name}" is ${type}; ${INPUT_TYPES.join(', ')} can be given`)
   }
   if (shape.length !== 2) {
-    throw new BadModel(`${file}: its input "${name}" has ${shape.length} dimensions, not 2 (texts, tokens)`)
+    throw new ModelError(`${file}: its input "${name}" has ${shape.length} dimensions, not 2 (texts, tokens)`)
   }
   return { name, type, texts: fixed(shape[0]), tokens: fixed(shape[1]) }
 }
@@ -44,20 +44,20 @@ export function checkedOutput(file: string, outputs: readonly InferenceSession.V
   const logits = outputs.find(({ name }) => name === OUTPUT)
   if (!logits) {
     const there = outputs.map(({ name }) => `"${name}"`).join(', ')
-    throw new BadModel(`${file}: has no output "${OUTPUT}"; is it a classifier? It has ${there}`)
+    throw new ModelError(`${file}: has no output "${OUTPUT}"; is it a classifier? It has ${there}`)
   }
   if (!logits.isTensor || !OUTPUT_TYPES.includes(logits.type)) {
-    throw new BadModel(`${file}: its logits are ${logits.isTensor ? logits.type : 'no tensor'}, not numbers`)
+    throw new ModelError(`${file}: its logits are ${logits.isTensor ? logits.type : 'no tensor'}, not numbers`)
   }
   const { shape } = logits
   if (shape.length > 2) {
-    throw new BadModel(
+    throw new ModelError(
       `${file}: its logits have ${shape.length} dimensions, not 2 (texts, labels); is it a classifier?`,
     )
   }
   const each = shape.length === 2 ? fixed(shape[1]) : undefined
   if (each !== undefined && each !== labels) {
-    throw new BadModel(`${file}: gives ${each} logits a text; config.json names ${labels} labels (id2label)`)
+    throw new ModelError(`${file}: gives ${each} logits a text; config.json names ${labels} labels (id2label)`)
   }
 }
 

@@ -38,7 +38,7 @@ async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassi
     try {
       const classifier = await load(source, intraOpThreads)
       into.set(source.name, classifier)
-      loaded.push({ name: source.name, ...classifier.warmth, pace: classifier.pace })
+      loaded.push({ name: source.name, ...classifier.report, cost: classifier.cost })
     } catch (error) {
       loaded.push({ name: source.name, refused: messageOf(error) })
     }

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { messageOf } from '../../errors.ts'
-import { BadModel, readJson } from '../models/model-files.ts'
+import { ModelError, readJson } from '../models/model-files.ts'
 import { configFile, firstPosition } from '../models/config-json.ts'
 import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './model-signature.ts'
 import type { ModelSource } from './ipc.ts'
@@ -30,7 +30,7 @@ export class ModelSession {
   static async load(source: ModelSource, intraOpThreads: number): Promise<ModelSession> {
     const { dir, file, labels } = source
     const session = await open(join(dir, file), intraOpThreads).catch((error: unknown) => {
-      throw new BadModel(`${file} cannot be loaded: ${messageOf(error)}`)
+      throw new ModelError(`${file} cannot be loaded: ${messageOf(error)}`)
     })
     const inputs = checkedInputs(file, session.inputMetadata)
     checkedOutput(file, session.outputMetadata, labels)
@@ -56,7 +56,7 @@ export class ModelSession {
     const [texts] = packed.dims
     if (logits?.size !== texts * labels) {
       const shape = logits?.dims.join(', ')
-      throw new BadModel(
+      throw new ModelError(
         `${file}: gives logits [${shape}] for a run of ${texts}; config.json names ${labels} labels (id2label)`,
       )
     }

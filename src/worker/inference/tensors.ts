@@ -1,5 +1,5 @@
 // Texts as the session takes them: padded, packed, and cut into runs that are even.
-import type { Encoded } from './tokenizer/tokenizer.ts'
+import type { Encoded, PadToken } from './tokenizer/tokenizer.ts'
 
 /** Three tensors of int64, each [texts, tokens]. */
 export interface Packed {
@@ -10,10 +10,7 @@ export interface Packed {
 }
 
 /** How a run is filled up. */
-export interface Padding {
-  /** The token for it. */
-  id: number
-  side: 'left' | 'right'
+export interface Padding extends PadToken {
   /** Where the model's file fixes them: texts of a run, and tokens of a text. */
   texts?: number | undefined
   tokens?: number | undefined
@@ -63,7 +60,7 @@ export interface RunLimits {
  * @param lengths tokens of each text, ascending.
  * @returns the index behind the last text of each run.
  */
-export function cutEvenly(lengths: number[], { overhead, maxTokens, maxTexts, even }: RunLimits): number[] {
+export function splitIntoRuns(lengths: number[], { overhead, maxTokens, maxTexts, even }: RunLimits): number[] {
   // best[end]: the least cost of the first `end` texts; from[end]: where their last run begins.
   const best = [0]
   const from = [0]

@@ -1,6 +1,6 @@
 // The first runs of a session are slow, and nobody should wait for them; the next ones tell what a run costs.
-import { bestOf, type Measurable, measureMovement, measureSpeed } from './benchmark.ts'
-import type { Pace, Warmth } from './ipc.ts'
+import { bestOf, type Measurable, measureBatchSensitivity, measureSpeed } from './benchmark.ts'
+import type { RunCost, WarmUpReport } from './ipc.ts'
 
 /** Each shape is tried until it has had this many milliseconds, but at least once and at most MOST times. */
 const TRY_MS = 40
@@ -14,18 +14,18 @@ const TEXTS = 16
 const LEAST_OVERHEAD_TOKENS = 8
 
 /** Runs a model until it is warm, and measures it. @throws what the session throws. */
-export async function warmUp(model: Measurable): Promise<Warmth> {
-  await model.tryShape(1, Math.min(TOKENS, model.maxTokens))
-  const pace = await measurePace(model)
-  const movement = await measureMovement(model)
-  return { pace, speeds: await measureSpeed(model, SPEED_MS), movement, maxTokens: model.maxTokens }
+export async function warmUp(model: Measurable): Promise<WarmUpReport> {
+  await model.runShape(1, Math.min(TOKENS, model.maxTokens))
+  const cost = await measureRunCost(model)
+  const movement = await measureBatchSensitivity(model)
+  return { cost, speeds: await measureSpeed(model, SPEED_MS), movement, maxTokens: model.maxTokens }
 }
 
 /** Runs two shapes and draws the line through their best times: overhead + tokens × price. */
-async function measurePace(model: Measurable): Promise<Pace> {
+async function measureRunCost(model: Measurable): Promise<RunCost> {
   const tokens = Math.min(TOKENS, model.maxTokens)
-  const smallMs = await bestOf(() => model.tryShape(1, tokens), TRY_MS, MOST)
-  const largeMs = await bestOf(() => model.tryShape(TEXTS, tokens), TRY_MS, MOST)
+  const smallMs = await bestOf(() => model.runShape(1, tokens), TRY_MS, MOST)
+  const largeMs = await bestOf(() => model.runShape(TEXTS, tokens), TRY_MS, MOST)
   // Where the clock's noise would make it nothing or less, the large run's share is the safe side.
   const tokenMs = Math.max((largeMs - smallMs) / ((TEXTS - 1) * tokens), (0.5 * largeMs) / (TEXTS * tokens))
   return { tokenMs, overheadMs: Math.max(smallMs - tokens * tokenMs, LEAST_OVERHEAD_TOKENS * tokenMs) }

@@ -3,9 +3,8 @@ import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
 import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
-import { QUEUE_PREFIX, queueName } from '../../queue/names.ts'
-import type { Arrival, Ending } from './job-handler.ts'
-import type { Lane } from '../scheduling/length-buckets.ts'
+import { type Lane, QUEUE_PREFIX, queueName } from '../../queue/names.ts'
+import type { ReceivedJob, JobOutcome } from './job-handler.ts'
 
 export interface ConsumerOptions {
   model: string
@@ -14,10 +13,14 @@ export interface ConsumerOptions {
   slots: number
   /** A consumerConnection; stays the caller's to close. */
   redis: Redis
-  answer: (arrival: Arrival) => Promise<Ending>
+  handle: (arrival: ReceivedJob) => Promise<JobOutcome>
   /** Sends a result to the api that waits. `keep`: the job itself leaves nothing behind. Never rejects. */
   reply: (replyTo: string, id: string, result: TextsResult, keep: boolean) => void
-  onOutcome: (model: string, lane: Lane, outcome: TextsResult['outcome'] | Exclude<Ending['kind'], 'answered'>) => void
+  onOutcome: (
+    model: string,
+    lane: Lane,
+    outcome: TextsResult['outcome'] | Exclude<JobOutcome['kind'], 'answered'>,
+  ) => void
   /** The processor itself failed. */
   onFailure: (jobId: string, error: unknown) => void
   /** Errors of BullMQ's own; in a bad hour, thousands. */
@@ -71,7 +74,7 @@ export class Consumer {
   }
 
   /** Takes no new jobs; those that it has go on. */
-  async quiet(): Promise<void> {
+  async pause(): Promise<void> {
     await this.#worker.pause(true)
   }
 
@@ -88,7 +91,7 @@ export class Consumer {
   async #process(job: Job<unknown, TextsResult>, token: string | undefined): Promise<TextsResult> {
     const { model, lane, reply, onOutcome } = this.#options
     const id = String(job.id)
-    const ending = await this.#answer(id, job)
+    const ending = await this.#handle(id, job)
     onOutcome(model, lane, ending.kind === 'answered' ? ending.result.outcome : ending.kind)
     switch (ending.kind) {
       case 'answered':
@@ -110,11 +113,11 @@ export class Consumer {
   }
 
   /** What fails here is stored with the job for everybody to see, so only messages that carry no text get out. */
-  async #answer(id: string, job: Job<unknown, TextsResult>): Promise<Ending> {
+  async #handle(id: string, job: Job<unknown, TextsResult>): Promise<JobOutcome> {
     const name = jobNames.find((known) => known === job.name)
     if (!name) throw new UnrecoverableError(`jobs named "${job.name}" are not known here`)
     try {
-      return await this.#options.answer(arrivalOf(id, name, job, this.#options.lane))
+      return await this.#options.handle(receivedJob(id, name, job, this.#options.lane))
     } catch (error) {
       this.#options.onFailure(id, error)
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
@@ -123,6 +126,6 @@ export class Consumer {
   }
 }
 
-function arrivalOf(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): Arrival {
+function receivedJob(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): ReceivedJob {
   return { id, name, lane, data, createdAt: timestamp }
 }

@@ -10,76 +10,75 @@ import {
   producerConnection,
   subscriberConnection,
 } from '../../redis/connection.ts'
-import { processId } from '../../queue/names.ts'
+import { type Lane, processId } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import { VERSION } from '../../version.ts'
-import { Brake } from './circuit-breaker.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import type { WorkerConfig } from '../config.ts'
 import { Consumer } from './consumer.ts'
-import type { Engine, ServedModel } from '../engine.ts'
-import { Pipeline } from './job-handler.ts'
-import { Presence } from './registration.ts'
-import type { Lane } from '../scheduling/length-buckets.ts'
+import type { Engine, EngineModel } from '../engine.ts'
+import { JobHandler } from './job-handler.ts'
+import { Registration } from './registration.ts'
 import { pause, settledWithin } from '../../async.ts'
 import { durabilityProblems } from '../../redis/info.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
 import { Subscription } from '../../redis/subscription.ts'
 import { CANCEL_CHANNEL } from '../../redis/keys.ts'
 
-export interface IntakeOptions {
+export interface ConsumersOptions {
   config: WorkerConfig
   logger: Logger
   metrics: WorkerMetrics
   engine: Engine
 }
 
-const JOIN_AGAIN_MS = 250
+const RETRY_MS = 250
 const PING_MS = 1_000
 /** What is left of the grace for handing jobs back and closing. */
 const HAND_BACK_MS = 5_000
 /** A Redis that is away for so long while the worker stops is not waited for. */
-const AWAY_MS = 2_000
+const REDIS_AWAY_MS = 2_000
 const LOOK_MS = 100
 const lanes: Lane[] = ['interactive', 'bulk']
 
-export class Intake {
-  readonly #options: IntakeOptions
+export class Consumers {
+  readonly #options: ConsumersOptions
   readonly #closing = new AbortController()
   readonly #id = processId()
   readonly #canceled = new CanceledIds()
-  readonly #presence: Presence
-  readonly #brake: Brake
+  readonly #registration: Registration
+  readonly #circuitBreaker: CircuitBreaker
   readonly #log: (message: string) => void
   readonly #onRedisError: (error: unknown) => void
   /** Waits for a Redis that is away: takes jobs, reads what must be known. */
-  readonly #patient: Redis
+  readonly #blockingRedis: Redis
   /** Fails at once: replies, heartbeats, pings. */
-  readonly #hasty: Redis
+  readonly #commandRedis: Redis
   readonly #cancellations: Subscription
   #consumers: Consumer[] = []
   /** Of models that are not served any more; they end with their last job. */
-  readonly #withdrawn: Promise<void>[] = []
-  #joining: Promise<void> | undefined
-  #notJoined: string | undefined = 'the models are loading'
+  readonly #removed: Promise<void>[] = []
+  #starting: Promise<void> | undefined
+  #notStarted: string | undefined = 'the models are loading'
 
-  constructor(options: IntakeOptions) {
+  constructor(options: ConsumersOptions) {
     this.#options = options
     const { config, engine, logger, metrics } = options
     const { redisUrl, inferenceProcesses, predictJobs, bulkChunks } = config
     this.#log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, message))
     const onError = redisErrorHandler(logger, metrics.redisErrors)
     this.#onRedisError = onError
-    this.#patient = consumerConnection(redisUrl, onError)
-    this.#hasty = producerConnection(redisUrl, onError)
+    this.#blockingRedis = consumerConnection(redisUrl, onError)
+    this.#commandRedis = producerConnection(redisUrl, onError)
     this.#cancellations = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
       this.#canceled.add(id),
     )
-    this.#brake = new Brake({ onBrake: (ms) => void this.#rest(ms) })
-    this.#presence = new Presence({
+    this.#circuitBreaker = new CircuitBreaker({ onOpen: (ms) => void this.#pauseConsumers(ms) })
+    this.#registration = new Registration({
       id: this.#id,
       version: VERSION,
       slots: { interactive: predictJobs * inferenceProcesses, bulk: bulkChunks * inferenceProcesses },
-      redis: this.#hasty,
+      redis: this.#commandRedis,
       models: () => engine.served(),
       refused: () => engine.refused(),
       onError,
@@ -89,114 +88,114 @@ export class Intake {
   /** Begins to take jobs as soon as Redis is there; returns at once. To be called when the models are warm. */
   start(): void {
     this.#cancellations.start()
-    this.#joining ??= this.#join()
+    this.#starting ??= this.#startWhenReady()
   }
 
   /** Takes no more jobs of a model that cannot be served any more: another worker may. */
-  withdraw(model: string): void {
+  removeModel(model: string): void {
     const leaving = this.#consumers.filter((consumer) => consumer.model === model)
     if (leaving.length === 0) return
     this.#consumers = this.#consumers.filter((consumer) => !leaving.includes(consumer))
     for (const consumer of leaving) {
-      this.#withdrawn.push(consumer.close().catch(this.#onRedisError))
+      this.#removed.push(consumer.close().catch(this.#onRedisError))
     }
-    this.#presence.change()
+    this.#registration.beatNow()
   }
 
   /** Why no jobs can be taken now; undefined when they can. */
   async notReady(): Promise<string | undefined> {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
-    if (this.#notJoined !== undefined) return this.#notJoined
+    if (this.#notStarted !== undefined) return this.#notStarted
     if (this.#consumers.length === 0) return 'none of its models can be served any more'
-    const answered = await settledWithin(this.#hasty.ping(), PING_MS).catch(() => false)
+    const answered = await settledWithin(this.#commandRedis.ping(), PING_MS).catch(() => false)
     return answered ? undefined : 'Redis does not answer'
   }
 
   /** Takes no new jobs, finishes what it can within the grace, hands the rest back. */
   async stop(): Promise<void> {
     this.#closing.abort()
-    await this.#joining
-    if (this.#notJoined === undefined) {
+    await this.#starting
+    if (this.#notStarted === undefined) {
       const { engine, config } = this.#options
-      for (const consumer of this.#consumers) await consumer.quiet()
-      await this.#presence.quiet()
+      for (const consumer of this.#consumers) await consumer.pause()
+      await this.#registration.markDraining()
       const closing = this.#consumers.map((consumer) => consumer.close())
-      const closed = Promise.all([...closing, ...this.#withdrawn]).catch(this.#onRedisError)
+      const closed = Promise.all([...closing, ...this.#removed]).catch(this.#onRedisError)
       if (!(await this.#settledWhileRedisIsThere(closed, config.shutdownGrace - HAND_BACK_MS))) {
-        engine.dispatcher.handBack()
+        engine.dispatcher.requeueAll()
         await settledWithin(closed, HAND_BACK_MS / 2)
       }
-      await this.#presence.leave()
+      await this.#registration.deregister()
     }
     this.#cancellations.stop()
-    closeConnection(this.#patient)
-    closeConnection(this.#hasty)
+    closeConnection(this.#blockingRedis)
+    closeConnection(this.#commandRedis)
   }
 
   /** Without Redis nothing can be completed, and nothing is lost by leaving either: the jobs' locks run out. */
   async #settledWhileRedisIsThere(closed: Promise<unknown>, ms: number): Promise<boolean> {
     const until = Date.now() + ms
     let seen = Date.now()
-    while (Date.now() < until && Date.now() - seen < AWAY_MS) {
+    while (Date.now() < until && Date.now() - seen < REDIS_AWAY_MS) {
       if (await settledWithin(closed, LOOK_MS)) return true
-      if (this.#hasty.status === 'ready') seen = Date.now()
+      if (this.#commandRedis.status === 'ready') seen = Date.now()
     }
     return false
   }
 
-  async #join(): Promise<void> {
-    while (!(await this.#admitted())) {
-      if (!(await pause(JOIN_AGAIN_MS, this.#closing.signal))) return
+  async #startWhenReady(): Promise<void> {
+    while (!(await this.#checkRedis())) {
+      if (!(await pause(RETRY_MS, this.#closing.signal))) return
     }
     if (this.#closing.signal.aborted) return
     const { logger, engine } = this.#options
     this.#consumers = engine.served().flatMap((model) => lanes.map((lane) => this.#consumer(model, lane)))
     for (const consumer of this.#consumers) consumer.start()
-    this.#presence.start(this.#closing.signal)
-    this.#notJoined = undefined
+    this.#registration.start(this.#closing.signal)
+    this.#notStarted = undefined
     const models = engine.served().map(({ manifest: { name, revision }, ...speed }) => ({ name, revision, ...speed }))
     logger.info({ worker: this.#id, models }, 'taking jobs')
   }
 
   /** Whether Redis is there, keeps what it is given, and knows the models of this worker. */
-  async #admitted(): Promise<boolean> {
+  async #checkRedis(): Promise<boolean> {
     const { config, logger } = this.#options
     try {
-      const problems = await durabilityProblems(this.#hasty)
+      const problems = await durabilityProblems(this.#commandRedis)
       if (problems.length > 0 && config.requireDurable) {
-        this.#notJoined = `REQUIRE_DURABLE: ${problems.join('; ')}`
-        this.#log(`no jobs are taken. ${this.#notJoined}`)
+        this.#notStarted = `REQUIRE_DURABLE: ${problems.join('; ')}`
+        this.#log(`no jobs are taken. ${this.#notStarted}`)
         return false
       }
-      await this.#presence.announce()
+      await this.#registration.publishModels()
       if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
       return true
     } catch (error) {
-      this.#notJoined = 'Redis does not answer'
+      this.#notStarted = 'Redis does not answer'
       this.#log(`Redis does not answer: ${messageOf(error)}`)
       return false
     }
   }
 
-  #consumer({ manifest: model }: ServedModel, lane: Lane): Consumer {
+  #consumer({ manifest: model }: EngineModel, lane: Lane): Consumer {
     const { config, engine, metrics, logger } = this.#options
     const { interactive = config.predictJobs, bulk = config.bulkChunks } = model.lanes
-    const pipeline = new Pipeline({
+    const pipeline = new JobHandler({
       worker: this.#id,
       model,
       dispatcher: engine.dispatcher,
       canceled: this.#canceled,
-      redis: this.#patient,
+      redis: this.#blockingRedis,
     })
     return new Consumer({
       model: model.name,
       lane,
       slots: (lane === 'bulk' ? bulk : interactive) * config.inferenceProcesses,
-      redis: this.#patient,
-      answer: (arrival) => pipeline.answer(arrival),
+      redis: this.#blockingRedis,
+      handle: (arrival) => pipeline.handle(arrival),
       reply: (replyTo, id, result, keep) => {
         // A reply that is lost is made up for by whoever waits; the job must not fail for it.
-        publishReply(this.#hasty, replyTo, { id, result }, keep).catch(this.#onRedisError)
+        publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
       },
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome })
@@ -205,14 +204,14 @@ export class Intake {
       onFailure: (job, error) => logger.error({ job, err: error }, 'a job failed'),
       onError: (error) => {
         this.#onRedisError(error)
-        this.#brake.hit()
+        this.#circuitBreaker.recordError()
       },
     })
   }
 
-  async #rest(ms: number): Promise<void> {
+  async #pauseConsumers(ms: number): Promise<void> {
     this.#options.logger.error({ ms }, 'too many errors of Redis: no jobs are taken for a while')
-    for (const consumer of this.#consumers) await consumer.quiet()
+    for (const consumer of this.#consumers) await consumer.pause()
     if (!(await pause(ms, this.#closing.signal))) return
     for (const consumer of this.#consumers) await consumer.resume()
   }

@@ -1,14 +1,20 @@
 // The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
 import { type CanceledIds } from '../../queue/cancellations.ts'
 import { readHeartbeats } from '../../fleet/heartbeat.ts'
-import { type JobName, parseTextsJob, type TextsJob, type TextsResult, UnknownJobVersion } from '../../queue/job.ts'
+import {
+  type JobName,
+  parseTextsJob,
+  type TextsJob,
+  type TextsResult,
+  UnknownJobVersionError,
+} from '../../queue/job.ts'
 import type { Redis } from 'ioredis'
 import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
-import type { Lane } from '../scheduling/length-buckets.ts'
+import type { Lane } from '../../queue/names.ts'
 import { isCanceled } from '../../records/predictions.ts'
 
 /** What is known of a job when it arrives. */
-export interface Arrival {
+export interface ReceivedJob {
   id: string
   name: JobName
   lane: Lane
@@ -22,14 +28,14 @@ export interface Arrival {
  * `unknown_version`: for a newer worker. `other_revision`: for one that serves what it is pinned to.
  * `revision_away`: the same, but no live one does. `handed_back`: this worker stops, and another one shall do it.
  */
-export type Ending =
+export type JobOutcome =
   | { kind: 'answered'; replyTo: string; result: TextsResult }
   | { kind: 'unknown_version' }
   | { kind: 'other_revision' }
   | { kind: 'revision_away' }
   | { kind: 'handed_back' }
 
-export interface PipelineOptions {
+export interface JobHandlerOptions {
   worker: string
   model: { name: string; revision: string }
   dispatcher: Dispatcher
@@ -41,21 +47,21 @@ export interface PipelineOptions {
 
 type Outcome = TextsResult['outcome']
 
-export class Pipeline {
-  readonly #options: PipelineOptions
+export class JobHandler {
+  readonly #options: JobHandlerOptions
   readonly #now: () => number
 
-  constructor(options: PipelineOptions) {
+  constructor(options: JobHandlerOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
   }
 
   /** @throws Error naming the paths of what does not fit the contract; whatever Redis throws. */
-  async answer(arrival: Arrival): Promise<Ending> {
+  async handle(arrival: ReceivedJob): Promise<JobOutcome> {
     const startedAt = this.#now()
     const data = parse(arrival.data)
     if (!data) return { kind: 'unknown_version' }
-    const ended = (outcome: Outcome, rows: TextsResult['rows'] = []): Ending => {
+    const ended = (outcome: Outcome, rows: TextsResult['rows'] = []): JobOutcome => {
       const { worker, model } = this.#options
       return {
         kind: 'answered',
@@ -102,9 +108,9 @@ export class Pipeline {
     })
   }
 
-  #compute({ lane, createdAt }: Arrival, { items, truncate, deadline }: TextsJob): Computation {
+  #compute({ lane, createdAt }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
     const { model, dispatcher } = this.#options
-    return dispatcher.compute({ model: model.name, lane, items, truncate, createdAt, deadline })
+    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline })
   }
 }
 
@@ -113,7 +119,7 @@ function parse(data: unknown): TextsJob | undefined {
   try {
     return parseTextsJob(data)
   } catch (error) {
-    if (error instanceof UnknownJobVersion) return undefined
+    if (error instanceof UnknownJobVersionError) return undefined
     throw error
   }
 }
@@ -122,11 +128,11 @@ function parse(data: unknown): TextsJob | undefined {
 class Cancellation {
   readonly #id: string
   readonly #applies: boolean
-  readonly #options: PipelineOptions
+  readonly #options: JobHandlerOptions
   #computation: Computation | undefined
   readonly forget: () => void
 
-  constructor({ id, name }: Arrival, options: PipelineOptions) {
+  constructor({ id, name }: ReceivedJob, options: JobHandlerOptions) {
     this.#id = id
     this.#applies = name === 'prediction'
     this.#options = options

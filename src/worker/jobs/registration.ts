@@ -6,7 +6,7 @@ import { publishModel } from '../../records/models.ts'
 import type { Manifest } from '../models/manifest.ts'
 import { every, settledWithin } from '../../async.ts'
 
-export interface PresenceOptions {
+export interface RegistrationOptions {
   id: string
   version: string
   slots: Heartbeat['slots']
@@ -21,51 +21,51 @@ export interface PresenceOptions {
 /** Records last for seven days; long before that they are written again. */
 const REPUBLISH_MS = 24 * 3_600_000
 /** Goodbyes are a courtesy: what is not said in time is found out in 15 seconds. */
-const GOODBYE_MS = 1_000
+const DEREGISTER_MS = 1_000
 
-export class Presence {
-  readonly #options: PresenceOptions
+export class Registration {
+  readonly #options: RegistrationOptions
   readonly #startedAt = Date.now()
   #state: Heartbeat['state'] = 'running'
   #publishedAt = 0
   #beating: Promise<void> | undefined
 
-  constructor(options: PresenceOptions) {
+  constructor(options: RegistrationOptions) {
     this.#options = options
   }
 
   /** Publishes the models. @throws when Redis is away. */
-  async announce(): Promise<void> {
+  async publishModels(): Promise<void> {
     for (const { manifest } of this.#options.models()) await publishModel(this.#options.redis, recordOf(manifest))
     this.#publishedAt = Date.now()
   }
 
   /** Beats now, and then until the signal aborts. */
   start(closing: AbortSignal): void {
-    this.change()
+    this.beatNow()
     this.#beating = every(HEARTBEAT_MS, closing, () => this.#beat(), this.#options.onError)
   }
 
   /** Tells the fleet at once that something is different. */
-  change(): void {
+  beatNow(): void {
     this.#beat().catch(this.#options.onError)
   }
 
   /** Says that this worker takes no more jobs. */
-  async quiet(): Promise<void> {
+  async markDraining(): Promise<void> {
     this.#state = 'quiet'
-    await this.#courteously(this.#beat())
+    await this.#bestEffort(this.#beat())
   }
 
   /** Says that this worker is gone. */
-  async leave(): Promise<void> {
+  async deregister(): Promise<void> {
     await this.#beating
-    await this.#courteously(removeHeartbeat(this.#options.redis, this.#options.id))
+    await this.#bestEffort(removeHeartbeat(this.#options.redis, this.#options.id))
   }
 
   async #beat(): Promise<void> {
     const { id, version, slots, redis, models, refused } = this.#options
-    if (Date.now() - this.#publishedAt > REPUBLISH_MS) await this.announce()
+    if (Date.now() - this.#publishedAt > REPUBLISH_MS) await this.publishModels()
     await publishHeartbeat(redis, {
       id,
       host: hostname(),
@@ -78,8 +78,8 @@ export class Presence {
     })
   }
 
-  async #courteously(goodbye: Promise<void>): Promise<void> {
-    await settledWithin(goodbye.catch(this.#options.onError), GOODBYE_MS)
+  async #bestEffort(goodbye: Promise<void>): Promise<void> {
+    await settledWithin(goodbye.catch(this.#options.onError), DEREGISTER_MS)
   }
 }
 

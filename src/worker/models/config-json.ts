@@ -32,7 +32,7 @@ const USUAL_MAX_TOKENS = 512
 const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
 
 /** Labels in the order of the outputs; transformers' own names when the folder gives none. */
-export function labelsOf({ id2label, num_labels }: ConfigFile): string[] {
+export function labelsFromConfig({ id2label, num_labels }: ConfigFile): string[] {
   if (!id2label) return Array.from({ length: num_labels ?? 2 }, (_, index) => `LABEL_${index}`)
   return Object.keys(id2label).map((_key, index) => id2label[String(index)] as string)
 }

@@ -1,7 +1,7 @@
 // What the files of a model are, in short: the revision that labels its answers, and each file's SHA-256.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { BadModel, findFile } from './model-files.ts'
+import { ModelError, findFile } from './model-files.ts'
 
 export interface Digests {
   /** The shortened SHA-256 over names, sizes and contents of the files, in the order given. */
@@ -19,7 +19,7 @@ export async function digestsOf(dir: string, files: string[]): Promise<Digests> 
   const sha256 = new Map<string, string>()
   for (const file of files) {
     const found = await findFile(dir, file)
-    if (!found) throw new BadModel(`${file} is missing`)
+    if (!found) throw new ModelError(`${file} is missing`)
     const one = createHash('sha256')
     all.update(`${file}\0${found.bytes}\0`)
     for await (const part of createReadStream(found.path, { highWaterMark: 1 << 20 })) {

@@ -34,7 +34,7 @@ export async function download(options: Download): Promise<void> {
   try {
     await fetchWhole(options, remote)
   } catch (error) {
-    if (!(error instanceof WrongContent)) throw error
+    if (!(error instanceof WrongContentError)) throw error
     // What came in pieces may have been put together wrongly; what is wrong twice is wrong.
     await fetchWhole(options, remote)
   }
@@ -57,7 +57,7 @@ export async function persistently<T>(
   }
 }
 
-class WrongContent extends HubError {}
+class WrongContentError extends HubError {}
 
 async function fetchWhole(options: Download, remote: RemoteFile): Promise<void> {
   const { file, path, signal, pauseMs } = options
@@ -83,7 +83,7 @@ async function fetchWhole(options: Download, remote: RemoteFile): Promise<void> 
   const problem = await difference(part, remote)
   if (problem) {
     await rm(part, { force: true })
-    throw new WrongContent(`${file} ${problem}`, false)
+    throw new WrongContentError(`${file} ${problem}`, false)
   }
   await rename(part, path)
 }

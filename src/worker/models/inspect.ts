@@ -2,9 +2,16 @@
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { modelNameProblem } from '../../queue/names.ts'
-import { configFile, labelsOf, maxTokensOf, problemTypeOf, tokenizerConfigFile, tokenizerFile } from './config-json.ts'
+import {
+  configFile,
+  labelsFromConfig,
+  maxTokensOf,
+  problemTypeOf,
+  tokenizerConfigFile,
+  tokenizerFile,
+} from './config-json.ts'
 import { digestProblems, digestsOf } from './digests.ts'
-import { BadModel, findFile, readJson, readJsonIfThere, readTextIfThere } from './model-files.ts'
+import { ModelError, findFile, readJson, readJsonIfThere, readTextIfThere } from './model-files.ts'
 import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
 import type { Manifest } from './manifest.ts'
 import { findOnnx } from './onnx-file.ts'
@@ -28,7 +35,7 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
     try {
       return await step
     } catch (error) {
-      if (!(error instanceof BadModel)) throw error
+      if (!(error instanceof ModelError)) throw error
       problems.push(...error.problems)
       return undefined
     }
@@ -58,7 +65,7 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
   }
   if (!digests || problems.length > 0) return { manifest: undefined, problems }
 
-  const labels = labelsOf(config)
+  const labels = labelsFromConfig(config)
   const manifest = {
     name,
     dir: resolve(dir),
@@ -98,6 +105,6 @@ function cardOf(readme: string): string {
  */
 export async function readManifest(name: string, dir: string): Promise<Manifest> {
   const { manifest, problems } = await inspectFolder(name, dir)
-  if (!manifest) throw new BadModel(problems)
+  if (!manifest) throw new ModelError(problems)
   return manifest
 }

@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { messageOf } from '../../errors.ts'
 
 /** A folder that cannot be served; the problems say why, for the person who put it there. */
-export class BadModel extends Error {
+export class ModelError extends Error {
   override name = 'BadModel'
   readonly problems: string[]
 
@@ -20,7 +20,7 @@ export class BadModel extends Error {
 /** @throws BadModel that names the file, and every field that is wrong. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
   const json = await readJsonIfThere(dir, file, schema)
-  if (json === undefined) throw new BadModel(`${file} is missing`)
+  if (json === undefined) throw new ModelError(`${file} is missing`)
   return json
 }
 
@@ -32,11 +32,11 @@ export async function readJsonIfThere<T>(dir: string, file: string, schema: z.Zo
   try {
     json = JSON.parse(await readFile(found.path, 'utf8'))
   } catch (error) {
-    throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
+    throw new ModelError(`${file} cannot be read: ${messageOf(error)}`)
   }
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
-  throw new BadModel(parsed.error.issues.flatMap(describe).map((problem) => `${file}: ${problem}`))
+  throw new ModelError(parsed.error.issues.flatMap(describe).map((problem) => `${file}: ${problem}`))
 }
 
 /** A text file's content, or an empty text when there is none. */
@@ -44,7 +44,7 @@ export async function readTextIfThere(dir: string, file: string): Promise<string
   const found = await findFile(dir, file)
   if (!found) return ''
   return readFile(found.path, 'utf8').catch((error: unknown) => {
-    throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
+    throw new ModelError(`${file} cannot be read: ${messageOf(error)}`)
   })
 }
 
@@ -56,16 +56,16 @@ export async function findFile(dir: string, file: string): Promise<{ path: strin
   try {
     const [root, path] = await Promise.all([realpath(dir), realpath(join(dir, file))])
     if (!path.startsWith(root + sep)) {
-      throw new BadModel(`${file} leads to a place outside of the folder; put the file itself there`)
+      throw new ModelError(`${file} leads to a place outside of the folder; put the file itself there`)
     }
     const found = await stat(path)
     // Reading a pipe or a device would never end.
-    if (!found.isFile()) throw new BadModel(`${file} is not a file`)
+    if (!found.isFile()) throw new ModelError(`${file} is not a file`)
     return { path, bytes: found.size }
   } catch (error) {
-    if (error instanceof BadModel) throw error
+    if (error instanceof ModelError) throw error
     if (isMissing(error)) return undefined
-    throw new BadModel(`${file} cannot be read: ${messageOf(error)}`)
+    throw new ModelError(`${file} cannot be read: ${messageOf(error)}`)
   }
 }
 

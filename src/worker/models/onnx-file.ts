@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { PbfReader } from 'pbf'
 import { messageOf } from '../../errors.ts'
-import { BadModel, findFile, namesIn } from './model-files.ts'
+import { ModelError, findFile, namesIn } from './model-files.ts'
 
 export interface OnnxFile {
   /** Relative to the folder. */
@@ -21,7 +21,7 @@ export async function findOnnx(dir: string): Promise<OnnxFile> {
   for (const file of ONNX_FILES) {
     const found = await findFile(dir, file)
     if (!found) continue
-    if (found.bytes === 0) throw new BadModel(`${file} is empty`)
+    if (found.bytes === 0) throw new ModelError(`${file} is empty`)
     const named = await dataFiles(dir, file, found.path)
     // `model.onnx_data`, `model.onnx.data`, …: what lies beside it under its name belongs to it.
     const beside = (await namesIn(join(dir, 'onnx')))
@@ -29,7 +29,7 @@ export async function findOnnx(dir: string): Promise<OnnxFile> {
       .filter((name) => name.startsWith(file))
     return { file, bytes: found.bytes, parts: [...new Set([...beside, ...named])].sort() }
   }
-  throw new BadModel(`neither ${ONNX_FILES.join(' nor ')} is there`)
+  throw new ModelError(`neither ${ONNX_FILES.join(' nor ')} is there`)
 }
 
 /** The files that its tensors name, relative to the model's folder. */
@@ -43,7 +43,7 @@ async function dataFiles(dir: string, file: string, path: string): Promise<strin
     } else if (await findFile(dir, data)) files.push(data)
     else problems.push(`${file}: external_data: ${data} is missing`)
   }
-  if (problems.length > 0) throw new BadModel(problems)
+  if (problems.length > 0) throw new ModelError(problems)
   return files
 }
 
@@ -51,7 +51,7 @@ async function locationsIn(file: string, path: string): Promise<Set<string>> {
   try {
     return externalLocations(await readFile(path))
   } catch (error) {
-    throw new BadModel(`${file} is no ONNX model, or not all of it: ${messageOf(error)}`)
+    throw new ModelError(`${file} is no ONNX model, or not all of it: ${messageOf(error)}`)
   }
 }
 

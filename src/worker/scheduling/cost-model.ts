@@ -1,7 +1,7 @@
 // How long a run will take: measured when a model is warmed, and corrected by every run since.
-import type { Pace, SpeedAt } from '../inference/ipc.ts'
+import type { RunCost, SpeedAt } from '../inference/ipc.ts'
 
-export interface SpeedOptions {
+export interface CostModelOptions {
   /** Inference processes that work side by side. */
   processes: number
   /** Padded tokens a run may have, where the operator says so; otherwise what RUN_MS allows. */
@@ -17,12 +17,12 @@ const MOST_TOKENS = 4_096
 /** What a text is taken to have before any has been seen. */
 const USUAL_TOKENS = 16
 /** How much the newest run weighs. */
-const WEIGHT = 0.1
+const SMOOTHING = 0.1
 /** A run of less than this share of the budget tells more of what a run costs by itself than of what tokens do. */
-const TELLING = 1 / 4
+const MIN_BUDGET_SHARE = 1 / 4
 
-interface Measured {
-  pace: Pace
+interface ModelCost {
+  cost: RunCost
   /** Texts a second of one process by length, as the warm-up found it. */
   speeds: SpeedAt[]
   /** What runs really take, over what the warm-up promised. */
@@ -33,35 +33,36 @@ interface Measured {
   rate: number
 }
 
-export class Speed {
-  readonly #options: SpeedOptions
-  readonly #models = new Map<string, Measured>()
+export class CostModel {
+  readonly #options: CostModelOptions
+  readonly #models = new Map<string, ModelCost>()
 
-  constructor(options: SpeedOptions) {
+  constructor(options: CostModelOptions) {
     this.#options = options
   }
 
   /** Takes what warming a model told; of several processes, the last one's word counts. */
-  measured(model: string, pace: Pace, speeds: SpeedAt[] = []): void {
+  calibrate(model: string, cost: RunCost, speeds: SpeedAt[] = []): void {
     const known = this.#models.get(model)
-    if (known) return void Object.assign(known, { pace, speeds })
-    const textMs = pace.overheadMs / 8 + pace.tokenMs * USUAL_TOKENS
-    this.#models.set(model, { pace, speeds, factor: 1, textMs, rate: slowestRate({ pace, speeds }) })
+    if (known) return void Object.assign(known, { cost, speeds })
+    const textMs = cost.overheadMs / 8 + cost.tokenMs * USUAL_TOKENS
+    this.#models.set(model, { cost, speeds, factor: 1, textMs, rate: slowestRate({ cost, speeds }) })
   }
 
   /** Takes how long a run took in its process. */
-  learn(model: string, paddedTokens: number, texts: number, ms: number): void {
+  observe(model: string, paddedTokens: number, texts: number, ms: number): void {
     const known = this.#models.get(model)
     if (!known) return
-    known.factor += WEIGHT * (ms / plain(known.pace, paddedTokens) - known.factor)
-    known.textMs += WEIGHT * (ms / texts - known.textMs)
-    if (paddedTokens >= TELLING * this.budget(model)) known.rate += WEIGHT * (paddedTokens / ms - known.rate)
+    known.factor += SMOOTHING * (ms / linearMs(known.cost, paddedTokens) - known.factor)
+    known.textMs += SMOOTHING * (ms / texts - known.textMs)
+    if (paddedTokens >= MIN_BUDGET_SHARE * this.budget(model))
+      known.rate += SMOOTHING * (paddedTokens / ms - known.rate)
   }
 
   /** Milliseconds that a run will probably take. */
-  expect(model: string, paddedTokens: number): number {
+  estimateMs(model: string, paddedTokens: number): number {
     const known = this.#models.get(model)
-    return known ? known.factor * plain(known.pace, paddedTokens) : 0
+    return known ? known.factor * linearMs(known.cost, paddedTokens) : 0
   }
 
   /**
@@ -92,13 +93,13 @@ export class Speed {
 }
 
 /** Padded tokens a millisecond: of the usual lengths, at the one that is slowest a token. */
-function slowestRate({ pace, speeds }: Pick<Measured, 'pace' | 'speeds'>): number {
+function slowestRate({ cost, speeds }: Pick<ModelCost, 'cost' | 'speeds'>): number {
   const rates = speeds
     .filter(({ tokens }, place) => place === 0 || tokens <= USUAL_LENGTHS)
     .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)
-  return rates.length > 0 ? Math.min(...rates) : (RUN_MS - pace.overheadMs) / pace.tokenMs / RUN_MS
+  return rates.length > 0 ? Math.min(...rates) : (RUN_MS - cost.overheadMs) / cost.tokenMs / RUN_MS
 }
 
-function plain({ overheadMs, tokenMs }: Pace, tokens: number): number {
+function linearMs({ overheadMs, tokenMs }: RunCost, tokens: number): number {
   return overheadMs + tokenMs * tokens
 }

@@ -1,20 +1,21 @@
 // Texts in, rows out: puts the texts of jobs into the backlog, sends runs to whichever inference process has room, and
 // brings each text's row or error back to its job.
 import { isFailed, type Item, type Row } from '../../queue/job.ts'
-import { type Order, type OrderEnd, Work } from './pending-job.ts'
+import { type JobTexts, type PendingJobEnd, PendingJob } from './pending-job.ts'
 import { rowOf } from './result-row.ts'
 import { Backlog, type Run } from './backlog.ts'
 import type { RunColumns, TextColumns } from '../inference/ipc.ts'
-import type { RunEnd, RunOrder } from '../inference/inference-process.ts'
-import type { Entry, Lane } from './length-buckets.ts'
-import type { Speed } from './cost-model.ts'
+import type { RunOutcome, RunTask } from '../inference/inference-process.ts'
+import type { Entry } from './length-buckets.ts'
+import type { Lane } from '../../queue/names.ts'
+import type { CostModel } from './cost-model.ts'
 
 /** What the dispatcher needs of the pool. */
 export interface Inference {
   readonly hasRoom: boolean
   /** Whether some process has nothing to do. */
   readonly isIdle: boolean
-  run(order: RunOrder): Promise<RunEnd>
+  run(order: RunTask): Promise<RunOutcome>
 }
 
 /** What happened, for the metrics. */
@@ -28,11 +29,11 @@ export interface DispatcherEvents {
 
 export interface DispatcherOptions {
   inference: Inference
-  speed: Speed
+  costModel: CostModel
   /** Longest input of a model in tokens. */
   maxTokens: (model: string) => number
   /** All processes but one, or the only one: more must not work on suspected texts, nor on bulk while people are about. */
-  mostBusy: number
+  maxBulkProcesses: number
   /** Milliseconds for a run, whatever it should take; undefined: by what it should take. */
   runTimeout: number | undefined
   events: DispatcherEvents
@@ -41,7 +42,7 @@ export interface DispatcherOptions {
 
 /** An order that is being worked on. */
 export interface Computation {
-  readonly end: Promise<OrderEnd>
+  readonly end: Promise<PendingJobEnd>
   /** Stops it at the next run. */
   cancel(): void
 }
@@ -58,9 +59,9 @@ const FATAL = {
 
 export class Dispatcher {
   readonly #options: DispatcherOptions
-  readonly #backlog: Backlog<Work>
+  readonly #backlog: Backlog<PendingJob>
   readonly #now: () => number
-  readonly #open = new Set<Work>()
+  readonly #open = new Set<PendingJob>()
   #suspectsRunning = 0
   #bulkRunning = 0
   /** Models that cannot be served any more. */
@@ -69,12 +70,12 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
-    this.#backlog = new Backlog((model) => options.speed.budget(model))
+    this.#backlog = new Backlog((model) => options.costModel.budget(model))
     this.#now = options.now ?? Date.now
   }
 
-  compute(order: Order): Computation {
-    const work = new Work(order, this.#options.maxTokens(order.model))
+  submit(order: JobTexts): Computation {
+    const work = new PendingJob(order, this.#options.maxTokens(order.model))
     if (this.#closed || this.#gone.has(work.model)) work.finish({ kind: 'handed_back' })
     else {
       this.#open.add(work)
@@ -86,41 +87,41 @@ export class Dispatcher {
   }
 
   /** Gives back every order that is not finished, and all that still come. */
-  handBack(): void {
+  requeueAll(): void {
     this.#closed = true
     for (const work of this.#open) this.#abandon(work, 'handed_back')
   }
 
   /** Gives back every order of a model that cannot be served any more, and all that still come. */
-  handBackModel(model: string): void {
+  requeueModel(model: string): void {
     this.#gone.add(model)
     for (const work of this.#open) if (work.model === model) this.#abandon(work, 'handed_back')
   }
 
   /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
   pump(): void {
-    const { inference, mostBusy } = this.#options
+    const { inference, maxBulkProcesses } = this.#options
     for (const late of this.#backlog.expire(this.#now())) late.finish({ kind: 'expired' })
     while (inference.hasRoom) {
-      const run = this.#backlog.take(this.#now(), {
-        suspect: this.#suspectsRunning < mostBusy,
-        bulk: inference.isIdle && this.#bulkRunning < mostBusy,
+      const run = this.#backlog.nextRun(this.#now(), {
+        suspect: this.#suspectsRunning < maxBulkProcesses,
+        bulk: inference.isIdle && this.#bulkRunning < maxBulkProcesses,
       })
       if (!run) return
       void this.#send(run)
     }
   }
 
-  #abandon(work: Work, kind: 'canceled' | 'handed_back'): void {
+  #abandon(work: PendingJob, kind: 'canceled' | 'handed_back'): void {
     this.#backlog.drop(work)
     work.finish({ kind })
   }
 
-  async #send(run: Run<Work>): Promise<void> {
-    const { inference, speed, runTimeout } = this.#options
+  async #send(run: Run<PendingJob>): Promise<void> {
+    const { inference, costModel, runTimeout } = this.#options
     const startedAt = this.#now()
     this.#noteQueueTimes(run, startedAt)
-    const expectedMs = speed.expect(run.model, run.paddedTokens)
+    const expectedMs = costModel.estimateMs(run.model, run.paddedTokens)
     const timeoutMs =
       runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, SHORTEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
     if (run.suspect) this.#suspectsRunning += 1
@@ -130,25 +131,25 @@ export class Dispatcher {
     if (run.suspect) this.#suspectsRunning -= 1
     if (run.lane === 'bulk') this.#bulkRunning -= 1
     if (end.kind === 'ran') this.#settle(run, end.columns, end.ms)
-    else this.#rescue(run, end)
+    else this.#recoverLostRun(run, end)
     this.pump()
   }
 
-  #noteQueueTimes(run: Run<Work>, startedAt: number): void {
+  #noteQueueTimes(run: Run<PendingJob>, startedAt: number): void {
     for (const { group } of run.entries) {
       if (group.startedAt !== undefined) continue
       group.startedAt = startedAt
-      this.#options.events.queued(run.model, group.lane, Math.max(0, startedAt - group.order.createdAt))
+      this.#options.events.queued(run.model, group.lane, Math.max(0, startedAt - group.job.createdAt))
     }
   }
 
-  #settle(run: Run<Work>, columns: RunColumns, ms: number): void {
-    const { speed, events } = this.#options
+  #settle(run: Run<PendingJob>, columns: RunColumns, ms: number): void {
+    const { costModel, events } = this.#options
     const { model, entries } = run
-    speed.learn(model, run.paddedTokens, entries.length, ms)
+    costModel.observe(model, run.paddedTokens, entries.length, ms)
     events.ran(model, entries.length, ms)
-    if (columns.bisections > 0 || columns.complaint !== undefined) {
-      events.broken(model, 'error', columns.bisections, columns.complaint)
+    if (columns.bisections > 0 || columns.errorMessage !== undefined) {
+      events.broken(model, 'error', columns.bisections, columns.errorMessage)
     }
     const errors = new Map(columns.errors)
     const rows = entries.map(({ group }, place) => {
@@ -160,22 +161,22 @@ export class Dispatcher {
   }
 
   /** The process died. Whoever was not at fault goes back; the others run alone, and who dies alone was the poison. */
-  #rescue(run: Run<Work>, { cause, blamed }: RunEnd & { kind: 'lost' }): void {
+  #recoverLostRun(run: Run<PendingJob>, { cause, blamed }: RunOutcome & { kind: 'lost' }): void {
     const { events } = this.#options
     const entries = run.entries.filter(({ group }) => !group.finished)
-    if (!blamed) return run.suspect ? this.#backlog.suspect(entries) : this.#backlog.giveBack(entries)
+    if (!blamed) return run.suspect ? this.#backlog.quarantine(entries) : this.#backlog.requeue(entries)
     events.broken(run.model, cause, 1)
-    if (!run.suspect) return this.#backlog.suspect(entries)
+    if (!run.suspect) return this.#backlog.quarantine(entries)
     events.rows(run.model, 0, entries.length)
     for (const { group, index } of entries) group.put(index, { error: { code: 'Backend', message: FATAL[cause] } })
   }
 }
 
-function columnsOf(entries: readonly Entry<Work>[]): TextColumns {
-  const items = entries.map(({ group, index }) => group.order.items[index] as Item)
+function columnsOf(entries: readonly Entry<PendingJob>[]): TextColumns {
+  const items = entries.map(({ group, index }) => group.job.items[index] as Item)
   const columns: TextColumns = {
     texts: items.map(({ text }) => text),
-    truncate: entries.map(({ group }) => group.order.truncate),
+    truncate: entries.map(({ group }) => group.job.truncate),
   }
   if (items.some(({ pair }) => pair !== undefined)) columns.pairs = items.map(({ pair }) => pair)
   return columns

@@ -1,12 +1,12 @@
 // The waiting texts of one model and one lane, found by age (which group came first) and by length.
-export type Lane = 'interactive' | 'bulk'
+import type { Lane } from '../../queue/names.ts'
 
 /** The texts of one job: the unit that is canceled, expires, and is handed back. */
 export interface Group {
   readonly model: string
   readonly lane: Lane
   /** Estimated tokens of each text, whole numbers from 1 on. */
-  readonly costs: readonly number[]
+  readonly estimatedTokens: readonly number[]
   /** Epoch milliseconds: not started by then, never run. */
   readonly deadline: number | undefined
 }
@@ -17,7 +17,7 @@ export interface Entry<G extends Group> {
   readonly index: number
 }
 
-interface Waiting {
+interface WaitingGroup {
   /** Places of the group's texts that were not taken yet. */
   indexes: Set<number>
   /** Counts up over all groups that ever came. */
@@ -25,9 +25,9 @@ interface Waiting {
   started: boolean
 }
 
-export class Shelf<G extends Group> {
+export class LengthBuckets<G extends Group> {
   /** The oldest first. */
-  readonly #groups = new Map<G, Waiting>()
+  readonly #groups = new Map<G, WaitingGroup>()
   /** Waiting texts by their cost, first come first. */
   readonly #byCost: Entry<G>[][] = []
   #size = 0
@@ -40,7 +40,7 @@ export class Shelf<G extends Group> {
   /** The oldest group's model and arrival, and the cost of its first text that waits. @throws when nothing waits. */
   get oldest(): { model: string; arrival: number; cost: number } {
     for (const [group, { indexes, arrival }] of this.#groups) {
-      for (const index of indexes) return { model: group.model, arrival, cost: costOf({ group, index }) }
+      for (const index of indexes) return { model: group.model, arrival, cost: tokensOf({ group, index }) }
     }
     throw new Error('nothing waits here')
   }
@@ -52,7 +52,7 @@ export class Shelf<G extends Group> {
     for (const index of indexes) {
       const entry = { group, index }
       waiting.indexes.add(index)
-      ;(this.#byCost[costOf(entry)] ??= []).push(entry)
+      ;(this.#byCost[tokensOf(entry)] ??= []).push(entry)
       this.#size += 1
     }
   }
@@ -62,7 +62,7 @@ export class Shelf<G extends Group> {
     if (!waiting) return
     this.#groups.delete(group)
     this.#size -= waiting.indexes.size
-    for (const cost of new Set([...waiting.indexes].map((index) => costOf({ group, index })))) {
+    for (const cost of new Set([...waiting.indexes].map((index) => tokensOf({ group, index })))) {
       this.#byCost[cost] = (this.#byCost[cost] ?? []).filter((entry) => entry.group !== group)
     }
   }
@@ -80,7 +80,7 @@ export class Shelf<G extends Group> {
    * Takes the waiting texts whose cost is nearest to `cost`, as long as the longest times their number stays within
    * `budget`; the first text may always be taken.
    */
-  takeLike(cost: number, budget: number): Entry<G>[] {
+  takeSimilar(cost: number, budget: number): Entry<G>[] {
     const entries: Entry<G>[] = []
     let longest = 0
     const fits = (other: number) => entries.length === 0 || Math.max(longest, other) * (entries.length + 1) <= budget
@@ -99,7 +99,7 @@ export class Shelf<G extends Group> {
 
   #takeOne(cost: number): Entry<G> {
     const entry = this.#byCost[cost]?.shift() as Entry<G>
-    const waiting = this.#groups.get(entry.group) as Waiting
+    const waiting = this.#groups.get(entry.group) as WaitingGroup
     waiting.indexes.delete(entry.index)
     waiting.started = true
     if (waiting.indexes.size === 0) this.#groups.delete(entry.group)
@@ -108,6 +108,6 @@ export class Shelf<G extends Group> {
   }
 }
 
-function costOf<G extends Group>({ group, index }: Entry<G>): number {
-  return group.costs[index] ?? 1
+function tokensOf<G extends Group>({ group, index }: Entry<G>): number {
+  return group.estimatedTokens[index] ?? 1
 }

@@ -1,10 +1,11 @@
 // What one job asks for, and its way to an end: rows come in one by one, in any order.
 import type { Item, Row, Truncate } from '../../queue/job.ts'
 import { estimateTokens } from './token-estimate.ts'
-import type { Group, Lane } from './length-buckets.ts'
+import type { Group } from './length-buckets.ts'
+import type { Lane } from '../../queue/names.ts'
 
 /** The texts of one job, and how it should be treated. */
-export interface Order {
+export interface JobTexts {
   model: string
   lane: Lane
   items: readonly Item[]
@@ -15,28 +16,28 @@ export interface Order {
   deadline: number | undefined
 }
 
-export type OrderEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'handed_back' }
+export type PendingJobEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'handed_back' }
 
 /** An order on its way: which rows are there, and what it is waiting for. */
-export class Work implements Group {
-  readonly order: Order
+export class PendingJob implements Group {
+  readonly job: JobTexts
   readonly model: string
   readonly lane: Lane
-  readonly costs: readonly number[]
+  readonly estimatedTokens: readonly number[]
   readonly deadline: number | undefined
-  readonly end: Promise<OrderEnd>
+  readonly end: Promise<PendingJobEnd>
   startedAt: number | undefined
   finished = false
   readonly #rows: Row[]
   #missing: number
-  #resolve: (end: OrderEnd) => void = () => undefined
+  #resolve: (end: PendingJobEnd) => void = () => undefined
 
-  constructor(order: Order, maxTokens: number) {
-    this.order = order
+  constructor(order: JobTexts, maxTokens: number) {
+    this.job = order
     this.model = order.model
     this.lane = order.lane
     this.deadline = order.deadline
-    this.costs = order.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
+    this.estimatedTokens = order.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
     this.#rows = new Array<Row>(order.items.length)
     this.#missing = order.items.length
     this.end = new Promise((resolve) => {
@@ -46,7 +47,7 @@ export class Work implements Group {
 
   /** Milliseconds from the making of the job to its first run; clocks of two machines may differ. */
   get queueMs(): number {
-    return Math.max(0, (this.startedAt ?? 0) - this.order.createdAt)
+    return Math.max(0, (this.startedAt ?? 0) - this.job.createdAt)
   }
 
   put(index: number, row: Row): void {
@@ -56,7 +57,7 @@ export class Work implements Group {
     if (this.#missing === 0) this.finish({ kind: 'done', rows: this.#rows })
   }
 
-  finish(end: OrderEnd): void {
+  finish(end: PendingJobEnd): void {
     this.finished = true
     this.#resolve(end)
   }

@@ -22,7 +22,7 @@ export function rowOf(
       tokenize: hundredths(columns.tokenizeMs),
       infer: hundredths(columns.inferMs[place] ?? 0),
     },
-    run: columns.together[place] ?? 0,
+    run: columns.batchSize[place] ?? 0,
   }
   return columns.truncated[place] ? { ...row, truncated: true } : row
 }

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { CHUNK_CHARS, CHUNK_TEXTS, type Chunk, chunkId, chunksOf, type Wanted } from '../../../src/batches/chunks.ts'
+import {
+  CHUNK_CHARS,
+  CHUNK_TEXTS,
+  type Chunk,
+  chunkId,
+  chunksOf,
+  type PendingRow,
+} from '../../../src/batches/chunks.ts'
 
-const wanted = (place: number, more: Partial<Wanted> & { model?: string } = {}): Wanted => {
+const wanted = (place: number, more: Partial<PendingRow> & { model?: string } = {}): PendingRow => {
   const { model = 'cola', ...rest } = more
   return { place, target: { model }, truncate: 'right', items: [{ text: `text ${place}` }], ...rest }
 }

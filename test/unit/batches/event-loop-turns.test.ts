@@ -1,13 +1,13 @@
 // Whoever has much to do takes turns, and requests come in between.
 import { expect, it } from 'vitest'
-import { Turns } from '../../../src/batches/event-loop-turns.ts'
+import { EventLoopTurns } from '../../../src/batches/event-loop-turns.ts'
 
 it('gives one turn in a turn of the event loop, in the order in which they were asked for', async () => {
-  const turns = new Turns()
+  const turns = new EventLoopTurns()
   const happened: string[] = []
   const batch = async (name: string) => {
     for (let piece = 0; piece < 2; piece += 1) {
-      await turns.next()
+      await turns.wait()
       happened.push(name)
     }
   }
@@ -22,7 +22,7 @@ it('gives one turn in a turn of the event loop, in the order in which they were 
 })
 
 it('gives a turn to whoever comes when nobody waits', async () => {
-  const turns = new Turns()
-  await turns.next()
-  await turns.next()
+  const turns = new EventLoopTurns()
+  await turns.wait()
+  await turns.wait()
 })

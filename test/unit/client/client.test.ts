@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { Inferq } from '../../../src/client/client.ts'
-import { InferqError, ServerAway } from '../../../src/client/errors.ts'
+import { InferqError, ConnectionError } from '../../../src/client/errors.ts'
 import { collect } from '../../helpers/collect.ts'
 
 let server: Server | undefined
@@ -66,7 +66,7 @@ it('says who does not answer, and why', async () => {
   const { url } = await answering(json(200, {}))
   server?.close()
   const error = await new Inferq({ url }).info().catch((thrown: unknown) => thrown)
-  expect(error).toBeInstanceOf(ServerAway)
+  expect(error).toBeInstanceOf(ConnectionError)
   expect((error as Error).message).toMatch(/^http:\/\/127\.0\.0\.1:\d+ does not answer \(ECONNREFUSED\)$/)
 })
 
@@ -81,7 +81,7 @@ it('gives the results that came before the connection broke off, then says so', 
     for await (const { custom_id } of new Inferq({ url }).batches.results('batch_1', { follow: true }))
       seen.push(custom_id)
   }
-  await expect(read()).rejects.toThrow(ServerAway)
+  await expect(read()).rejects.toThrow(ConnectionError)
   expect(seen).toEqual(['a', 'b'])
 })
 

@@ -1,27 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Refused, admit, expectedWait } from '../../../src/predict/admission.ts'
+import { OverloadedError, checkLimits, expectedWait } from '../../../src/predict/admission.ts'
 
 const idle = { texts: 0, capacity: 100, memoryShare: 0.1, waitingCalls: 0 }
 const limits = { maxWaiting: 512, maxQueue: 15_000 }
 
-function refusal(load: Partial<typeof idle>, random = 0): Refused {
+function refusal(load: Partial<typeof idle>, random = 0): OverloadedError {
   try {
-    admit({ ...idle, ...load }, limits, random)
+    checkLimits({ ...idle, ...load }, limits, random)
   } catch (error) {
-    return error as Refused
+    return error as OverloadedError
   }
   throw new Error('was let in')
 }
 
 describe('admit', () => {
   it('lets in what will be answered in time', () => {
-    expect(() => admit({ ...idle, texts: 1_500 }, limits, 0)).not.toThrow()
+    expect(() => checkLimits({ ...idle, texts: 1_500 }, limits, 0)).not.toThrow()
   })
 
   it('refuses with 429 and the seconds until there is room', () => {
     const error = refusal({ texts: 2_000 })
-    expect(error).toBeInstanceOf(Refused)
+    expect(error).toBeInstanceOf(OverloadedError)
     expect([error.status, error.reason, error.headers['Retry-After']]).toEqual([429, 'queue_full', '5'])
   })
 
@@ -35,7 +35,7 @@ describe('admit', () => {
 
   it('knows nothing of a fleet that has not measured itself, and lets in', () => {
     expect(expectedWait({ texts: 1e6, capacity: 0 })).toBe(0)
-    expect(() => admit({ ...idle, texts: 1e6, capacity: 0 }, limits, 0)).not.toThrow()
+    expect(() => checkLimits({ ...idle, texts: 1e6, capacity: 0 }, limits, 0)).not.toThrow()
   })
 
   it('always says a whole number of seconds from 1 to 30', () => {

@@ -3,9 +3,9 @@
 import { PreTrainedTokenizer } from '@xenova/transformers'
 import { z } from 'zod'
 import { messageOf } from '../../../errors.ts'
-import { BadModel, readJson } from '../../models/model-files.ts'
+import { ModelError, readJson } from '../../models/model-files.ts'
 import { type NormalizerPart, normalizerOf, preparationOf, readNormalizer } from './normalizer.ts'
-import { readPreTokenizer, rewritten } from './pre-tokenizer.ts'
+import { readPreTokenizer, toSupportedPreTokenizer } from './pre-tokenizer.ts'
 
 const tokenizerFile = z.looseObject({
   normalizer: readNormalizer.nullish(),
@@ -15,7 +15,7 @@ const tokenizerFile = z.looseObject({
 })
 const configFile = z.looseObject({})
 
-export interface PythonLike {
+export interface HfTokenizer {
   tokenizer: PreTrainedTokenizer
   /** What must be done to a text before the tokenizer sees it. */
   prepare: (text: string) => string
@@ -24,15 +24,15 @@ export interface PythonLike {
 }
 
 /** @throws BadModel when tokenizer.json is of a kind that cannot be read as Python reads it. */
-export async function loadTokenizer(dir: string): Promise<PythonLike> {
+export async function loadTokenizer(dir: string): Promise<HfTokenizer> {
   const file = await readJson(dir, 'tokenizer.json', tokenizerFile)
   const { remove_space: _slowOnly, ...config } = await readJson(dir, 'tokenizer_config.json', configFile)
   const { normalizer, pre_tokenizer, post_processor, model } = file
   if (model.type === 'Unigram' && model.byte_fallback) {
-    throw new BadModel('tokenizer.json: model.byte_fallback: is not supported for Unigram')
+    throw new ModelError('tokenizer.json: model.byte_fallback: is not supported for Unigram')
   }
   try {
-    const split = pre_tokenizer ? rewritten(pre_tokenizer) : null
+    const split = pre_tokenizer ? toSupportedPreTokenizer(pre_tokenizer) : null
     const tokenizer = new PreTrainedTokenizer({ ...file, pre_tokenizer: split }, config)
     if (normalizer) replaceNormalizer(tokenizer, normalizer)
     fuseUnknownsByWord(tokenizer)
@@ -43,7 +43,7 @@ export async function loadTokenizer(dir: string): Promise<PythonLike> {
       typesPairs: post_processor?.type !== 'RobertaProcessing',
     }
   } catch (error) {
-    throw new BadModel(`tokenizer.json cannot be used: ${messageOf(error)}`)
+    throw new ModelError(`tokenizer.json cannot be used: ${messageOf(error)}`)
   }
 }
 

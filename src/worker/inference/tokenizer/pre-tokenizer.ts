@@ -35,10 +35,10 @@ const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d`
 const PUNCTUATION = String.raw`[\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]`
 
 /** The same pre-tokenizer in words that the library takes as Python does. */
-export function rewritten(part: PreTokenizerPart): object {
+export function toSupportedPreTokenizer(part: PreTokenizerPart): object {
   switch (part.type) {
     case 'Sequence':
-      return { ...part, pretokenizers: (part.pretokenizers ?? []).map(rewritten) }
+      return { ...part, pretokenizers: (part.pretokenizers ?? []).map(toSupportedPreTokenizer) }
     case 'ByteLevel':
       return part.use_regex === false ? part : byteLevel(part)
     case 'Metaspace':

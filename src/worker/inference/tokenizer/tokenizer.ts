@@ -1,15 +1,20 @@
 // Texts to token ids. The library cuts off the final [SEP] when it truncates, so it only does the words here;
 // special tokens, truncation and token types are ours, by the rules of Python's tokenizers.
-import { BadModel } from '../../models/model-files.ts'
+import { ModelError } from '../../models/model-files.ts'
 import { loadTokenizer } from './hf-tokenizer.ts'
-import type { Truncate } from '../ipc.ts'
-import type { Padding } from '../tensors.ts'
+import type { Truncate } from '../../../queue/job.ts'
 
 export interface Encoded {
   ids: number[]
   /** From here on the token type is 1; the length when it is 0 throughout. */
   secondFrom: number
   truncated: boolean
+}
+
+/** What fills a run up. */
+export interface PadToken {
+  id: number
+  side: 'left' | 'right'
 }
 
 /** Special tokens around one text and around two. */
@@ -25,7 +30,7 @@ export interface Template {
 }
 
 /** A text that is longer than the model takes, where cutting was forbidden. */
-export class TextTooLong extends Error {
+export class TextTooLongError extends Error {
   constructor(tokens: number, maxTokens: number) {
     super(`the text has ${tokens} tokens; the model takes ${maxTokens}`)
     this.name = 'TextTooLong'
@@ -41,7 +46,7 @@ export class TextTokenizer {
   readonly #template: Template
   readonly #maxTokens: number
 
-  constructor(words: Words, template: Template, maxTokens: number, padding: Pick<Padding, 'id' | 'side'>) {
+  constructor(words: Words, template: Template, maxTokens: number, padding: PadToken) {
     this.#words = words
     this.#template = template
     this.#maxTokens = maxTokens
@@ -85,7 +90,7 @@ export class TextTokenizer {
     const words = this.#wordsFor(text, room, truncate)
     const truncated = words.length > room
     if (truncated && truncate === 'no') {
-      throw new TextTooLong(words.length + before.length + after.length, this.#maxTokens)
+      throw new TextTooLongError(words.length + before.length + after.length, this.#maxTokens)
     }
     const ids = [...before, ...(truncated ? cut(words, room, truncate) : words), ...after]
     return { ids, secondFrom: ids.length, truncated }
@@ -100,7 +105,7 @@ export class TextTokenizer {
     let second = this.#words(pair)
     const truncated = first.length + second.length > room
     if (truncated) {
-      if (truncate === 'no') throw new TextTooLong(first.length + second.length + special, this.#maxTokens)
+      if (truncate === 'no') throw new TextTooLongError(first.length + second.length + special, this.#maxTokens)
       const [keepFirst, keepSecond] = longestFirst(first.length, second.length, room)
       first = cut(first, keepFirst, truncate)
       second = cut(second, keepSecond, truncate)
@@ -154,7 +159,7 @@ function findTemplate(words: Words, encode: (text: string, pair: string | null) 
   const start = indexOf(one, first, 0)
   const pairStart = indexOf(two, second, start + first.length)
   if (first.length === 0 || second.length === 0 || start < 0 || pairStart < 0) {
-    throw new BadModel('tokenizer.json: post_processor: special tokens are put where inferq does not expect them')
+    throw new ModelError('tokenizer.json: post_processor: special tokens are put where inferq does not expect them')
   }
   const between = two.slice(start + first.length, pairStart)
   const secondType = types.indexOf(1)

@@ -34,7 +34,7 @@ describe('the OpenAPI document', () => {
   it('asks for a key exactly where one is needed', () => {
     for (const route of routes) {
       const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
-      expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.open !== true])
+      expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.public !== true])
     }
   })
 })

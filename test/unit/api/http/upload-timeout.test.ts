@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createHttpServer, listen } from '../../../../src/api/http/server.ts'
-import { Uploads } from '../../../../src/api/http/upload-timeout.ts'
+import { UploadTimeouts } from '../../../../src/api/http/upload-timeout.ts'
 import { waitFor } from '../../../helpers/wait-for.ts'
 
 const LIMITS = { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20, maxHeaderSize: 16_384 }
@@ -20,7 +20,7 @@ async function begin(
   path: string,
   pace = { everyMs: 100, bytes: 1 },
 ): Promise<{ answer: () => string; more: () => void }> {
-  const uploads = new Uploads(pace)
+  const uploads = new UploadTimeouts(pace)
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     if (request.url === '/upload') {
       const stalled = uploads.watch(request)

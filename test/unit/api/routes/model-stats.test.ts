@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { measuredBy, measuredOf } from '../../../../src/api/routes/model-stats.ts'
+import { combineStats, modelStats } from '../../../../src/api/routes/model-stats.ts'
 import { assemble } from '../../../../src/fleet/fleet.ts'
 import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../../src/records/models.ts'
@@ -12,7 +12,7 @@ it('adds up the speeds of workers by length, and keeps the largest of the rest',
     { tokens: 8, textsPerSecond: 99.6 },
     { tokens: 128, textsPerSecond: 12 },
   ]
-  expect(measuredBy([first, { ...told, maxRunTokens: 300, speeds, movement: 0 }])).toEqual({
+  expect(combineStats([first, { ...told, maxRunTokens: 300, speeds, movement: 0 }])).toEqual({
     texts_per_second_by_length: [
       { tokens: 8, texts_per_second: 100 },
       { tokens: 128, texts_per_second: 22 },
@@ -23,7 +23,7 @@ it('adds up the speeds of workers by length, and keeps the largest of the rest',
 })
 
 it('takes what workers of before tell', () => {
-  expect(measuredBy([told])).toEqual({
+  expect(combineStats([told])).toEqual({
     texts_per_second_by_length: [],
     max_run_tokens: 200,
     neighbour_movement: null,
@@ -54,7 +54,7 @@ it('counts the current revision on workers that take jobs', () => {
   }
   const measure = (...workers: Heartbeat[]) => {
     const model = assemble(workers, [record]).get('m')
-    return model && measuredOf(model)
+    return model && modelStats(model)
   }
   expect(measure(worker('1', 'r', 'running'), worker('2', 'old', 'running'), worker('3', 'r', 'quiet'))).toMatchObject({
     max_run_tokens: 1,

@@ -1,17 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Line, linesOf } from '../../../../src/batches/input/jsonl.ts'
+import { type InputLine, readLines } from '../../../../src/batches/input/jsonl.ts'
 
 async function* pieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
 }
 
-async function read(content: string | Buffer, size = 7, maxBytes = 100): Promise<Line[]> {
-  const all: Line[] = []
-  for await (const some of linesOf(pieces(Buffer.from(content), size), maxBytes)) all.push(...some)
+async function read(content: string | Buffer, size = 7, maxBytes = 100): Promise<InputLine[]> {
+  const all: InputLine[] = []
+  for await (const some of readLines(pieces(Buffer.from(content), size), maxBytes)) all.push(...some)
   return all
 }
-const texts = (lines: Line[]) => lines.map(({ bytes }) => bytes?.toString())
+const texts = (lines: InputLine[]) => lines.map(({ bytes }) => bytes?.toString())
 
 describe('linesOf', () => {
   it.each([
@@ -50,8 +50,11 @@ describe('linesOf', () => {
           const bytes = Buffer.from(given.join('\n'))
           const all = await read(bytes, size)
           for (const { number, next } of all) {
-            const rest: Line[] = []
-            for await (const some of linesOf(pieces(bytes.subarray(next), size), 100, { offset: next, lines: number }))
+            const rest: InputLine[] = []
+            for await (const some of readLines(pieces(bytes.subarray(next), size), 100, {
+              offset: next,
+              lines: number,
+            }))
               rest.push(...some)
             expect(rest).toEqual(all.filter((line) => line.number > number))
           }

@@ -1,7 +1,7 @@
 // What makes an input file a bad one: every fault with its line, the first hundred of them.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { Turns } from '../../../../src/batches/event-loop-turns.ts'
+import { EventLoopTurns } from '../../../../src/batches/event-loop-turns.ts'
 import { MAX_PROBLEMS, validate } from '../../../../src/batches/input/validate.ts'
 
 const limits = { maxLines: 1_000, maxLineBytes: 200 }
@@ -12,7 +12,7 @@ async function* inPieces(content: string | Buffer): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += 50) yield bytes.subarray(at, at + 50)
 }
 const check = (content: string | Buffer, more = {}) =>
-  validate(inPieces(content), '/predict', { ...limits, ...more }, new Turns())
+  validate(inPieces(content), '/predict', { ...limits, ...more }, new EventLoopTurns())
 const codes = async (content: string | Buffer) =>
   (await check(content)).problems.map(({ code, line: number }) => [code, number])
 

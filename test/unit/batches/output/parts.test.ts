@@ -14,7 +14,7 @@ import {
   readSection,
   rowsInOrder,
 } from '../../../../src/batches/output/parts.ts'
-import { StorageFull } from '../../../../src/batches/storage/file-store.ts'
+import { StorageFullError } from '../../../../src/batches/storage/file-store.ts'
 
 let dir: string
 let store: DirectoryStore
@@ -136,7 +136,7 @@ describe('a directory store', () => {
       yield Buffer.from('half')
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
     }
-    await expect(store.put('files/a', full())).rejects.toBeInstanceOf(StorageFull)
+    await expect(store.put('files/a', full())).rejects.toBeInstanceOf(StorageFullError)
     expect(readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())).toEqual([])
   })
 

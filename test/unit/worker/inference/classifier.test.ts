@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { OnnxClassifier } from '../../../../src/worker/inference/classifier.ts'
-import { measureMovement, measureSpeed } from '../../../../src/worker/inference/benchmark.ts'
+import { measureBatchSensitivity, measureSpeed } from '../../../../src/worker/inference/benchmark.ts'
 import type { ModelSource } from '../../../../src/worker/inference/ipc.ts'
 
 interface Reference {
@@ -38,9 +38,9 @@ function sourceOf(kind: string, more: Partial<ModelSource> = {}): ModelSource {
 const referenceOf = (kind: string) => JSON.parse(readFileSync(join(root, kind, 'python.json'), 'utf8')) as Reference
 
 async function logitsOf(classifier: OnnxClassifier, texts: string[]) {
-  const { logits, tokens, together, errors } = await classifier.classify({ texts, truncate: texts.map(() => 'right') })
+  const { logits, tokens, batchSize, errors } = await classifier.classify({ texts, truncate: texts.map(() => 'right') })
   expect(errors).toEqual([])
-  return { rows: texts.map((_text, row) => [...logits.subarray(3 * row, 3 * row + 3)]), tokens, together }
+  return { rows: texts.map((_text, row) => [...logits.subarray(3 * row, 3 * row + 3)]), tokens, batchSize }
 }
 
 /** The largest difference of two numbers at the same place. */
@@ -72,8 +72,8 @@ describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
     const { rows } = await logitsOf(classifier, texts)
     const moves = kind === 'int8-dynamic'
     expect(distance(rows, alone) > 0).toBe(moves)
-    expect(classifier.warmth.movement.share > 0).toBe(moves)
-    const measured = await measureMovement(classifier, texts.slice(0, 40))
+    expect(classifier.report.movement.share > 0).toBe(moves)
+    const measured = await measureBatchSensitivity(classifier, texts.slice(0, 40))
     expect(measured.share > 0).toBe(moves)
     expect(measured.spread).toBeGreaterThan(1)
   })
@@ -82,7 +82,7 @@ describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
     const speeds = await measureSpeed(classifier, 60_000)
     expect(speeds.map(({ tokens }) => tokens)).toEqual([8, 32, 64])
     for (const { textsPerSecond } of speeds) expect(textsPerSecond).toBeGreaterThan(0)
-    expect(classifier.warmth).toMatchObject({ maxTokens: 64, pace: { tokenMs: expect.any(Number) } })
+    expect(classifier.report).toMatchObject({ maxTokens: 64, cost: { tokenMs: expect.any(Number) } })
   })
 })
 
@@ -91,36 +91,36 @@ describe('a model', () => {
     const { cases } = referenceOf('int8-dynamic')
     const texts = cases.map(({ text }) => text)
     const classifier = await OnnxClassifier.load(sourceOf('int8-dynamic', { isolate: true }), 1)
-    const { rows, together } = await logitsOf(classifier, texts)
+    const { rows, batchSize } = await logitsOf(classifier, texts)
     expect(
       distance(
         rows,
         cases.map(({ logits }) => logits),
       ),
     ).toBeLessThan(kinds['int8-dynamic'])
-    expect(new Set(together)).toEqual(new Set([1]))
-    expect(classifier.warmth.movement).toMatchObject({ largest: 0, share: 0 })
+    expect(new Set(batchSize)).toEqual(new Set([1]))
+    expect(classifier.report.movement).toMatchObject({ largest: 0, share: 0 })
   })
 
   it('of a fixed size is given runs of that size', async () => {
     const texts = ['One.', 'Two of them.', 'Three of them, or so.', 'Four.', 'Five.']
     const one = await OnnxClassifier.load(sourceOf('one-text'), 1)
-    expect([...(await logitsOf(one, texts)).together]).toEqual([1, 1, 1, 1, 1])
+    expect([...(await logitsOf(one, texts)).batchSize]).toEqual([1, 1, 1, 1, 1])
     const four = await OnnxClassifier.load(sourceOf('four-texts'), 1)
-    expect(Math.max(...(await logitsOf(four, texts)).together)).toBe(4)
+    expect(Math.max(...(await logitsOf(four, texts)).batchSize)).toBe(4)
   })
 
   it('of a fixed length takes no more tokens than that', async () => {
     const classifier = await OnnxClassifier.load(sourceOf('one-text', { maxTokens: 512 }), 1)
-    expect(classifier.warmth.maxTokens).toBe(64)
+    expect(classifier.report.maxTokens).toBe(64)
     expect([...(await logitsOf(classifier, ['word '.repeat(200)])).tokens]).toEqual([64])
   })
 
   it('without a mask shares runs only among texts of the same length', async () => {
     const classifier = await OnnxClassifier.load(sourceOf('ids-alone'), 1)
-    const { tokens, together } = await logitsOf(classifier, ['a b c', 'a b d', 'a b c d e f', 'b c d'])
+    const { tokens, batchSize } = await logitsOf(classifier, ['a b c', 'a b d', 'a b c d e f', 'b c d'])
     expect([...tokens]).toEqual([5, 5, 8, 5])
-    expect([...together]).toEqual([3, 3, 1, 3])
+    expect([...batchSize]).toEqual([3, 3, 1, 3])
   })
 })
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { cutEvenly, fromHalves, pack, positionsOf } from '../../../../src/worker/inference/tensors.ts'
+import { splitIntoRuns, fromHalves, pack, positionsOf } from '../../../../src/worker/inference/tensors.ts'
 
 const encoded = (ids: number[], secondFrom = ids.length) => ({ ids, secondFrom, truncated: false })
 
@@ -66,25 +66,25 @@ describe('cutEvenly', () => {
 
   it('keeps like lengths together and parts unlike ones', () => {
     const lengths = [8, 8, 8, 8, 100, 100]
-    expect(runsOf(lengths, cutEvenly(lengths, limits(10, 1_000)))).toEqual([
+    expect(runsOf(lengths, splitIntoRuns(lengths, limits(10, 1_000)))).toEqual([
       [8, 8, 8, 8],
       [100, 100],
     ])
   })
 
   it('does not start a run for a few tokens', () => {
-    expect(cutEvenly([8, 9, 10], limits(10, 1_000))).toEqual([3])
+    expect(splitIntoRuns([8, 9, 10], limits(10, 1_000))).toEqual([3])
   })
 
   it('puts together no more texts than the model takes, and only those of one length when it has no mask', () => {
     const lengths = [8, 8, 8, 8, 9]
-    expect(cutEvenly(lengths, { ...limits(1_000, 1_000), maxTexts: 2 })).toHaveLength(3)
-    expect(cutEvenly(lengths, { ...limits(1_000, 1_000), maxTexts: 1 })).toEqual([1, 2, 3, 4, 5])
-    expect(cutEvenly(lengths, { ...limits(1_000, 1_000), even: true })).toEqual([4, 5])
+    expect(splitIntoRuns(lengths, { ...limits(1_000, 1_000), maxTexts: 2 })).toHaveLength(3)
+    expect(splitIntoRuns(lengths, { ...limits(1_000, 1_000), maxTexts: 1 })).toEqual([1, 2, 3, 4, 5])
+    expect(splitIntoRuns(lengths, { ...limits(1_000, 1_000), even: true })).toEqual([4, 5])
   })
 
   it('has nothing to cut in nothing', () => {
-    expect(cutEvenly([], limits(10, 1_000))).toEqual([])
+    expect(splitIntoRuns([], limits(10, 1_000))).toEqual([])
   })
 
   const sorted = fc
@@ -98,7 +98,7 @@ describe('cutEvenly', () => {
         fc.integer({ min: 0, max: 200 }),
         fc.integer({ min: 1, max: 4_096 }),
         (lengths, overhead, max) => {
-          const runs = runsOf(lengths, cutEvenly(lengths, limits(overhead, max)))
+          const runs = runsOf(lengths, splitIntoRuns(lengths, limits(overhead, max)))
           expect(runs.flat()).toEqual(lengths)
           for (const run of runs) expect(run.length === 1 || Math.max(...run) * run.length <= max).toBe(true)
           expect(cost(runs, overhead)).toBeLessThanOrEqual(

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest'
-import { Brake } from '../../../../src/worker/jobs/circuit-breaker.ts'
+import { CircuitBreaker } from '../../../../src/worker/jobs/circuit-breaker.ts'
 
 function brakeWithClock() {
   const pauses: number[] = []
   const clock = { now: 0 }
-  const brake = new Brake({ onBrake: (ms) => pauses.push(ms), now: () => clock.now })
+  const brake = new CircuitBreaker({ onOpen: (ms) => pauses.push(ms), now: () => clock.now })
   const hits = (count: number) => {
-    for (let hit = 0; hit < count; hit += 1) brake.hit()
+    for (let hit = 0; hit < count; hit += 1) brake.recordError()
   }
   return { pauses, clock, hits }
 }

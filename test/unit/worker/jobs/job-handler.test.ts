@@ -5,18 +5,18 @@ import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../../../src/redis/keys.ts'
 import type { TextsJob } from '../../../../src/queue/job.ts'
 import type { Dispatcher } from '../../../../src/worker/scheduling/dispatcher.ts'
-import type { OrderEnd } from '../../../../src/worker/scheduling/pending-job.ts'
-import { type Arrival, Pipeline } from '../../../../src/worker/jobs/job-handler.ts'
+import type { PendingJobEnd } from '../../../../src/worker/scheduling/pending-job.ts'
+import { type ReceivedJob, JobHandler } from '../../../../src/worker/jobs/job-handler.ts'
 
 const data: TextsJob = { v: 1, model: 'cola', items: [{ text: 'a' }], truncate: 'right', replyTo: 'api-1' }
 const rows = [{ logits: [1, 2], tokens: 3, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }]
 
-function setUp(end: Promise<OrderEnd> = Promise.resolve({ kind: 'done', rows })) {
+function setUp(end: Promise<PendingJobEnd> = Promise.resolve({ kind: 'done', rows })) {
   const canceled = new CanceledIds()
   const records = new Set<string>()
   const seen = { computed: 0, canceled: 0 }
   const dispatcher = {
-    compute: () => {
+    submit: () => {
       seen.computed += 1
       return { end, cancel: () => (seen.canceled += 1) }
     },
@@ -28,9 +28,9 @@ function setUp(end: Promise<OrderEnd> = Promise.resolve({ kind: 'done', rows }))
     mget: async () => heartbeats.map((beat) => JSON.stringify(beat)),
   } as unknown as Redis
   const model = { name: 'cola', revision: 'abc' }
-  const pipeline = new Pipeline({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
-  const answer = (more: Partial<TextsJob> = {}, name: Arrival['name'] = 'prediction') =>
-    pipeline.answer({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
+  const pipeline = new JobHandler({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
+  const answer = (more: Partial<TextsJob> = {}, name: ReceivedJob['name'] = 'prediction') =>
+    pipeline.handle({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
   return { answer, canceled, records, seen, pipeline, heartbeats }
 }
 
@@ -113,7 +113,7 @@ describe('a prediction', () => {
   })
 
   it('that is canceled while it waits stops at the next run', async () => {
-    let finish: (end: OrderEnd) => void = () => undefined
+    let finish: (end: PendingJobEnd) => void = () => undefined
     const { answer, canceled, seen } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
     await new Promise((resolve) => setImmediate(resolve))
@@ -124,7 +124,7 @@ describe('a prediction', () => {
   })
 
   it('that is canceled in its last run is canceled', async () => {
-    let finish: (end: OrderEnd) => void = () => undefined
+    let finish: (end: PendingJobEnd) => void = () => undefined
     const { answer, records } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
     await new Promise((resolve) => setImmediate(resolve))

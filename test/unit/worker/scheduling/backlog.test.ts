@@ -1,18 +1,19 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Backlog, type Run } from '../../../../src/worker/scheduling/backlog.ts'
-import type { Group, Lane } from '../../../../src/worker/scheduling/length-buckets.ts'
+import type { Group } from '../../../../src/worker/scheduling/length-buckets.ts'
+import type { Lane } from '../../../../src/queue/names.ts'
 
 interface Job extends Group {
   id: number
 }
 
 let ids = 0
-const job = (costs: number[], lane: Lane = 'interactive', more: Partial<Job> = {}): Job => ({
+const job = (estimatedTokens: number[], lane: Lane = 'interactive', more: Partial<Job> = {}): Job => ({
   id: (ids += 1),
   model: 'cola',
   lane,
-  costs,
+  estimatedTokens,
   deadline: undefined,
   ...more,
 })
@@ -22,7 +23,7 @@ const placesIn = (run: Run<Job> | undefined) => run?.entries.map(({ group, index
 /** Takes runs until nothing is left. */
 function drain(backlog: Backlog<Job>, now = 0): Run<Job>[] {
   const runs: Run<Job>[] = []
-  for (let run = backlog.take(now); run; run = backlog.take(now)) runs.push(run)
+  for (let run = backlog.nextRun(now); run; run = backlog.nextRun(now)) runs.push(run)
   return runs
 }
 
@@ -31,8 +32,8 @@ describe('a run', () => {
     const backlog = new Backlog<Job>(() => 1_000)
     const alone = job([5])
     backlog.add(alone, 0)
-    expect(placesIn(backlog.take(0))).toEqual([[alone.id, 0]])
-    expect(backlog.take(0)).toBeUndefined()
+    expect(placesIn(backlog.nextRun(0))).toEqual([[alone.id, 0]])
+    expect(backlog.nextRun(0)).toBeUndefined()
   })
 
   it('puts like with like, around the text that waited longest', () => {
@@ -41,7 +42,7 @@ describe('a run', () => {
     const second = job([100, 20, 19, 50])
     backlog.add(first, 0)
     backlog.add(second, 0)
-    expect(placesIn(backlog.take(0))).toEqual([
+    expect(placesIn(backlog.nextRun(0))).toEqual([
       [first.id, 0],
       [second.id, 1],
       [second.id, 2],
@@ -51,7 +52,7 @@ describe('a run', () => {
   it('takes one text however long it is', () => {
     const backlog = new Backlog<Job>(() => 10)
     backlog.add(job([512]), 0)
-    expect(backlog.take(0)?.entries).toHaveLength(1)
+    expect(backlog.nextRun(0)?.entries).toHaveLength(1)
   })
 
   it('is of one model, the one that waited longest first', () => {
@@ -85,8 +86,8 @@ describe('the lanes', () => {
     const person = job([10])
     backlog.add(job(Array<number>(20).fill(10), 'bulk'), 0)
     backlog.add(person, 0)
-    expect(placesIn(backlog.take(0))).toEqual([[person.id, 0]])
-    expect(backlog.take(0)?.lane).toBe('bulk')
+    expect(placesIn(backlog.nextRun(0))).toEqual([[person.id, 0]])
+    expect(backlog.nextRun(0)?.lane).toBe('bulk')
   })
 
   it('hold bulk back while people are about and there is no room for it, except when its turn has come', () => {
@@ -94,18 +95,18 @@ describe('the lanes', () => {
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
     backlog.add(job([10, 10, 10], 'bulk'), 10_000)
-    const lanes = Array.from({ length: 10 }, () => backlog.take(10_100, noRoom)?.lane)
+    const lanes = Array.from({ length: 10 }, () => backlog.nextRun(10_100, noRoom)?.lane)
     expect(lanes.map((lane) => lane?.[0] ?? '-').join('')).toBe('iiiiiiibi-')
-    expect(backlog.take(12_100, noRoom)?.lane).toBe('bulk')
+    expect(backlog.nextRun(12_100, noRoom)?.lane).toBe('bulk')
   })
 
   it('keep runs of bulk short while people are about', () => {
     const backlog = new Backlog<Job>(() => 400)
     backlog.add(job([10]), 10_000)
-    backlog.take(10_000)
+    backlog.nextRun(10_000)
     backlog.add(job(Array<number>(200).fill(10), 'bulk'), 10_000)
-    expect(backlog.take(10_100)?.paddedTokens).toBe(100)
-    expect(backlog.take(12_100)?.paddedTokens).toBe(400)
+    expect(backlog.nextRun(10_100)?.paddedTokens).toBe(100)
+    expect(backlog.nextRun(12_100)?.paddedTokens).toBe(400)
   })
 })
 
@@ -116,10 +117,10 @@ describe('what does not run', () => {
     const kept = job([5])
     backlog.add(dropped, 0)
     backlog.add(kept, 0)
-    backlog.take(0)
+    backlog.nextRun(0)
     backlog.drop(dropped)
     backlog.drop(dropped)
-    expect(placesIn(backlog.take(0))).toEqual([[kept.id, 0]])
+    expect(placesIn(backlog.nextRun(0))).toEqual([[kept.id, 0]])
     expect(backlog.size).toBe(0)
   })
 
@@ -129,10 +130,10 @@ describe('what does not run', () => {
     const late = job([5], 'interactive', { deadline: 100 })
     backlog.add(begun, 0)
     backlog.add(late, 0)
-    backlog.take(50)
+    backlog.nextRun(50)
     expect(backlog.expire(100)).toEqual([])
     expect(backlog.expire(101)).toEqual([late])
-    expect(placesIn(backlog.take(101))).toEqual([[begun.id, 1]])
+    expect(placesIn(backlog.nextRun(101))).toEqual([[begun.id, 1]])
     expect(backlog.size).toBe(0)
   })
 })
@@ -142,9 +143,9 @@ describe('after a crash', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5, 5])
     backlog.add(hit, 0)
-    const run = backlog.take(0) as Run<Job>
+    const run = backlog.nextRun(0) as Run<Job>
     backlog.add(job([5]), 0)
-    backlog.suspect(run.entries)
+    backlog.quarantine(run.entries)
     expect(backlog.size).toBe(3)
     const [first, second, third] = drain(backlog)
     expect([first, second, third].map((each) => [each?.suspect, each?.entries.length])).toEqual([
@@ -158,20 +159,20 @@ describe('after a crash', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5])
     backlog.add(hit, 0)
-    backlog.suspect(backlog.take(0)?.entries ?? [])
-    expect(backlog.take(0, { suspect: false, bulk: true })).toBeUndefined()
+    backlog.quarantine(backlog.nextRun(0)?.entries ?? [])
+    expect(backlog.nextRun(0, { suspect: false, bulk: true })).toBeUndefined()
     backlog.drop(hit)
-    expect(backlog.take(0)).toBeUndefined()
+    expect(backlog.nextRun(0)).toBeUndefined()
   })
 
   it('texts that are given back run again', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5, 6, 7], 'interactive', { deadline: 10 })
     backlog.add(hit, 0)
-    const run = backlog.take(0) as Run<Job>
-    backlog.giveBack(run.entries)
+    const run = backlog.nextRun(0) as Run<Job>
+    backlog.requeue(run.entries)
     expect(backlog.expire(20), 'it was started in time').toEqual([])
-    expect(backlog.take(20)?.entries).toHaveLength(3)
+    expect(backlog.nextRun(20)?.entries).toHaveLength(3)
   })
 })
 
@@ -194,7 +195,7 @@ describe('whatever comes', () => {
         const waiting = new Map<Job, Set<number>>()
         const runs: Run<Job>[] = []
         const takeOne = () => {
-          const run = backlog.take(0)
+          const run = backlog.nextRun(0)
           if (!run) return false
           runs.push(run)
           const oldest = [...waiting.keys()].find(({ lane, model }) => lane === run.lane && model === run.model)
@@ -231,7 +232,7 @@ describe('whatever comes', () => {
         let since = 0
         for (const comes of people) {
           if (comes) backlog.add(job([10, 10]), 0)
-          since = backlog.take(0)?.lane === 'bulk' ? 0 : since + 1
+          since = backlog.nextRun(0)?.lane === 'bulk' ? 0 : since + 1
           expect(since).toBeLessThan(8)
         }
       }),

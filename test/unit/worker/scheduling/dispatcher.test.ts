@@ -2,14 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../../../../src/queue/job.ts'
 import { Dispatcher, type DispatcherEvents, type Inference } from '../../../../src/worker/scheduling/dispatcher.ts'
-import type { Order } from '../../../../src/worker/scheduling/pending-job.ts'
+import type { JobTexts } from '../../../../src/worker/scheduling/pending-job.ts'
 import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
-import type { RunEnd, RunOrder } from '../../../../src/worker/inference/inference-process.ts'
-import { Speed } from '../../../../src/worker/scheduling/cost-model.ts'
+import type { RunOutcome, RunTask } from '../../../../src/worker/inference/inference-process.ts'
+import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
 
 /** Inference processes that compute when they are told to: the logit of a text is its length. */
 class Processes implements Inference {
-  readonly runs: Array<{ order: RunOrder; settle: (end: RunEnd) => void }> = []
+  readonly runs: Array<{ order: RunTask; settle: (end: RunOutcome) => void }> = []
   readonly #rooms: number
   readonly #deep: number
 
@@ -27,7 +27,7 @@ class Processes implements Inference {
     return this.runs.length < this.#rooms
   }
 
-  run(order: RunOrder): Promise<RunEnd> {
+  run(order: RunTask): Promise<RunOutcome> {
     return new Promise((settle) => this.runs.push({ order, settle }))
   }
 
@@ -48,7 +48,7 @@ function computed(texts: string[]) {
     if (text === 'bad') columns.errors.push([index, { code: 'Backend', message: 'no' }])
     columns.logits[index] = text.length
     columns.tokens[index] = 3
-    columns.together[index] = texts.length
+    columns.batchSize[index] = texts.length
   })
   return columns
 }
@@ -64,13 +64,13 @@ const noEvents: DispatcherEvents = {
 
 function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}, deep = 1) {
   const processes = new Processes(rooms, deep)
-  const speed = new Speed({ processes: rooms, maxRunTokens: 100 })
-  speed.measured('cola', { overheadMs: 1, tokenMs: 0.1 })
+  const costModel = new CostModel({ processes: rooms, maxRunTokens: 100 })
+  costModel.calibrate('cola', { overheadMs: 1, tokenMs: 0.1 })
   const dispatcher = new Dispatcher({
     inference: processes,
-    speed,
+    costModel,
     maxTokens: () => 512,
-    mostBusy: 1,
+    maxBulkProcesses: 1,
     runTimeout: undefined,
     events: noEvents,
     now: () => 1_000,
@@ -79,7 +79,7 @@ function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>
   return { processes, dispatcher }
 }
 
-const order = (texts: string[], more: Partial<Order> = {}): Order => ({
+const order = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
   model: 'cola',
   lane: 'interactive',
   items: texts.map((text) => ({ text })),
@@ -94,7 +94,7 @@ const logitsOf = (row: Row) => ('logits' in row ? row.logits : row.error.code)
 describe('an order', () => {
   it('gets its rows in its own order', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.compute(order(['a', 'a much longer text, which is in another run', 'bb']))
+    const { end } = dispatcher.submit(order(['a', 'a much longer text, which is in another run', 'bb']))
     await processes.end('ran')
     while (processes.runs.length > 0) await processes.end('ran')
     expect(await end).toMatchObject({ kind: 'done' })
@@ -105,30 +105,30 @@ describe('an order', () => {
 
   it('keeps the error of one text to that text', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.compute(order(['good', 'bad', 'fine']))
+    const { end } = dispatcher.submit(order(['good', 'bad', 'fine']))
     await processes.end('ran')
     expect(((await end) as { rows: Row[] }).rows.map(logitsOf)).toEqual([[4], 'Backend', [4]])
   })
 
   it('sends partners only where there are some', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.compute(order(['a']))
-    dispatcher.compute(order([], { items: [{ text: 'a', pair: 'b' }, { text: 'c' }] }))
+    dispatcher.submit(order(['a']))
+    dispatcher.submit(order([], { items: [{ text: 'a', pair: 'b' }, { text: 'c' }] }))
     expect(processes.runs[0]?.order.columns).toEqual({ texts: ['a'], truncate: ['right'] })
     expect(processes.runs[1]?.order.columns.pairs?.toSorted()).toEqual(['b', undefined])
   })
 
   it('is killed after 20 times what it should take, but not before 2 s', () => {
     const { processes, dispatcher } = setUp()
-    dispatcher.compute(order(['a']))
+    dispatcher.submit(order(['a']))
     expect(processes.runs[0]?.order.timeoutMs).toBe(2_000)
   })
 
   it('that is not started by its deadline never runs', async () => {
     const clock = { now: 1_000 }
     const { processes, dispatcher } = setUp(1, { now: () => clock.now })
-    dispatcher.compute(order(['a']))
-    const late = dispatcher.compute(order(['b'], { deadline: 1_500 }))
+    dispatcher.submit(order(['a']))
+    const late = dispatcher.submit(order(['b'], { deadline: 1_500 }))
     clock.now = 2_000
     await processes.end('ran')
     expect(await late.end).toEqual({ kind: 'expired' })
@@ -138,7 +138,7 @@ describe('an order', () => {
   it('stops at the next run when it is canceled', async () => {
     const { processes, dispatcher } = setUp()
     const long = 'a long text that fills a run. '.repeat(8)
-    const canceled = dispatcher.compute(order([long, long, long]))
+    const canceled = dispatcher.submit(order([long, long, long]))
     canceled.cancel()
     expect(await canceled.end).toEqual({ kind: 'canceled' })
     await processes.end('ran')
@@ -152,26 +152,26 @@ describe('bulk', () => {
 
   it('has every process, and a run waiting at each, while nobody else is there', () => {
     const { processes, dispatcher } = setUp(2, {}, 2)
-    dispatcher.compute(bulk(200))
+    dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['b', 'b', 'b', 'b'])
   })
 
   it('leaves one process to people while they are about, and puts no run behind another', async () => {
-    const { processes, dispatcher } = setUp(3, { mostBusy: 2 }, 2)
-    const { end } = dispatcher.compute(order(['a']))
-    dispatcher.compute(bulk(200))
+    const { processes, dispatcher } = setUp(3, { maxBulkProcesses: 2 }, 2)
+    const { end } = dispatcher.submit(order(['a']))
+    dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['i', 'b', 'b'])
     await processes.end('ran')
     await end
     expect(lanes(processes)).toEqual(['b', 'b'])
-    dispatcher.compute(order(['a']))
+    dispatcher.submit(order(['a']))
     expect(lanes(processes)).toEqual(['b', 'b', 'i'])
   })
 
   it('runs in the only process as well, as long as that has nothing else to do', async () => {
     const { processes, dispatcher } = setUp(1, {}, 2)
-    dispatcher.compute(order(['a']))
-    dispatcher.compute(bulk(200))
+    dispatcher.submit(order(['a']))
+    dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['i'])
     await processes.end('ran')
     expect(lanes(processes)).toEqual(['b'])
@@ -181,10 +181,10 @@ describe('bulk', () => {
 describe('closing', () => {
   it('hands back what is not finished, and what still comes', async () => {
     const { processes, dispatcher } = setUp()
-    const first = dispatcher.compute(order(['a']))
-    const second = dispatcher.compute(order(['b']))
-    dispatcher.handBack()
-    const third = dispatcher.compute(order(['c']))
+    const first = dispatcher.submit(order(['a']))
+    const second = dispatcher.submit(order(['b']))
+    dispatcher.requeueAll()
+    const third = dispatcher.submit(order(['c']))
     for (const { end } of [first, second, third]) expect(await end).toEqual({ kind: 'handed_back' })
     await processes.end('ran')
     expect(processes.runs).toHaveLength(0)
@@ -193,10 +193,10 @@ describe('closing', () => {
 
 it('hands back the orders of a model that cannot be served any more, and no others', async () => {
   const { processes, dispatcher } = setUp()
-  const gone = dispatcher.compute(order(['a', 'bb']))
-  const other = dispatcher.compute(order(['ccc'], { model: 'other' }))
-  dispatcher.handBackModel('cola')
-  const late = dispatcher.compute(order(['a']))
+  const gone = dispatcher.submit(order(['a', 'bb']))
+  const other = dispatcher.submit(order(['ccc'], { model: 'other' }))
+  dispatcher.requeueModel('cola')
+  const late = dispatcher.submit(order(['a']))
   for (const { end } of [gone, late]) expect(await end).toEqual({ kind: 'handed_back' })
   while (processes.runs.length > 0) await processes.end('ran')
   expect(await other.end).toMatchObject({ kind: 'done', rows: [{ logits: [3] }] })
@@ -205,7 +205,7 @@ it('hands back the orders of a model that cannot be served any more, and no othe
 describe('a process that dies', () => {
   it('has its run done again text by text, and only who kills twice is the poison', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.compute(order(['poison', 'a', 'bb']))
+    const { end } = dispatcher.submit(order(['poison', 'a', 'bb']))
     await processes.end('crash')
     expect(processes.runs.map(({ order: { columns, suspect } }) => [columns.texts, suspect])).toEqual([
       [['poison'], true],
@@ -218,7 +218,7 @@ describe('a process that dies', () => {
 
   it('says so when it took too long', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.compute(order(['slow']))
+    const { end } = dispatcher.submit(order(['slow']))
     await processes.end('timeout')
     await processes.end('timeout')
     expect(await end).toEqual({
@@ -229,8 +229,8 @@ describe('a process that dies', () => {
 
   it('does not harm the run behind', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.compute(order(['poison']))
-    const bystander = dispatcher.compute(order(['a']))
+    dispatcher.submit(order(['poison']))
+    const bystander = dispatcher.submit(order(['a']))
     const [poison, innocent] = processes.runs.splice(0)
     innocent?.settle({ kind: 'lost', cause: 'crash', blamed: false })
     poison?.settle({ kind: 'lost', cause: 'crash', blamed: true })
@@ -243,16 +243,16 @@ describe('a process that dies', () => {
 
   it('leaves room for others: only some processes look for the poison', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.compute(order(['p1', 'p2', 'p3']))
+    dispatcher.submit(order(['p1', 'p2', 'p3']))
     await processes.end('crash')
     expect(processes.runs.filter(({ order: { suspect } }) => suspect)).toHaveLength(1)
-    dispatcher.compute(order(['a']))
+    dispatcher.submit(order(['a']))
     expect(processes.runs.map(({ order: { suspect } }) => suspect)).toEqual([true, false])
   })
 
   it('forgets who was canceled meanwhile', async () => {
     const { processes, dispatcher } = setUp()
-    const canceled = dispatcher.compute(order(['a']))
+    const canceled = dispatcher.submit(order(['a']))
     canceled.cancel()
     await processes.end('crash')
     expect(processes.runs).toHaveLength(0)
@@ -271,7 +271,7 @@ it('answers every text once, whatever dies', async () => {
   await fc.assert(
     fc.asyncProperty(orders, fates, fc.integer({ min: 1, max: 3 }), async (texts, ends, rooms) => {
       const { processes, dispatcher } = setUp(rooms)
-      const computations = texts.map((each) => dispatcher.compute(order(each)))
+      const computations = texts.map((each) => dispatcher.submit(order(each)))
       for (const end of ends) if (processes.runs.length > 0) await processes.end(end)
       while (processes.runs.length > 0) await processes.end('ran')
       for (const [index, { end }] of computations.entries()) {

@@ -8,7 +8,7 @@ it('takes the part of its text', () => {
   columns.logits.set([0.1, 0.2, 0.3, 0.4])
   columns.tokens.set([3, 512])
   columns.truncated.set([0, 1])
-  columns.together.set([1, 2])
+  columns.batchSize.set([1, 2])
   columns.inferMs.set([1.23456, 2])
   columns.tokenizeMs = 0.126
   expect(rowOf(columns, 0, 2, undefined, 7)).toEqual({
