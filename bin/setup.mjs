@@ -1,7 +1,7 @@
 // What a fresh clone lacks: the dependencies, then the build. Only Node's own modules, since nothing else is there yet.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -86,6 +86,8 @@ function newest(path) {
 function build() {
   say('building …')
   const began = new Date()
+  // A file whose source was moved must not remain in dist.
+  rmSync('dist', { recursive: true, force: true })
   const done = npm(['run', '--silent', 'build'])
   if (done.status !== 0) {
     giveUp(

@@ -56,7 +56,7 @@ export async function runService<Config extends ServiceConfig>(
 }
 
 /** Runs a service until a signal closes the process. A stop that outlasts `graceMs` ends with exit code 1. */
-export async function runUntilClosed(service: Service, graceMs: number, logger: Logger): Promise<void> {
+async function runUntilClosed(service: Service, graceMs: number, logger: Logger): Promise<void> {
   const closing = closingSignal()
   const started = service.start()
   // A signal during the start is obeyed before the start is finished.

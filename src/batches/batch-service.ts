@@ -20,7 +20,7 @@ import type { FleetView } from '../fleet/fleet.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
 
 /** The settings of files and batches; times in milliseconds, sizes in bytes. */
-export interface BatchSettings extends SchemaLimits {
+interface BatchSettings extends SchemaLimits {
   redisUrl: string
   defaultModel: string
   /** The directory of files as file:///…; undefined: .data/files in the working directory. */

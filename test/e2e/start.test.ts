@@ -8,7 +8,7 @@ import { freePort } from '../../src/launcher/ports.ts'
 import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
-const start = resolve('dist/start.js')
+const start = resolve('dist/launcher/main.js')
 let dir: string
 let port: number
 let running: StartedProcess[]

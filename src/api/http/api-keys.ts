@@ -22,7 +22,7 @@ export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transfo
 )
 
 /** The owner of what is made without keys. */
-export const PUBLIC_OWNER = 'public'
+const PUBLIC_OWNER = 'public'
 
 /** 12 hexadecimal digits that stand for a key's name. */
 function ownerOf(keyName: string): string {

@@ -1,6 +1,6 @@
 // Reads a multipart/form-data body as it comes: the file goes into the store, whole or not at all.
 import type { Readable } from 'node:stream'
-import busboy from 'busboy'
+import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { AppError, invalid, malformed } from '../../errors.ts'
 import { ClientDisconnectedError } from './deadline.ts'
 import type { UploadBody } from './route.ts'
@@ -25,19 +25,21 @@ export async function readForm<Stored>(
   const parser = parserFor(contentType, maxBytes)
   const fields = new Map<string, string>()
   let name = ''
+  let upload: Readable | undefined
   let storing: Promise<Stored> | undefined
   const parsed = new Promise<void>((resolve, reject) => {
     parser.on('field', (field, value) => fields.set(field, value))
-    parser.on('file', (field, file, info) => {
+    parser.on('file', (field, file, filename: string | undefined) => {
       if (field !== 'file' || storing) return void file.resume()
-      name = info.filename ?? ''
+      name = filename ?? ''
       // A form may break before the store reads its first byte: whoever reads then is told.
       file.on('error', () => undefined)
+      upload = file
       storing = store(wholeFile(file, maxBytes))
       storing.catch(reject)
     })
-    parser.on('close', resolve)
-    parser.on('error', (error) => reject(error instanceof AppError ? error : malformed('the form is broken')))
+    parser.on('finish', resolve)
+    parser.on('error', (error: unknown) => reject(error instanceof AppError ? error : malformed('the form is broken')))
     stream.on('close', () => stream.readableEnded || reject(new ClientDisconnectedError()))
     stalled.addEventListener('abort', () => reject(stalled.reason as Error), { once: true })
   })
@@ -50,17 +52,19 @@ export async function readForm<Stored>(
     stream.unpipe(parser)
     stream.resume()
     parser.destroy(error as Error)
+    // The parser leaves a file open that it has not read to its end.
+    upload?.destroy(error as Error)
     await storing?.catch(() => undefined)
     throw error
   }
 }
 
-function parserFor(contentType: string, maxBytes: number): busboy.Busboy {
+function parserFor(contentType: string, maxBytes: number): BusboyInstance {
   if (!/^multipart\/form-data\s*;/i.test(contentType)) {
     throw new AppError('Validation', 415, 'the body must be multipart/form-data')
   }
   try {
-    return busboy({ headers: { 'content-type': contentType }, limits: { ...LIMITS, fileSize: maxBytes } })
+    return new Busboy({ headers: { 'content-type': contentType }, limits: { ...LIMITS, fileSize: maxBytes } })
   } catch {
     throw malformed('the form has no boundary')
   }
