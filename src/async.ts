@@ -1,5 +1,6 @@
-// Waiting: for signals, for time, and for promises with a deadline.
+// Waiting: for signals, for time, for promises with a deadline, and for a task to succeed.
 import { setTimeout as delay } from 'node:timers/promises'
+import pRetry from 'p-retry'
 
 /** Resolves when the signal aborts. */
 export function aborted(signal: AbortSignal): Promise<void> {
@@ -38,4 +39,26 @@ export async function every(
   onError: (error: unknown) => void,
 ): Promise<void> {
   while (await pause(ms, signal)) await task().catch(onError)
+}
+
+export interface RetryOptions {
+  /** Milliseconds from a failure to the next attempt. */
+  ms: number
+  signal: AbortSignal
+  /** Called after each failure; an error that it throws ends the attempts. */
+  onError: (error: unknown) => void
+}
+
+/**
+ * Repeats `task` until it succeeds, and returns its value.
+ * @throws the signal's reason once it aborts; what `onError` throws; a TypeError of the task, which is a fault of the code.
+ */
+export function retry<T>(task: () => Promise<T>, { ms, signal, onError }: RetryOptions): Promise<T> {
+  return pRetry(task, {
+    retries: Number.POSITIVE_INFINITY,
+    minTimeout: ms,
+    maxTimeout: ms,
+    signal,
+    onFailedAttempt: ({ error }) => onError(error),
+  })
 }

@@ -6,7 +6,7 @@ import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
 import { DASHBOARD_PATH, createDashboard } from './dashboard/dashboard.ts'
 import { errorHandler, notFoundHandler } from './http/error-handler.ts'
-import { assignRequestId, logRequests, rejectMalformedRequest } from './http/request-log.ts'
+import { assignRequestId, logRequests, rejectMalformedRequest, requestState } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { createRoutes } from './routes/table.ts'
@@ -60,7 +60,7 @@ function securityHeaders(): RequestHandler {
 /** The route's name in metrics and logs. */
 function named(route: string): RequestHandler {
   return (_request, response, next) => {
-    response.locals['route'] = route
+    requestState(response).route = route
     next()
   }
 }

@@ -3,7 +3,7 @@
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
-import { removeLeftovers } from './orphaned-jobs.ts'
+import { removeOrphanedJobs } from './orphaned-jobs.ts'
 import { FAILED_TTL } from '../predict/predictions.ts'
 import { every } from '../async.ts'
 
@@ -34,6 +34,6 @@ async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
     const chunks = producer.queue(queueName(name, 'bulk'))
     await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'completed')
     await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'failed')
-    await removeLeftovers({ redis, producer, waitTimeout: config.waitTimeout }, name)
+    await removeOrphanedJobs({ redis, producer, waitTimeout: config.waitTimeout }, name)
   }
 }

@@ -1,62 +1,60 @@
-// Jobs that wait although nobody can get an answer from them any more: what was asked of a model whose workers never
-// came back, and chunks of batches that have ended.
+// Removes waiting jobs whose answer has no reader: those of a model whose workers are gone for good, and chunks of
+// batches that have ended.
 import type { Redis } from 'ioredis'
 import { predictionKey } from '../redis/keys.ts'
+import { parseJobId } from '../queue/job-ids.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
 import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
 
-export interface LeftoversOptions {
+export interface OrphanedJobsOptions {
   redis: Redis
   producer: Producer
-  /** Milliseconds that a plain call waits at the most. */
+  /** The longest wait of a plain call, milliseconds. */
   waitTimeout: number
 }
 
-/** Looked at in one go, in each state. */
+/** Jobs that are read in each state. */
 const OLDEST = 1_000
-/** Clocks differ, and apis may have other settings. */
+/** Clocks differ, and other apis may have other settings. */
 const MARGIN_MS = 3_600_000
-/** What batches/chunks.ts makes: OWNER_UUID, the row, the chunk, a hash. */
-const CHUNK_ID = /^(\w+_[0-9a-f-]{36})-\d+-\d+-/
-
-/** Removes those among the oldest waiting jobs of a model. What is of no kind that is known here stays. */
-export async function removeLeftovers(options: LeftoversOptions, model: string): Promise<void> {
+/** Removes the orphans among the oldest waiting jobs of a model; a job of an unknown kind stays. */
+export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: string): Promise<void> {
   for (const lane of ['interactive', 'bulk'] satisfies Lane[]) {
     const queue = queueName(model, lane)
     const ids = await options.producer.queue(queue).getRanges(['wait', 'delayed'], 0, OLDEST - 1, true)
-    const left = lane === 'bulk' ? await leftChunks(options, ids) : await leftCalls(options, ids)
-    for (const id of left) await options.producer.remove(queue, id)
+    const orphaned = lane === 'bulk' ? await orphanedChunks(options, ids) : await orphanedCalls(options, ids)
+    for (const id of orphaned) await options.producer.remove(queue, id)
   }
 }
 
-/** Records are made before their jobs, so a job without one was promised to nobody, or too long ago. */
-async function leftCalls({ redis, waitTimeout }: LeftoversOptions, ids: string[]): Promise<string[]> {
+/** A record is created before its job, so a job without a record is promised to no client. */
+async function orphanedCalls({ redis, waitTimeout }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {
   const madeBefore = Date.now() - waitTimeout - MARGIN_MS
-  const isPlain = (id: string) => id.startsWith('t-')
-  const isLate = (id: string) => (uuidTime(id.slice('t-'.length)) ?? Number.POSITIVE_INFINITY) < madeBefore
-  const predictions = ids.filter((id) => !isPlain(id) && ownedId(id))
+  const parsed = ids.map((id) => ({ id, job: parseJobId(id) }))
+  const late = parsed.filter(({ job }) => job.kind === 'texts' && (uuidTime(job.uuid) ?? madeBefore) < madeBefore)
+  const predictions = parsed.filter(({ id, job }) => job.kind === 'prediction' && ownedId(id))
   const pipeline = redis.pipeline()
-  for (const id of predictions) pipeline.exists(predictionKey(id))
+  for (const { id } of predictions) pipeline.exists(predictionKey(id))
   const found = (await pipeline.exec()) ?? []
-  const left = predictions.filter((_id, index) => found[index]?.[0] === null && found[index][1] === 0)
-  return [...left, ...ids.filter((id) => isPlain(id) && isLate(id))]
+  const orphaned = predictions.filter((_prediction, index) => found[index]?.[0] === null && found[index][1] === 0)
+  return [...orphaned, ...late].map(({ id }) => id)
 }
 
-async function leftChunks({ redis }: LeftoversOptions, ids: string[]): Promise<string[]> {
+async function orphanedChunks({ redis }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {
   const batches = new Map<string, string[]>()
   for (const id of ids) {
-    const batch = CHUNK_ID.exec(id)?.[1]
-    if (batch !== undefined) batches.set(batch, [...(batches.get(batch) ?? []), id])
+    const job = parseJobId(id)
+    if (job.kind === 'chunk') batches.set(job.batch, [...(batches.get(job.batch) ?? []), id])
   }
-  const left: string[] = []
+  const orphaned: string[] = []
   for (const [batch, chunks] of batches) {
     const id = ownedId(batch)
     const record = id && (await readBatch(redis, id))
-    if (id && (!record || record.ended_at !== undefined)) left.push(...chunks)
+    if (id && (!record || record.ended_at !== undefined)) orphaned.push(...chunks)
   }
-  return left
+  return orphaned
 }
 
 function ownedId(text: string): OwnedId | undefined {

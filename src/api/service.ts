@@ -9,10 +9,10 @@ import { type Context, createContext, startContext, stopContext, untilConnected 
 import { close, createHttpServer, listen } from './http/server.ts'
 import { sweepUntilClosed } from './cleanup.ts'
 import type { Server } from 'node:http'
-import { pause, settledWithin } from '../async.ts'
+import { retry, settledWithin } from '../async.ts'
 import { durabilityProblems } from '../redis/info.ts'
 
-/** Kept back of SHUTDOWN_GRACE for closing connections, milliseconds. */
+/** The part of SHUTDOWN_GRACE that is reserved for closing connections, milliseconds. */
 const LAST_STEPS_MS = 5_000
 const RETRY_MS = 1_000
 
@@ -32,7 +32,7 @@ export class ApiService implements Service {
   async start(): Promise<void> {
     const { config, logger, shutdown } = this.#context
     if (shutdown.signal.aborted) return
-    if (config.requireDurable) await this.#refuseLossyRedis()
+    if (config.requireDurable) await this.#requireDurableRedis()
     if (shutdown.signal.aborted) return
     await startContext(this.#context)
     this.port = await listen(this.#server, config.port, config.host)
@@ -58,31 +58,35 @@ export class ApiService implements Service {
     await stopContext(this.#context)
   }
 
-  /** Waits for a Redis that is away: before it answers nobody knows what it loses. */
-  async #refuseLossyRedis(): Promise<void> {
+  /** Waits until Redis answers. @throws StartupError when it may lose jobs. */
+  async #requireDurableRedis(): Promise<void> {
     const { shutdown, logger, redis } = this.#context
     await untilConnected(redis)
-    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, shutdown.signal)) {
-      const problems = await durabilityProblems(redis).catch((error: unknown) => {
+    const problems = await retry(() => durabilityProblems(redis), {
+      ms: RETRY_MS,
+      signal: shutdown.signal,
+      onError: (error) => {
         logger.warn({ reason: messageOf(error) }, 'REQUIRE_DURABLE is on, and Redis does not answer yet')
-      })
-      if (problems?.length) throw new StartupError(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
-      if (problems) return
-    }
+      },
+    }).catch((error: unknown) => {
+      if (shutdown.signal.aborted) return []
+      throw error
+    })
+    if (problems.length > 0) throw new StartupError(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
   }
 
-  /** What needs Redis once, tried until it answers: the dashboard's login, and a warning about a Redis that loses jobs. */
+  /** Creates the dashboard's login and warns of a Redis that loses jobs, as soon as Redis answers. */
   async #prepareWhenRedisAnswers(): Promise<void> {
     const { admin, shutdown, logger, redis } = this.#context
-    for (let waiting = true; waiting; waiting = await pause(RETRY_MS, shutdown.signal)) {
-      try {
-        await admin.prepare()
-        const problems = await durabilityProblems(redis)
-        if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose jobs')
-        return
-      } catch (error) {
-        logger.debug({ reason: messageOf(error) }, 'Redis does not answer yet')
-      }
+    const prepare = async () => {
+      await admin.prepare()
+      const problems = await durabilityProblems(redis)
+      if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose jobs')
     }
+    await retry(prepare, {
+      ms: RETRY_MS,
+      signal: shutdown.signal,
+      onError: (error) => logger.debug({ reason: messageOf(error) }, 'Redis does not answer yet'),
+    }).catch((error: unknown) => shutdown.signal.aborted || logger.error({ err: error }, 'the dashboard has no login'))
   }
 }

@@ -10,7 +10,7 @@ import type { Endpoints } from './endpoints.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
 import { BEGINNING, type InputLine, readLines } from './input/jsonl.ts'
 import { makePart, NOTHING, type PartHeader, putPart, readLastPart, type Totals } from './output/parts.ts'
-import { Patience } from './retry-storage.ts'
+import { RetryStorage } from './retry-storage.ts'
 import { isProblem, readRequest } from './input/input-line.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
 import type { FileStore } from './storage/file-store.ts'
@@ -70,7 +70,7 @@ class BatchRun {
   readonly #abort = new AbortController()
   readonly #over = new AbortController()
   readonly #sender: ChunkSender
-  readonly #patience: Patience
+  readonly #retry: RetryStorage
   readonly #writer: RowWriter
   /** Set once: rows that are not answered by then get it as their error. */
   #stopped: { end: 'cancelled' | 'expired'; code: string; message: string } | undefined
@@ -84,7 +84,7 @@ class BatchRun {
     this.#record = record
     this.#lock = hold
     this.#sender = new ChunkSender(options.sender, this.#abort.signal)
-    this.#patience = new Patience(id.uuid, options.logger, this.#abort.signal)
+    this.#retry = new RetryStorage(id.uuid, options.logger, this.#abort.signal)
     this.#writer = new RowWriter(id.uuid)
   }
 
@@ -121,7 +121,7 @@ class BatchRun {
     this.#totals = header?.totals ?? NOTHING
     await this.#runRows(header)
     const { end = 'completed' } = this.#stopped ?? {}
-    await finishBatch(this.#options, this.#id, this.#record, end, this.#totals, this.#patience)
+    await finishBatch(this.#options, this.#id, this.#record, end, this.#totals, this.#retry)
   }
 
   /** False when the input file is refused; the batch has ended then. */
@@ -134,10 +134,10 @@ class BatchRun {
     const now = Date.now()
     if (problems.length > 0) {
       const fields = { end: 'failed' as const, ended_at: now, errors: JSON.stringify(problems) }
-      await closeBatch(this.#options, this.#id, this.#record, fields, this.#patience)
+      await closeBatch(this.#options, this.#id, this.#record, fields, this.#retry)
       return false
     }
-    await this.#patience.command(() =>
+    await this.#retry.command(() =>
       writeProgress(this.#options.redis, this.#id, { stage: 'in_progress', in_progress_at: now, total: requests }),
     )
     return true
@@ -189,15 +189,15 @@ class BatchRun {
     const rows: OutputRow[] = await started.rows
     await this.#options.turns.wait()
     const part = makePart(first, next, rows, this.#totals)
-    const mine = await this.#patience.command(() => this.#lock.isHeld())
-    if (!mine || !(await this.#patience.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
+    const mine = await this.#retry.command(() => this.#lock.isHeld())
+    if (!mine || !(await this.#retry.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
       throw new RunAbortedError('lost')
     }
     this.#part += 1
     this.#totals = part.header.totals
     const { completed, failed } = part.header.totals
     this.#options.onRows(part.header.completed, part.header.failed)
-    await this.#patience.command(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
+    await this.#retry.command(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
     this.#sender.removeJobs(started.jobs)
   }
 

@@ -1,14 +1,15 @@
 // One block of a batch: its rows go to the lane as chunks, and come back as lines of the output.
 import { AppError, conflict } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
-import type { JobRef } from '../queue/waiter.ts'
+import { chunkJobId } from '../queue/job-ids.ts'
+import type { JobRef } from '../queue/job-state.ts'
 import type { Block } from './blocks.ts'
-import { type Chunk, chunkId, chunksOf, type PendingRow } from './chunks.ts'
+import { type Chunk, chunksOf, type PendingRow } from './chunks.ts'
 import type { ParsedRequest, Endpoints, RowTarget } from './endpoints.ts'
 import { type ChunkEnd, jobOf, type ChunkSender } from './chunk-sender.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
 import { ROWS_A_TURN, type EventLoopTurns } from './event-loop-turns.ts'
-import { pause } from '../async.ts'
+import { retry } from '../async.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */
@@ -29,7 +30,7 @@ export interface StartedBlock {
   jobs: JobRef[]
 }
 
-const AGAIN_MS = 500
+const RETRY_MS = 500
 
 /** Resolves when the whole block is in the lane, or answered. @throws the halt's reason. */
 export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
@@ -41,7 +42,8 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
   for (const [index, chunk] of chunks.entries()) {
     await sender.waitForSlot()
     await turns.wait()
-    const id = chunkId(batch, block.first, index, chunk)
+    const { target, truncate, items } = chunk
+    const id = chunkJobId(batch, block.first, index, [target, truncate, items])
     jobs.push(jobOf(id, chunk))
     const end = sender.send(id, chunk).then((ended) => rows.settle(chunk, ended))
     end.catch(() => undefined) // thrown to whoever waits for the rows
@@ -89,7 +91,7 @@ class BlockRows {
     const { outcome, revision, rows } = end.result
     if (outcome !== 'done')
       return this.#failAll(chunk, conflict('no worker serves this revision of the model any more'))
-    const model = await this.#known(() => this.#options.endpoints.labels(chunk.target.model, revision))
+    const model = await this.#resolve(() => this.#options.endpoints.labels(chunk.target.model, revision))
     if (model instanceof AppError) return this.#failAll(chunk, model)
     let from = 0
     for (const [index, { place, texts: count }] of chunk.rows.entries()) {
@@ -128,21 +130,24 @@ class BlockRows {
   }
 
   #target({ model }: ParsedRequest): Promise<RowTarget | AppError> {
-    return this.#known(() => this.#options.endpoints.target(model))
+    return this.#resolve(() => this.#options.endpoints.target(model))
   }
 
-  /** Asks until there is an answer: a Redis that is away, or a fleet that nobody knows yet, is no row's fault. */
-  async #known<T>(ask: () => Promise<T>): Promise<T | AppError> {
-    const { aborted, stopped } = this.#options
-    for (;;) {
-      try {
-        return await ask()
-      } catch (error) {
-        if (error instanceof AppError) return error
-      }
-      if (stopped()) return conflict('the batch was stopped')
-      await pause(AGAIN_MS, aborted)
-      aborted.throwIfAborted()
+  /** Retries what fails without being an error of the row: Redis is away, or no worker has started yet. */
+  async #resolve<T>(task: () => Promise<T>): Promise<T | AppError> {
+    try {
+      return await retry(task, {
+        ms: RETRY_MS,
+        signal: this.#options.aborted,
+        onError: (error) => {
+          if (error instanceof AppError) throw error
+          if (this.#options.stopped()) throw conflict('the batch was stopped')
+        },
+      })
+    } catch (error) {
+      this.#options.aborted.throwIfAborted()
+      if (error instanceof AppError) return error
+      throw error
     }
   }
 }

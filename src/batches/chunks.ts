@@ -1,6 +1,5 @@
 // Which rows share a job of the bulk lane: texts of one model and one truncation, few enough that a person waits at
 // most one run.
-import { createHash } from 'node:crypto'
 import type { Item, Truncate } from '../queue/job.ts'
 import type { RowTarget } from './endpoints.ts'
 
@@ -45,16 +44,4 @@ export function chunksOf(rows: Iterable<PendingRow>): Chunk[] {
     current.chars += chars
   }
   return chunks
-}
-
-/**
- * The job's id: who takes a batch over makes the same one from the same rows, and so attaches to what waits, runs or
- * has ended. What other rows, or other settings, made of them has another id.
- */
-export function chunkId(batch: string, firstRow: number, index: number, chunk: Chunk): string {
-  const { target, truncate, items } = chunk
-  const hash = createHash('sha1')
-    .update(JSON.stringify([target, truncate, items]))
-    .digest('base64url')
-  return `${batch}-${firstRow}-${index}-${hash.slice(0, 12)}`
 }

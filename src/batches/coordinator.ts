@@ -1,13 +1,15 @@
 // Takes batches' jobs from their queue: each is run by one api at a time, and by another one when that dies.
-import { DelayedError, type Job, WaitingError, Worker } from 'bullmq'
+import { type Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type Service } from '../lifecycle.ts'
 import { parseBatchJob, UnknownJobVersionError } from '../queue/job.ts'
-import { BATCHES_QUEUE, jobKey, QUEUE_PREFIX } from '../queue/names.ts'
+import { readLockToken } from '../queue/job-state.ts'
+import { BATCHES_QUEUE } from '../queue/names.ts'
+import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../queue/worker-options.ts'
 import { ownedIdOf, type OwnedId } from '../records/ids.ts'
 import { failBatch } from './finish.ts'
 import { runBatch, type BatchRunEnd, type BatchRunOptions } from './batch-run.ts'
-import { pause, settledWithin } from '../async.ts'
+import { retry, settledWithin } from '../async.ts'
 
 export interface CoordinatorOptions extends BatchRunOptions {
   /** A consumerConnection for the queue; it stays the caller's to close. */
@@ -21,10 +23,8 @@ export interface CoordinatorOptions extends BatchRunOptions {
 const CONCURRENCY = 100
 /** A handed back job is given this long to be handed back; after that its lock runs out by itself. */
 const CLOSE_MS = 3_000
-/** Another api may know the version by then. */
-const UNKNOWN_VERSION_DELAY_MS = 5_000
-/** After an error that nobody foresaw; it may have been the disk's. */
-const AGAIN_MS = 2_000
+/** The delay after an unexpected error, for example of the disk. */
+const RETRY_MS = 2_000
 
 /** Failures in a row after which a batch is given up. */
 const MOST_IN_A_ROW = 15
@@ -41,16 +41,9 @@ export class Coordinator implements Service {
   constructor(options: CoordinatorOptions) {
     this.#options = options
     this.#worker = new Worker(BATCHES_QUEUE, (job, token) => this.#process(job, token), {
-      connection: options.connection,
-      prefix: QUEUE_PREFIX,
-      concurrency: CONCURRENCY,
-      autorun: false,
-      lockDuration: 10_000,
-      stalledInterval: 5_000,
-      // When to give up is decided here, never by how often an api has died.
+      ...workerOptions(options.connection, CONCURRENCY),
+      // failBatch() ends a batch that cannot run; the number of apis that died with it does not matter.
       maxStalledCount: 1_000_000,
-      runRetryDelay: 1_000,
-      skipVersionCheck: true,
     })
     this.#worker.on('error', options.onError)
   }
@@ -74,42 +67,49 @@ export class Coordinator implements Service {
     const batch = batchOf(job)
     if (batch === undefined) {
       this.#options.onUnknownVersion()
-      await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
-      throw new DelayedError()
+      return delayJob(job, token, UNKNOWN_VERSION_DELAY_MS)
     }
     this.#running.add(batch)
     try {
       const end = await this.#run(ownedIdOf(batch), String(job.id), token)
       if (end === 'lost') throw new Error('another api has this batch')
       if (end === 'ended') return
-      await job.moveToWait(token)
-      throw new WaitingError()
+      return await requeueJob(job, token)
     } finally {
       this.#running.delete(batch)
     }
   }
 
-  /** Runs it, and again after an error: a batch always ends. */
+  /** Runs a batch, again after an error, until it ends: a batch that fails too often ends as failed. */
   async #run(id: OwnedId, jobId: string, token: string | undefined): Promise<BatchRunEnd> {
     const { logger, redis } = this.#options
-    const lock = `${jobKey(BATCHES_QUEUE, jobId)}:lock`
-    const hold = { isHeld: async () => (await redis.get(lock)) === token, closing: this.#closing.signal }
+    const job = { queue: BATCHES_QUEUE, id: jobId }
+    const lock = { isHeld: async () => (await readLockToken(redis, job)) === token, closing: this.#closing.signal }
     const failures = new Failures()
-    for (;;) {
-      const began = Date.now()
-      try {
-        if (failures.tooMany) {
-          await failBatch(this.#options, id)
-          return 'ended'
-        }
-        const end = await runBatch(this.#options, id, hold)
-        // Who had the job before has written one more part before it noticed: the run goes on behind that one.
-        if (end !== 'lost' || !(await hold.isHeld())) return end
-      } catch (error) {
-        logger.error({ batch: id.uuid, err: error }, 'a batch failed, and is tried again')
+    let startedAt = 0
+    const attempt = async (): Promise<BatchRunEnd> => {
+      startedAt = Date.now()
+      if (failures.tooMany) {
+        await failBatch(this.#options, id)
+        return 'ended'
       }
-      failures.add(Date.now() - began)
-      if (!(await pause(AGAIN_MS, this.#closing.signal))) return 'handed_back'
+      const end = await runBatch(this.#options, id, lock)
+      // The former holder of the job wrote one more part before it noticed the loss: the run continues after that part.
+      if (end === 'lost' && (await lock.isHeld())) throw new Error('a part was written by the former holder of the job')
+      return end
+    }
+    try {
+      return await retry(attempt, {
+        ms: RETRY_MS,
+        signal: this.#closing.signal,
+        onError: (error) => {
+          failures.add(Date.now() - startedAt)
+          logger.error({ batch: id.uuid, err: error }, 'a batch failed and is retried')
+        },
+      })
+    } catch (error) {
+      if (this.#closing.signal.aborted) return 'handed_back'
+      throw error
     }
   }
 }

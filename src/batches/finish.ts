@@ -7,7 +7,7 @@ import { removeFileReader, writeFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { partsName, type Section, type Totals } from './output/parts.ts'
-import type { Patience } from './retry-storage.ts'
+import type { RetryStorage } from './retry-storage.ts'
 
 export interface FinishOptions {
   redis: Redis
@@ -30,7 +30,7 @@ export async function finishBatch(
   record: BatchRecord,
   end: BatchEnd,
   { completed, failed, outputBytes, errorBytes }: Totals,
-  patience: Patience,
+  retry: RetryStorage,
 ): Promise<void> {
   const { redis } = options
   const now = Date.now()
@@ -46,16 +46,16 @@ export async function finishBatch(
       batch: keyIdOf(id),
       section,
     }
-    await patience.command(() => writeFileRecord(redis, { owner: id.owner, uuid }, fields))
+    await retry.command(() => writeFileRecord(redis, { owner: id.owner, uuid }, fields))
     return uuid
   }
   const progress = { stage: 'finalizing' as const, finalizing_at: now, completed, failed }
-  await patience.command(() => writeProgress(redis, id, progress))
+  await retry.command(() => writeProgress(redis, id, progress))
   const output = completed > 0 ? await makeFile('output', outputBytes) : undefined
   const error = failed > 0 ? await makeFile('errors', errorBytes) : undefined
-  await patience.command(() => expireStored(redis, partsName(keyIdOf(id)), expiresAt))
+  await retry.command(() => expireStored(redis, partsName(keyIdOf(id)), expiresAt))
   const files = { ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
-  await closeBatch(options, id, record, { end, ended_at: Date.now(), completed, failed, ...files }, patience)
+  await closeBatch(options, id, record, { end, ended_at: Date.now(), completed, failed, ...files }, retry)
 }
 
 /** Lets go of the input file, and writes how it ended. */
@@ -64,10 +64,10 @@ export async function closeBatch(
   id: OwnedId,
   { input }: BatchRecord,
   fields: EndFields,
-  patience: Patience,
+  retry: RetryStorage,
 ): Promise<void> {
-  await patience.command(() => removeFileReader(redis, { owner: id.owner, uuid: input }, keyIdOf(id)))
-  if (!(await patience.command(() => endBatch(redis, id, fields, batchTtl)))) return
+  await retry.command(() => removeFileReader(redis, { owner: id.owner, uuid: input }, keyIdOf(id)))
+  if (!(await retry.command(() => endBatch(redis, id, fields, batchTtl)))) return
   const { end, completed, failed } = fields
   logger.info({ batch: id.uuid, end, completed, failed }, 'a batch has ended')
   onEnd(id)

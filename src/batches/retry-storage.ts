@@ -1,47 +1,44 @@
-// What a batch does when Redis is away or the file store is full: it waits, and tries again.
+// Retries the Redis commands and writes of one batch.
+import { retry } from '../async.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../logger.ts'
 import { StorageFullError } from './storage/file-store.ts'
-import { pause } from '../async.ts'
 
-const AGAIN_MS = 500
-const FULL_AGAIN_MS = 5_000
+const REDIS_RETRY_MS = 500
+const STORAGE_FULL_RETRY_MS = 5_000
 
-export class Patience {
+export class RetryStorage {
   readonly #batch: string
   readonly #logger: Logger
-  readonly #halt: AbortSignal
+  readonly #aborted: AbortSignal
 
-  constructor(batch: string, logger: Logger, halt: AbortSignal) {
+  /** @param batch the UUID, for logs. @param aborted ends the attempts; its reason is thrown. */
+  constructor(batch: string, logger: Logger, aborted: AbortSignal) {
     this.#batch = batch
     this.#logger = logger
-    this.#halt = halt
+    this.#aborted = aborted
   }
 
-  /** A command of Redis, again while that is away. @throws the halt's reason. */
+  /** Runs a Redis command until it succeeds. @throws the abort's reason. */
   command<T>(command: () => Promise<T>): Promise<T> {
-    return this.#until(command, AGAIN_MS, (error) => {
-      this.#logger.debug({ batch: this.#batch, reason: messageOf(error) }, 'a batch waits for Redis')
+    return retry(command, {
+      ms: REDIS_RETRY_MS,
+      signal: this.#aborted,
+      onError: (error) => {
+        this.#logger.debug({ batch: this.#batch, reason: messageOf(error) }, 'a batch waits for Redis')
+      },
     })
   }
 
-  /** Something to be stored, again while there is no room. @throws the halt's reason; any other error of the store. */
+  /** Writes to the file store until it has room. @throws the abort's reason; any other error of the store. */
   put<T>(put: () => Promise<T>): Promise<T> {
-    return this.#until(put, FULL_AGAIN_MS, (error) => {
-      if (!(error instanceof StorageFullError)) throw error
-      this.#logger.error({ batch: this.#batch }, 'a batch waits: the file store is full')
+    return retry(put, {
+      ms: STORAGE_FULL_RETRY_MS,
+      signal: this.#aborted,
+      onError: (error) => {
+        if (!(error instanceof StorageFullError)) throw error
+        this.#logger.error({ batch: this.#batch }, 'a batch waits: the file store is full')
+      },
     })
-  }
-
-  async #until<T>(attempt: () => Promise<T>, againMs: number, onError: (error: unknown) => void): Promise<T> {
-    for (;;) {
-      try {
-        return await attempt()
-      } catch (error) {
-        onError(error)
-      }
-      await pause(againMs, this.#halt)
-      this.#halt.throwIfAborted()
-    }
   }
 }

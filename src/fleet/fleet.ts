@@ -1,9 +1,9 @@
 // What an api sees of the fleet: live workers, the models they serve, and what waits. Refreshed on a timer; an unknown
 // name refreshes it at once.
 import type { Redis } from 'ioredis'
-import { type LaneDepth, readDepths } from './depth.ts'
+import { type LaneDepth, readDepths } from '../queue/job-state.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
-import { type Lane, queueKey, queueName } from '../queue/names.ts'
+import { type Lane, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
 import { every } from '../async.ts'
 import { readMemoryShare } from '../redis/info.ts'
@@ -109,7 +109,7 @@ export class FleetView {
     const names = [...this.#models.keys()]
     const depths = await readDepths(
       this.#redis,
-      names.flatMap((name) => [queueKey(queueName(name, 'interactive')), queueKey(queueName(name, 'bulk'))]),
+      names.flatMap((name) => [queueName(name, 'interactive'), queueName(name, 'bulk')]),
     )
     const at = (index: number) => depths[index] ?? noDepth.interactive
     this.#depths = new Map(names.map((name, index) => [name, { interactive: at(2 * index), bulk: at(2 * index + 1) }]))

@@ -13,12 +13,12 @@ import {
   timeout,
   url,
 } from '../env.ts'
-import { messageOf } from '../errors.ts'
+import { messageOf, StartupError } from '../errors.ts'
 import { EXIT_CONFIG } from '../lifecycle.ts'
 import { logLevels } from '../logger.ts'
 import { RedisNotFoundError } from './redis-binary.ts'
 import { RedisStartError } from './redis-data-lock.ts'
-import { CannotStart, Stack } from './stack.ts'
+import { Stack } from './stack.ts'
 import { describeSettings } from './settings-help.ts'
 import { aborted } from '../async.ts'
 
@@ -33,7 +33,7 @@ const settings = {
 }
 
 /** What a person can put right: its message says how, and a stack would only hide it. */
-const expected = [SettingsError, CannotStart, RedisNotFoundError, RedisStartError]
+const expected = [SettingsError, StartupError, RedisNotFoundError, RedisStartError]
 
 if (process.argv.includes('--help')) console.log(help())
 else await run()

@@ -1,30 +1,33 @@
-// A private Redis: a child process on a port of 127.0.0.1 with its data in a folder of its own. `npm start` and the
-// tests use it.
-import { spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+// A private Redis server: a child process on a port of 127.0.0.1 with a data directory. `npm start` and the tests use it.
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './ports.ts'
-import { queryRedis, acquireDataDir, RedisStartError, removeLock, writeLock } from './redis-data-lock.ts'
-import { pause } from '../async.ts'
+import { acquireDataDir, queryRedis, RedisStartError, removeLock, writeLock } from './redis-data-lock.ts'
+import { hasEnded, SupervisedProcess } from './supervised-process.ts'
 
 export interface RedisServerOptions {
   /** `redis-server` or `valkey-server` (see redis-binary.ts). */
   binary: string
-  /** Where its data is kept; made when missing. */
+  /** The data directory; created when missing. */
   dir: string
   say: (line: string) => void
-  /** Whether Ctrl-C in the terminal passes it by, so that whoever started it decides when it stops. */
+  /** Whether it runs in a process group of its own, which a Ctrl-C in the terminal does not reach. */
   ownGroup?: boolean
 }
+
+/** Redis writes what is pending on SIGTERM; it is killed after this many milliseconds. */
+const GRACE_MS = 10_000
+const POLL_MS = 20
 
 export class RedisServer {
   readonly #options: RedisServerOptions
   readonly #dir: string
   #port = 0
-  #child: ChildProcess | undefined
-  #closing = new AbortController()
+  #process: SupervisedProcess | undefined
+  #hasStarted = false
+  #stopped = false
 
   constructor(options: RedisServerOptions) {
     this.#options = options
@@ -37,60 +40,57 @@ export class RedisServer {
   }
 
   get pid(): number | undefined {
-    return this.#child?.pid
+    return this.#process?.child?.pid
   }
 
   /**
-   * Resolves with its URL once it answers, its data loaded. Started again after a stop, it takes the same port.
-   * @throws RedisNotStarted when the folder is in use, or with what Redis itself had to say.
+   * Resolves with its URL once it answers and its data is loaded. Started again after a stop, it takes the same port.
+   * @throws RedisStartError when the data directory is in use, or with the last line of Redis' log.
    */
   async start(): Promise<string> {
-    if (this.#child) return this.url
-    const closing = new AbortController()
-    this.#closing = closing
+    if (this.#process) return this.url
+    this.#stopped = false
     await acquireDataDir(this.#dir, this.#options.say)
     this.#port ||= await freePort()
-    if (closing.signal.aborted) throw new RedisStartError('Redis was stopped before it had started.')
-    await this.#launch()
+    if (this.#stopped) throw new RedisStartError('Redis was stopped before it had started.')
+    // A first process that fails to start is reported as an error, and is not restarted.
+    const say = (line: string) => this.#hasStarted && this.#options.say(line)
+    this.#process = new SupervisedProcess({ name: 'Redis', spawn: () => this.#spawn(), grace: GRACE_MS, say })
+    await this.#process.start()
+    await this.#untilItAnswers(this.#process)
+    this.#hasStarted = true
     return this.url
   }
 
-  /** SIGTERM, on which Redis writes what is still to be written; SIGKILL only after ten seconds. */
   async stop(): Promise<void> {
-    this.#closing.abort()
-    const child = this.#child
-    if (!child) return
-    await ended(child)
-    this.#child = undefined
+    this.#stopped = true
+    const process = this.#process
+    if (!process) return
+    await process.stop()
+    this.#process = undefined
+    this.#hasStarted = false
     removeLock(this.#dir)
   }
 
-  async #launch(): Promise<void> {
+  #spawn(): ChildProcess {
     const { binary, ownGroup = false } = this.#options
     const child = spawn(binary, this.#arguments(), { stdio: 'ignore', detached: ownGroup })
-    let failure: Error | undefined
-    child.once('error', (error) => (failure = error))
-    this.#child = child
     if (child.pid !== undefined) writeLock(this.#dir, { owner: process.pid, redis: child.pid, port: this.#port })
-    while ((await queryRedis(this.#port, (redis) => redis.ping())) !== 'PONG') {
-      if (failure || hasEnded(child)) {
-        throw new RedisStartError(`Redis did not start: ${failure?.message ?? lastLine(join(this.#dir, 'redis.log'))}`)
-      }
-      await delay(20)
-    }
-    child.once('exit', () => void this.#restart())
+    return child
   }
 
-  /** Redis ended by itself. Its clients wait, and come back when it does. */
-  async #restart(): Promise<void> {
-    for (let wait = 1_000; !this.#closing.signal.aborted; wait = Math.min(wait * 2, 30_000)) {
-      this.#options.say(`Redis ended unexpectedly; starting it again in ${wait / 1_000} s`)
-      if (!(await pause(wait, this.#closing.signal))) return
-      try {
-        return await this.#launch()
-      } catch (error) {
-        this.#options.say((error as Error).message)
+  /** @throws RedisStartError when the first process ends before it answers. */
+  async #untilItAnswers(process: SupervisedProcess): Promise<void> {
+    const first = process.child as ChildProcess
+    let failure: string | undefined
+    first.once('error', (error) => (failure = error.message))
+    while ((await queryRedis(this.#port, (redis) => redis.ping())) !== 'PONG') {
+      if (hasEnded(first)) failure ??= lastLine(join(this.#dir, 'redis.log'))
+      if (failure !== undefined) {
+        await this.stop()
+        throw new RedisStartError(`Redis did not start: ${failure}`)
       }
+      await delay(POLL_MS)
     }
   }
 
@@ -109,23 +109,10 @@ export class RedisServer {
   }
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.pid === undefined || hasEnded(child)) return
-  const exit = once(child, 'exit')
-  child.kill('SIGTERM')
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  await exit
-  clearTimeout(timer)
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
-}
-
 function lastLine(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim().split('\n').at(-1) ?? ''
   } catch {
-    return 'it said nothing'
+    return 'its log is empty'
   }
 }

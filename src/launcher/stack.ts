@@ -1,8 +1,10 @@
 // What `npm start` runs: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
 import { type Service } from '../lifecycle.ts'
+import { StartupError } from '../errors.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, readable } from './pretty-log.ts'
+import { spawnProgram } from './program.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
 import { SupervisedProcess } from './supervised-process.ts'
@@ -28,12 +30,8 @@ export interface StackOptions {
   onRefused: (name: string) => void
 }
 
-/** Thrown when nothing can be started; the message says what a person can do. */
-export class CannotStart extends Error {
-  override name = 'CannotStart'
-}
-
-const usualMonitorPort = 9100
+const DEFAULT_MONITOR_PORT = 9100
+const HEARTBEAT_WAIT_MS = 2_000
 
 export class Stack implements Service {
   readonly #options: StackOptions
@@ -57,7 +55,7 @@ export class Stack implements Service {
   async start(): Promise<void> {
     const { settings, env, dataDir, say } = this.#options
     if (!(await isFree(settings.port, settings.host))) {
-      throw new CannotStart(
+      throw new StartupError(
         `Port ${settings.port} is taken by another program. Stop that one, or choose another port: PORT=${settings.port + 1} npm start`,
       )
     }
@@ -85,7 +83,7 @@ export class Stack implements Service {
     say(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
     await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
     await this.#allReady()
-    if (settings.workers > 0) await this.#waitForWorkers(`${api}/metrics`)
+    if (settings.workers > 0) await this.#waitForWorkers(`${api}/health`)
   }
 
   /**
@@ -108,12 +106,11 @@ export class Stack implements Service {
     const { settings, say, onRefused } = this.#options
     return new SupervisedProcess({
       name,
-      file: new URL(`../${program}/main.js`, import.meta.url).pathname,
-      env,
-      // A child gives up by itself after its grace; only one that hangs needs more.
+      spawn: () =>
+        spawnProgram(program, env, (line) => process.stdout.write(`${loginIn(line) ?? readable(name, line)}\n`)),
+      // A child exits when its own grace ends; only a child that hangs takes longer.
       grace: settings.shutdownGrace + 2_000,
       say,
-      onOutput: (line) => process.stdout.write(`${loginIn(line) ?? readable(name, line)}\n`),
       onRefused: () => onRefused(name),
     })
   }
@@ -129,10 +126,10 @@ export class Stack implements Service {
     const { settings } = this.#options
     const ports: number[] = []
     for (let worker = 0; worker < settings.workers; worker++) {
-      const wanted = worker === 0 ? (settings.monitorPort ?? usualMonitorPort) : 0
+      const wanted = worker === 0 ? (settings.monitorPort ?? DEFAULT_MONITOR_PORT) : 0
       const usable = wanted !== 0 && (await isFree(wanted, '127.0.0.1'))
       if (!usable && worker === 0 && settings.monitorPort) {
-        throw new CannotStart(
+        throw new StartupError(
           `Port ${wanted} (MONITOR_PORT) is taken by another program. Choose another, or 0 for any.`,
         )
       }
@@ -155,10 +152,10 @@ export class Stack implements Service {
     }
   }
 
-  /** The api hears of a worker a moment after that one is ready. */
-  async #waitForWorkers(metrics: string): Promise<void> {
-    const deadline = Date.now() + 5_000
-    while (!(await knowsWorker(metrics)) && Date.now() < deadline) {
+  /** A worker's heartbeat reaches the api a moment after the worker is ready; a model without a worker is not waited for. */
+  async #waitForWorkers(health: string): Promise<void> {
+    const deadline = Date.now() + HEARTBEAT_WAIT_MS
+    while (!(await isReady(health)) && Date.now() < deadline) {
       if (!(await pause(100, this.#closing.signal))) return
     }
   }
@@ -189,14 +186,6 @@ function shareOfCpus(workers: number): string {
 async function isReady(url: string): Promise<boolean> {
   try {
     return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok
-  } catch {
-    return false
-  }
-}
-
-async function knowsWorker(metrics: string): Promise<boolean> {
-  try {
-    return /^inferq_live_workers\{.*\} [1-9]/m.test(await (await fetch(metrics)).text())
   } catch {
     return false
   }

@@ -3,7 +3,7 @@ import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { JobEnd, JobRef, ReplyWaiter } from '../queue/waiter.ts'
+import type { ReplyWaiter } from '../queue/waiter.ts'
 import {
   type PredictionRecord,
   createPrediction,
@@ -13,7 +13,7 @@ import {
 } from '../records/predictions.ts'
 import type { Redis } from 'ioredis'
 import type { Inputs } from './inputs.ts'
-import { type JobSnapshot, readJob } from '../queue/job-state.ts'
+import { type JobSnapshot, readJob, type JobEnd, type JobRef } from '../queue/job-state.ts'
 import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 
 export interface PredictionsOptions {

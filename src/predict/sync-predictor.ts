@@ -1,14 +1,15 @@
 // Plain calls: texts of callers who wait and never see an id. Texts that arrive together become one anonymous job.
-import { uuidv7 } from 'uuidv7'
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import type { JobEnd, JobRef, ReplyWaiter } from '../queue/waiter.ts'
+import { newTextsJobId } from '../queue/job-ids.ts'
+import { requestJob } from '../queue/request.ts'
+import type { ReplyWaiter } from '../queue/waiter.ts'
 import { Coalescer } from './coalescer.ts'
-import type { JobSnapshot } from '../queue/job-state.ts'
+import type { JobSnapshot, JobEnd } from '../queue/job-state.ts'
 
 /** What all texts of one call have in common. */
 export interface SyncRequest {
@@ -109,7 +110,7 @@ export class SyncPredictor {
     const [first] = entries
     if (!first) return []
     const { call } = first
-    const job = { queue: queueName(call.model.name, 'interactive'), id: `t-${uuidv7()}` }
+    const job = { queue: queueName(call.model.name, 'interactive'), id: newTextsJobId() }
     const signals = new Set(entries.map((entry) => entry.call.signal))
     const abandoned = allAborted(signals)
     const data = {
@@ -126,7 +127,13 @@ export class SyncPredictor {
     const counts = this.#counts(call.model.name)
     counts.jobs += 1
     try {
-      const result = finishedResult(await this.#addAndWait(job, data, abandoned.signal))
+      const request = {
+        ...job,
+        name: 'texts' as const,
+        data,
+        keep: { removeOnComplete: true, removeOnFail: KEEP_FAILED },
+      }
+      const result = finishedResult(await requestJob(this.#options, request, abandoned.signal))
       if (result.rows.length !== entries.length) {
         throw new Error(`${result.rows.length} rows for ${entries.length} texts`)
       }
@@ -137,27 +144,6 @@ export class SyncPredictor {
     } finally {
       counts.jobs -= 1
       abandoned.stop()
-    }
-  }
-
-  /** A job that is missing although nobody answered lost its reply: it is added again, under the same id. */
-  async #addAndWait(job: JobRef, data: Parameters<Producer['add']>[3], signal: AbortSignal): Promise<JobEnd> {
-    for (;;) {
-      const attempt = new AbortController()
-      const end = this.#options.waiters.wait(job, AbortSignal.any([signal, attempt.signal]))
-      // Everybody may be gone before the job is in Redis, and nobody waits for the end yet.
-      end.catch(() => undefined)
-      try {
-        await this.#options.producer.add(job.queue, 'texts', job.id, data, {
-          removeOnComplete: true,
-          removeOnFail: KEEP_FAILED,
-        })
-      } catch (error) {
-        attempt.abort(error)
-        throw error
-      }
-      const ended = await end
-      if (ended.state !== 'missing') return ended
     }
   }
 }

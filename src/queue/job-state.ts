@@ -1,8 +1,19 @@
-// Reads a prediction's job as BullMQ keeps it, in one round trip.
+// Reads jobs and queues as BullMQ keeps them. Fields and keys that BullMQ does not document are named here alone;
+// test/integration/bullmq-layout.test.ts fails when an update changes one.
 import type { Redis } from 'ioredis'
 import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from './job.ts'
-import { jobKey, queueKey } from './names.ts'
-import type { JobRef } from './waiter.ts'
+import { jobKey, queueKey, replyKey } from './names.ts'
+
+/** How a job ended. `missing`: there is no such job (any more). */
+export type JobEnd =
+  | { state: 'completed'; result: TextsResult; finishedOn: number }
+  | { state: 'failed'; finishedOn: number }
+  | { state: 'missing' }
+
+export interface JobRef {
+  queue: string
+  id: string
+}
 
 interface Common {
   data: TextsJob
@@ -23,12 +34,13 @@ export type JobSnapshot =
 const MAX_POSITION = 10_000
 const FIELDS = ['data', 'timestamp', 'processedOn', 'finishedOn', 'returnvalue', 'ats'] as const
 
+/** A job with its data and place, in one round trip. */
 export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   const queue = queueKey(job.queue)
   const replies = await redis
     .pipeline()
     .hmget(jobKey(job.queue, job.id), ...FIELDS)
-    .exists(`${jobKey(job.queue, job.id)}:lock`)
+    .exists(lockKey(job))
     .lpos(`${queue}:wait`, job.id, 'RANK', -1, 'MAXLEN', MAX_POSITION)
     .llen(`${queue}:wait`)
     .exec()
@@ -57,4 +69,69 @@ function readableResult(returnvalue: string): TextsResult | undefined {
   } catch {
     return undefined
   }
+}
+
+/** How each of the jobs ended, in one round trip; undefined where a job has not ended. */
+export async function readJobEnds(
+  redis: Redis,
+  jobs: JobRef[],
+  onError: (error: unknown) => void,
+): Promise<Array<JobEnd | undefined>> {
+  const pipeline = redis.pipeline()
+  for (const { queue, id } of jobs) {
+    pipeline.hmget(jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue')
+    pipeline.get(replyKey(id))
+  }
+  const replies = (await pipeline.exec()) ?? []
+  const values = replies.map(([error, value]) => {
+    if (error) throw error
+    return value
+  })
+  return jobs.map((_job, index) => {
+    const [timestamp, finishedOn, returnvalue] = values[2 * index] as Array<string | null>
+    const reply = values[2 * index + 1] as string | null
+    if (reply !== null) return endOf(Date.now(), reply, onError)
+    if (!timestamp) return { state: 'missing' }
+    return finishedOn ? endOf(Number(finishedOn), returnvalue ?? null, onError) : undefined
+  })
+}
+
+/** How a job ended, from the fields that are kept of it. A result that cannot be read is its own job's failure alone. */
+function endOf(finishedOn: number, returnvalue: string | null, onError: (error: unknown) => void): JobEnd {
+  if (returnvalue === null) return { state: 'failed', finishedOn }
+  try {
+    return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
+  } catch (error) {
+    onError(error)
+    return { state: 'failed', finishedOn }
+  }
+}
+
+/** The token of the worker that holds the job; null when none does. */
+export function readLockToken(redis: Redis, job: JobRef): Promise<string | null> {
+  return redis.get(lockKey(job))
+}
+
+function lockKey({ queue, id }: JobRef): string {
+  return `${jobKey(queue, id)}:lock`
+}
+
+/** Jobs of one queue. */
+export interface LaneDepth {
+  waiting: number
+  active: number
+}
+
+/** Jobs that wait and run in each of the queues, in one round trip. */
+export async function readDepths(redis: Redis, queues: string[]): Promise<LaneDepth[]> {
+  const pipeline = redis.pipeline()
+  for (const queue of queues) pipeline.llen(`${queueKey(queue)}:wait`).llen(`${queueKey(queue)}:active`)
+  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
+    if (error) throw error
+    return Number(count)
+  })
+  return queues.map((_queue, index) => {
+    const [waiting = 0, active = 0] = counts.slice(index * 2, index * 2 + 2)
+    return { waiting, active }
+  })
 }

@@ -1,20 +1,9 @@
 // Waits for jobs to end. The waiter is registered before the job is added, is settled by the worker's reply, and, as
 // a reply can be lost, is reconciled against the job itself: a lost message never loses an answer.
 import type { Redis } from 'ioredis'
-import { type TextsResult, parseTextsResult } from './job.ts'
-import { jobKey, replyKey } from './names.ts'
+import { parseTextsResult } from './job.ts'
+import { type JobEnd, type JobRef, readJobEnds } from './job-state.ts'
 import { pause } from '../async.ts'
-
-/** How a job ended. `missing`: there is no such job (any more). */
-export type JobEnd =
-  | { state: 'completed'; result: TextsResult; finishedOn: number }
-  | { state: 'failed'; finishedOn: number }
-  | { state: 'missing' }
-
-export interface JobRef {
-  queue: string
-  id: string
-}
 
 interface WaiterEntry {
   job: JobRef
@@ -128,7 +117,7 @@ export class ReplyWaiter {
   }
 
   async #reconcile(jobs: JobRef[]): Promise<void> {
-    const ends = await readEnds(this.#redis, jobs, this.#onError)
+    const ends = await readJobEnds(this.#redis, jobs, this.#onError)
     jobs.forEach(({ id }, index) => {
       const end = ends[index]
       const entries = [...(this.#waiting.get(id) ?? [])]
@@ -142,41 +131,5 @@ export class ReplyWaiter {
 
   #isLate(entry: WaiterEntry): boolean {
     return this.#now() - entry.since > REPLY_GRACE_MS
-  }
-}
-
-/** How each of the jobs ended, in one round trip; undefined where a job has not ended. */
-async function readEnds(
-  redis: Redis,
-  jobs: JobRef[],
-  onError: (error: unknown) => void,
-): Promise<Array<JobEnd | undefined>> {
-  const pipeline = redis.pipeline()
-  for (const { queue, id } of jobs) {
-    pipeline.hmget(jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue')
-    pipeline.get(replyKey(id))
-  }
-  const replies = (await pipeline.exec()) ?? []
-  const values = replies.map(([error, value]) => {
-    if (error) throw error
-    return value
-  })
-  return jobs.map((_job, index) => {
-    const [timestamp, finishedOn, returnvalue] = values[2 * index] as Array<string | null>
-    const reply = values[2 * index + 1] as string | null
-    if (reply !== null) return endOf(Date.now(), reply, onError)
-    if (!timestamp) return { state: 'missing' }
-    return finishedOn ? endOf(Number(finishedOn), returnvalue ?? null, onError) : undefined
-  })
-}
-
-/** How a job ended, from the fields that are kept of it. A result that cannot be read is its own job's failure alone. */
-function endOf(finishedOn: number, returnvalue: string | null, onError: (error: unknown) => void): JobEnd {
-  if (returnvalue === null) return { state: 'failed', finishedOn }
-  try {
-    return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
-  } catch (error) {
-    onError(error)
-    return { state: 'failed', finishedOn }
   }
 }

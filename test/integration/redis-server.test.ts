@@ -93,12 +93,12 @@ test('comes back on its port when it is killed', async () => {
     'another Redis',
     async () => one.pid !== killed && (await asking(url, (redis) => redis.ping())) === 'PONG',
   )
-  expect(said[0]).toMatch(/ended unexpectedly; starting it again in 1 s/)
+  expect(said[0]).toMatch(/ended unexpectedly \(SIGKILL\); starting it again in 1 s/)
 })
 
 test('says why when it cannot start', async () => {
   await expect(server('/nonexistent/redis-server').start()).rejects.toThrow(/did not start: spawn .* ENOENT/)
-  await expect(server('/bin/false').start()).rejects.toThrow(/did not start: it said nothing/)
+  await expect(server('/bin/false').start()).rejects.toThrow(/did not start: its log is empty/)
 })
 
 async function endedProcess(): Promise<number> {

@@ -57,6 +57,7 @@ describe('settings', () => {
     ['0', false],
     ['1', 1],
     ['loopback, 10.0.0.0/8', ['loopback', '10.0.0.0/8']],
+    ['10.0.0.0/255.0.0.0', ['10.0.0.0/255.0.0.0']],
     ['fd00::/8,192.0.2.1,::1,::ffff:192.0.2.1', ['fd00::/8', '192.0.2.1', '::1', '::ffff:192.0.2.1']],
   ])('take TRUST_PROXY=%s as Express does', (given, proxies) => {
     const { trustProxy } = readApiConfig({ REDIS_URL, TRUST_PROXY: given })

@@ -23,13 +23,16 @@ it('comments of src are in plain words', () => {
     commentsOf(readFileSync(file, 'utf8')).map((comment) => ({ file, comment })),
   )
   const found = lines.flatMap(({ file, comment }) =>
-    DIALECT.flatMap((words) => [...comment.matchAll(words)].map(([word]) => `${file}: "${word.trim()}" in: ${comment}`)),
+    DIALECT.flatMap((words) =>
+      [...comment.matchAll(words)].map(([word]) => `${file}: "${word.trim()}" in: ${comment}`),
+    ),
   )
   expect(found.length / (lines.length / 1_000), `\n${found.join('\n')}\n`).toBeLessThanOrEqual(MOST_PER_1000_LINES)
 })
 
 it('finds the words that it looks for', () => {
-  const source = "const a = 'nobody'\n// Who waits is told.\n/** Whatever comes. */\n  /*\n   * behind it\n   */\nconst b = 1 // shall\n"
+  const source =
+    "const a = 'nobody'\n// Who waits is told.\n/** Whatever comes. */\n  /*\n   * behind it\n   */\nconst b = 1 // shall\n"
   expect(commentsOf(source)).toEqual(['Who waits is told.', 'Whatever comes.', 'behind it', 'shall'])
   const words = commentsOf(source).flatMap((line) => DIALECT.flatMap((pattern) => line.match(pattern) ?? []))
   expect(words).toEqual(['Who', 'told', 'Whatever', 'behind', 'shall'])

@@ -7,12 +7,37 @@ import type { ApiMetrics } from '../../metrics.ts'
 
 const MAX_HEADERS = 100
 
-/** Echoes X-Request-Id, or makes one. It and the start are in `response.locals` from here on: requestId, startedAt. */
+/** What the handlers of one request share. */
+export interface RequestState {
+  /** Goes into X-Request-Id and logs. */
+  id: string
+  /** On the clock of performance.now(), milliseconds. */
+  startedAt: number
+  /** The route's path as metrics and logs name it. */
+  route: string
+  /** Whether the route predicts: its 503 is held back. */
+  isPredict: boolean
+  /** The format of an error's body. */
+  errors: 'problem' | 'openai'
+}
+
+/** The state of a request that assignRequestId has seen. */
+export function requestState(response: Response): RequestState {
+  return response.locals['state'] as RequestState
+}
+
+/** Echoes X-Request-Id, or makes one, and begins the request's state. */
 export function assignRequestId(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id')
   const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
-  response.locals['requestId'] = id
-  response.locals['startedAt'] = performance.now()
+  const state: RequestState = {
+    id,
+    startedAt: performance.now(),
+    route: 'unknown',
+    isPredict: false,
+    errors: 'problem',
+  }
+  response.locals['state'] = state
   response.setHeader('X-Request-Id', id)
   next()
 }
@@ -34,14 +59,14 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
 export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
     response.on('close', () => {
-      const seconds = (performance.now() - Number(response.locals['startedAt'])) / 1_000
-      const route = String(response.locals['route'] ?? 'unknown')
+      const { id, startedAt, route } = requestState(response)
+      const seconds = (performance.now() - startedAt) / 1_000
       const status = response.writableFinished ? response.statusCode : 499
       metrics.requests.observe({ method: request.method, route, status }, seconds)
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)
-      logger[level]({ request_id: response.locals['requestId'], method: request.method, route, status, ms }, 'request')
+      logger[level]({ request_id: id, method: request.method, route, status, ms }, 'request')
     })
     next()
   }

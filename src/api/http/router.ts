@@ -4,6 +4,7 @@ import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
+import { type RequestState, requestState } from './request-log.ts'
 import { type UploadBody, type RouteReply, type Route, Streamed } from './route.ts'
 import { checked } from '../../validate.ts'
 import { type ApiKey, ownerOfRequest } from './api-keys.ts'
@@ -39,9 +40,11 @@ export function mountRoutes<Context extends HttpContext>(
     router.all(path, (request, response, next) => {
       const method = request.method === 'HEAD' ? 'GET' : request.method
       const route = ofPath.find((each) => each.method.toUpperCase() === method)
-      response.locals['route'] = path
-      response.locals['predicts'] = route?.isPredict === true
-      response.locals['errors'] = ofPath[0]?.errors
+      Object.assign(requestState(response), {
+        route: path,
+        isPredict: route?.isPredict === true,
+        errors: ofPath[0]?.errors ?? 'problem',
+      } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
       const answer = () => answerWith(route, context, request, response).catch(next)
@@ -64,7 +67,7 @@ async function answerWith<Context extends HttpContext>(
   const hungUp = new AbortController()
   response.on('close', () => response.writableFinished || hungUp.abort())
   const reply = await route.handler(context, {
-    id: String(response.locals['requestId']),
+    id: requestState(response).id,
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
     body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,

@@ -1,9 +1,10 @@
 // Takes jobs from the queues of every served model, both lanes, and brings their endings back to BullMQ.
-import { DelayedError, type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq'
+import { type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
 import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
-import { type Lane, QUEUE_PREFIX, queueName } from '../../queue/names.ts'
+import { type Lane, queueName } from '../../queue/names.ts'
+import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../../queue/worker-options.ts'
 import type { ReceivedJob, JobOutcome } from './job-handler.ts'
 
 export interface ConsumerOptions {
@@ -27,8 +28,6 @@ export interface ConsumerOptions {
   onError: (error: Error) => void
 }
 
-/** Another worker may know the version by then. */
-const UNKNOWN_VERSION_DELAY_MS = 5_000
 /** Another worker may take it by then; of a batch many wait for that one at once, and must not go round and round. */
 const OTHER_REVISION_DELAY_MS: Record<Lane, number> = { interactive: 20, bulk: 250 }
 /** Such a worker may have started by then. */
@@ -44,18 +43,7 @@ export class Consumer {
     this.#worker = new Worker<unknown, TextsResult>(
       queueName(options.model, options.lane),
       (job, token) => this.#process(job, token),
-      {
-        connection: options.redis,
-        prefix: QUEUE_PREFIX,
-        concurrency: options.slots,
-        autorun: false,
-        lockDuration: 10_000,
-        stalledInterval: 5_000,
-        maxStalledCount: 3,
-        // The pause after a connection error; BullMQ's own 15 seconds would be added to every outage.
-        runRetryDelay: 1_000,
-        skipVersionCheck: true,
-      },
+      { ...workerOptions(options.redis, options.slots), maxStalledCount: 3 },
     )
     this.#worker.on('error', options.onError)
     // What was answered must be readable, so whatever has an identity is answered only once its job is completed.
@@ -98,17 +86,13 @@ export class Consumer {
         if (job.name === 'texts') reply(ending.replyTo, id, ending.result, true)
         return ending.result
       case 'unknown_version':
-        await job.moveToDelayed(Date.now() + UNKNOWN_VERSION_DELAY_MS, token)
-        throw new DelayedError()
+        return delayJob(job, token, UNKNOWN_VERSION_DELAY_MS)
       case 'other_revision':
-        await job.moveToDelayed(Date.now() + OTHER_REVISION_DELAY_MS[lane], token)
-        throw new DelayedError()
+        return delayJob(job, token, OTHER_REVISION_DELAY_MS[lane])
       case 'revision_away':
-        await job.moveToDelayed(Date.now() + REVISION_AWAY_DELAY_MS, token)
-        throw new DelayedError()
+        return delayJob(job, token, REVISION_AWAY_DELAY_MS)
       case 'handed_back':
-        await job.moveToWait(token)
-        throw new WaitingError()
+        return requeueJob(job, token)
     }
   }
 

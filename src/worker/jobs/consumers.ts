@@ -19,7 +19,7 @@ import { Consumer } from './consumer.ts'
 import type { Engine, EngineModel } from '../engine.ts'
 import { JobHandler } from './job-handler.ts'
 import { Registration } from './registration.ts'
-import { pause, settledWithin } from '../../async.ts'
+import { pause, retry, settledWithin } from '../../async.ts'
 import { durabilityProblems } from '../../redis/info.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
 import { Subscription } from '../../redis/subscription.ts'
@@ -144,37 +144,35 @@ export class Consumers {
   }
 
   async #startWhenReady(): Promise<void> {
-    while (!(await this.#checkRedis())) {
-      if (!(await pause(RETRY_MS, this.#closing.signal))) return
+    const { signal } = this.#closing
+    try {
+      await retry(() => this.#checkRedis(), { ms: RETRY_MS, signal, onError: (error) => this.#notReadyYet(error) })
+    } catch (error) {
+      if (signal.aborted) return
+      throw error
     }
-    if (this.#closing.signal.aborted) return
     const { logger, engine } = this.#options
     this.#consumers = engine.served().flatMap((model) => lanes.map((lane) => this.#consumer(model, lane)))
     for (const consumer of this.#consumers) consumer.start()
-    this.#registration.start(this.#closing.signal)
+    this.#registration.start(signal)
     this.#notStarted = undefined
     const models = engine.served().map(({ manifest: { name, revision }, ...speed }) => ({ name, revision, ...speed }))
     logger.info({ worker: this.#id, models }, 'taking jobs')
   }
 
-  /** Whether Redis is there, keeps what it is given, and knows the models of this worker. */
-  async #checkRedis(): Promise<boolean> {
+  /** Checks that Redis keeps jobs and publishes the models to it. @throws what Redis throws; NotDurableError. */
+  async #checkRedis(): Promise<void> {
     const { config, logger } = this.#options
-    try {
-      const problems = await durabilityProblems(this.#commandRedis)
-      if (problems.length > 0 && config.requireDurable) {
-        this.#notStarted = `REQUIRE_DURABLE: ${problems.join('; ')}`
-        this.#log(`no jobs are taken. ${this.#notStarted}`)
-        return false
-      }
-      await this.#registration.publishModels()
-      if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
-      return true
-    } catch (error) {
-      this.#notStarted = 'Redis does not answer'
-      this.#log(`Redis does not answer: ${messageOf(error)}`)
-      return false
-    }
+    const problems = await durabilityProblems(this.#commandRedis)
+    if (problems.length > 0 && config.requireDurable) throw new NotDurableError(problems)
+    await this.#registration.publishModels()
+    if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
+  }
+
+  #notReadyYet(error: unknown): void {
+    const isLossy = error instanceof NotDurableError
+    this.#notStarted = isLossy ? error.message : 'Redis does not answer'
+    this.#log(isLossy ? `no jobs are taken. ${error.message}` : `Redis does not answer: ${messageOf(error)}`)
   }
 
   #consumer({ manifest: model }: EngineModel, lane: Lane): Consumer {
@@ -214,5 +212,12 @@ export class Consumers {
     for (const consumer of this.#consumers) await consumer.pause()
     if (!(await pause(ms, this.#closing.signal))) return
     for (const consumer of this.#consumers) await consumer.resume()
+  }
+}
+
+class NotDurableError extends Error {
+  constructor(problems: string[]) {
+    super(`REQUIRE_DURABLE: ${problems.join('; ')}`)
+    this.name = 'NotDurableError'
   }
 }

@@ -1,12 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import {
-  CHUNK_CHARS,
-  CHUNK_TEXTS,
-  type Chunk,
-  chunkId,
-  chunksOf,
-  type PendingRow,
-} from '../../../src/batches/chunks.ts'
+import { CHUNK_CHARS, CHUNK_TEXTS, type Chunk, chunksOf, type PendingRow } from '../../../src/batches/chunks.ts'
 
 const wanted = (place: number, more: Partial<PendingRow> & { model?: string } = {}): PendingRow => {
   const { model = 'cola', ...rest } = more
@@ -42,23 +35,5 @@ describe('chunksOf', () => {
     const chunks = chunksOf(rows(3, (place) => (place === 1 ? { items: many } : {})))
     expect(chunks.map(places)).toEqual([[0], [1], [2]])
     expect(chunks[1]?.rows).toEqual([{ place: 1, texts: CHUNK_TEXTS + 1 }])
-  })
-})
-
-describe('chunkId', () => {
-  const [chunk] = chunksOf(rows(3)) as [Chunk]
-
-  it('is the same for the same rows of a batch, and different for any other', () => {
-    const id = chunkId('public_x', 1_024, 2, chunk)
-    expect(chunkId('public_x', 1_024, 2, structuredClone(chunk))).toBe(id)
-    expect(id).toMatch(/^public_x-1024-2-[\w-]{12}$/)
-    const others = [
-      chunkId('public_y', 1_024, 2, chunk),
-      chunkId('public_x', 0, 2, chunk),
-      chunkId('public_x', 1_024, 3, chunk),
-      chunkId('public_x', 1_024, 2, { ...chunk, truncate: 'left' }),
-      chunkId('public_x', 1_024, 2, { ...chunk, items: [{ text: 'other' }] }),
-    ]
-    expect(new Set([id, ...others]).size).toBe(6)
   })
 })

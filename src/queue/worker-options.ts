@@ -1,0 +1,34 @@
+// Options that every BullMQ worker shares, and the ways to give a job back.
+import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { QUEUE_PREFIX } from './names.ts'
+
+/** The delay of a job of an unknown version, milliseconds: a newer process may take it by then. */
+export const UNKNOWN_VERSION_DELAY_MS = 5_000
+
+/** @param redis a consumerConnection. @param concurrency jobs that are fetched at the same time. */
+export function workerOptions(redis: Redis, concurrency: number) {
+  return {
+    connection: redis,
+    prefix: QUEUE_PREFIX,
+    concurrency,
+    autorun: false,
+    lockDuration: 10_000,
+    stalledInterval: 5_000,
+    // The pause after a connection error; BullMQ's default of 15 seconds would lengthen every outage.
+    runRetryDelay: 1_000,
+    skipVersionCheck: true,
+  } satisfies WorkerOptions
+}
+
+/** Puts a job back for `ms` milliseconds. @throws DelayedError, by which BullMQ ends the processor. */
+export async function delayJob(job: Job, token: string | undefined, ms: number): Promise<never> {
+  await job.moveToDelayed(Date.now() + ms, token)
+  throw new DelayedError()
+}
+
+/** Puts a job back at the head of its queue. @throws WaitingError, by which BullMQ ends the processor. */
+export async function requeueJob(job: Job, token: string | undefined): Promise<never> {
+  await job.moveToWait(token)
+  throw new WaitingError()
+}
