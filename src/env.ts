@@ -1,11 +1,11 @@
-// Settings come from the environment. Each process declares a table of them; this file reads a table in one go and
-// reports every problem at once. Nobody else looks at process.env.
+// Settings from the environment. Each process declares a table of settings; reading a table reports every problem
+// together. Only main functions read process.env.
 import { z } from 'zod'
 
-/** One setting: how it is written, what it means, and how its text becomes a value. */
+/** One setting: its variable, its meaning, and the schema that parses its text. */
 export interface Setting<T> {
   name: string
-  /** What is taken when the variable is unset or empty, written as a user would; undefined: the schema decides. */
+  /** The text that is parsed when the variable is unset or empty; undefined: the schema parses undefined. */
   fallback: string | undefined
   description: string
   schema: z.ZodType<T, string | undefined>
@@ -32,12 +32,12 @@ export function secret<T>(...options: Parameters<typeof setting<T>>): Setting<T>
   return { ...setting(...options), secret: true }
 }
 
-/** Thrown at start; `problems` holds one line for every setting that cannot be used. */
+/** Thrown at start; `problems` holds one line for each invalid setting. */
 export class SettingsError extends Error {
   readonly problems: string[]
 
   constructor(problems: string[]) {
-    super(`These settings cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+    super(`invalid settings:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
     this.name = 'SettingsError'
     this.problems = problems
   }
@@ -45,7 +45,7 @@ export class SettingsError extends Error {
 
 /**
  * Reads all settings of a table from `env`.
- * @throws SettingsError that lists every variable that has an unusable value.
+ * @throws SettingsError that lists every variable with an invalid value.
  */
 export function readSettings<Table extends SettingsTable>(table: Table, env: NodeJS.ProcessEnv): SettingsOf<Table> {
   const values: Record<string, unknown> = {}
@@ -58,13 +58,13 @@ export function readSettings<Table extends SettingsTable>(table: Table, env: Nod
       continue
     }
     const got = given === undefined || secret ? '' : ` (got "${given}")`
-    problems.push(`${name}: ${parsed.error.issues[0]?.message ?? 'cannot be read'}${got}`)
+    problems.push(`${name}: ${parsed.error.issues[0]?.message ?? 'is invalid'}${got}`)
   }
   if (problems.length > 0) throw new SettingsError(problems)
   return values as SettingsOf<Table>
 }
 
-/** A help text: one block a table, one line a setting. */
+/** The help text of a table: a title and one line a setting. */
 export function describeTable(title: string, table: SettingsTable): string {
   const lines = Object.values(table).map(
     ({ name, fallback, description }) => `  ${name.padEnd(22)} ${(fallback ?? '-').padEnd(24)} ${description}`,
@@ -72,12 +72,12 @@ export function describeTable(title: string, table: SettingsTable): string {
   return `${title}\n${lines.join('\n')}`
 }
 
-const unitsOfTime: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const unitsOfSize: Record<string, number> = { b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 }
+const timeUnits: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const sizeUnits: Record<string, number> = { b: 1, kb: 1_024, mb: 1_048_576, gb: 1_073_741_824 }
 
-/** Text such as `500ms`, `30s`, `5m`, `1h`, `30d` to milliseconds; undefined when it is not a duration. */
+/** Parses text such as `500ms`, `30s`, `5m`, `1h` or `30d` to milliseconds; undefined when it is not a duration. */
 export function parseDuration(text: string): number | undefined {
-  return parseWithUnit(text, unitsOfTime)
+  return parseWithUnit(text, timeUnits)
 }
 
 function parseWithUnit(text: string, units: Record<string, number>): number | undefined {
@@ -101,17 +101,17 @@ export const duration = fromText(
   'a duration of at least 1ms, such as 500ms, 30s, 5m, 1h or 30d',
 )
 
-/** Node's timers take no more milliseconds than this, and fire at once. */
-const LONGEST_TIMER = 2 ** 31 - 1
+/** A longer delay in milliseconds makes Node's timers fire immediately. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
-/** A duration that something is waited for, milliseconds. */
+/** A duration that a timer can wait, milliseconds. */
 export const timeout = fromText((text) => {
   const ms = parseDuration(text) ?? 0
-  return ms > 0 && ms <= LONGEST_TIMER ? ms : undefined
+  return ms > 0 && ms <= MAX_TIMER_MS ? ms : undefined
 }, 'a duration from 1ms to 24d, such as 500ms, 30s or 5m')
 
 /** Bytes, written with a unit. */
-export const size = fromText((text) => parseWithUnit(text, unitsOfSize), 'a size such as 512kb, 1mb or 2gb')
+export const size = fromText((text) => parseWithUnit(text, sizeUnits), 'a size such as 512kb, 1mb or 2gb')
 
 export function integer(min: number, max: number): z.ZodType<number, string | undefined> {
   const parse = (text: string) =>
@@ -121,7 +121,7 @@ export function integer(min: number, max: number): z.ZodType<number, string | un
 
 export const port = integer(0, 65_535)
 
-/** on/off in the usual spellings. */
+/** A boolean: on, off, true, false, yes, no, 1 or 0. */
 export const flag = fromText(
   (text) =>
     ({ '1': true, on: true, true: true, yes: true, '0': false, off: false, false: false, no: false })[

@@ -1,6 +1,6 @@
-// Every error that a caller may see knows its type, its status and whether trying again helps; the edge only translates.
+// Errors that a caller may see: each has a type, an HTTP status and headers; the HTTP layer only formats them.
 
-/** The `error_type` on the wire: Text Embeddings Inference's values first, then ours (http-api.md, section 5). */
+/** The `error_type` of a response: Text Embeddings Inference's values first, then ours (http-api.md, section 5). */
 export type ErrorType =
   | 'Empty'
   | 'Validation'
@@ -17,14 +17,14 @@ export type ErrorType =
   | 'StorageFull'
 
 export interface AppErrorOptions {
-  /** HTTP headers of the answer, for example `Retry-After`. */
+  /** HTTP headers of the response, for example `Retry-After`. */
   headers?: Record<string, string>
   /** Further members of the problem document, for example `errors`. */
   members?: Record<string, unknown>
   cause?: unknown
 }
 
-/** An error with a status; its message is shown to the caller, so it never carries a user's text. */
+/** An error with a status; its message is sent to the caller, so it never contains a user's text. */
 export class AppError extends Error {
   readonly type: ErrorType
   readonly status: number
@@ -42,7 +42,7 @@ export class AppError extends Error {
 }
 
 export interface Problem {
-  /** Where in the body, for example `inputs[3]`. */
+  /** The place in the body, for example `inputs[3]`. */
   path: string
   message: string
 }
@@ -53,13 +53,13 @@ export const gone = (detail: string) => new AppError('Gone', 410, detail)
 export const conflict = (detail: string) => new AppError('Conflict', 409, detail)
 export const timedOut = (detail: string) => new AppError('Timeout', 504, detail)
 
-/** 422 with every problem of the body at once. */
+/** 422 with every problem of the body. */
 export function invalid(problems: Problem[]): AppError {
   const detail = problems.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
   return new AppError('Validation', 422, detail, { members: { errors: problems } })
 }
 
-/** 503: Redis, or every worker of a model, is away. */
+/** 503: Redis or every worker of a model is unavailable. */
 export function unavailable(detail: string, cause?: unknown): AppError {
   return new AppError('Unhealthy', 503, detail, { headers: { 'Retry-After': '1' }, cause })
 }
@@ -74,7 +74,7 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** `NotFound` as `not_found`. */
+/** Converts `NotFound` to `not_found`. */
 export function codeOf(type: string): string {
   return type.replaceAll(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase()
 }

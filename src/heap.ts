@@ -1,12 +1,12 @@
-// How much memory a process takes beyond what it needs.
+// Limits the growth of V8's heap.
 import { setFlagsFromString } from 'node:v8'
 
-/** Percent of what is in use. V8's own choice is up to 300: it collects late, and then has nothing but garbage. */
+/** Percent of the live heap. V8's default growth of up to 300 % delays major collections; memory is mostly garbage. */
 const GROWTH = 50
 
 /**
- * Lets the heap grow by half of what survived the last collection before the next one, for processes whose garbage is
- * much and whose state is little. To be called first. V8 reads the flag whenever it sets the next limit.
+ * Starts the next collection when the heap has grown by half of what survived the last one, for processes with much
+ * garbage and little state. It is called before anything else; V8 reads the flag when it sets the next limit.
  */
 export function growSlowly(): void {
   setFlagsFromString(`--heap-growing-percent=${GROWTH}`)

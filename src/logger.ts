@@ -1,4 +1,4 @@
-// Structured logs, one JSON object a line. A user's text never gets into them: errors are reduced to what is safe.
+// Structured logs, one JSON object a line. Errors are reduced to fields that never contain a user's text.
 import { pino, type Logger } from 'pino'
 
 export type { Logger }
@@ -15,7 +15,7 @@ export function createLogger(process: 'api' | 'worker' | 'inference', level: Log
   })
 }
 
-/** ioredis and BullMQ put the arguments of a command, and so users' texts, on their errors: keep name, message and stack. */
+/** ioredis and BullMQ attach a command's arguments, which hold users' texts, to errors: name, message and stack stay. */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error)
   const { name, message, stack } = error
@@ -29,7 +29,7 @@ function describeError(error: unknown): unknown {
   }
 }
 
-/** Calls `log` at most once a second for each message, with how many were left out since the last one. */
+/** Calls `log` at most once a second for each message, with the number of lines left out since the last call. */
 export function onceASecond(log: (message: string, leftOut: number) => void, now: () => number = Date.now) {
   const lines = new Map<string, { at: number; leftOut: number }>()
   return (message: string): void => {

@@ -1,4 +1,4 @@
-// Every metric of inferq: the unit is in the name, labels have few values (never a text, an id or a path with one).
+// Every metric of inferq: the unit is in the name; labels have few values, never a text, an id or a path with an id.
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -20,30 +20,30 @@ export function createApiMetrics() {
     }),
     texts: new Counter({
       name: 'inferq_texts_total',
-      help: 'Texts answered by outcome',
+      help: 'Texts of plain calls by outcome',
       labelNames: ['model', 'outcome'] as const,
       registers,
     }),
     jobTexts: new Histogram({
       name: 'inferq_job_texts',
-      help: 'Texts that went into one job',
+      help: 'Texts in one job of plain calls',
       labelNames: ['model'] as const,
       buckets: POWERS_OF_TWO,
       registers,
     }),
     refused: new Counter({
       name: 'inferq_refused_total',
-      help: 'Requests refused at the door by reason',
+      help: 'Requests rejected by admission control, by reason',
       labelNames: ['reason'] as const,
       registers,
     }),
     settled: new Gauge({
       name: 'inferq_answers_settled',
-      help: 'Answers by the way they came back since the start: a reply, or looking at the job',
+      help: 'Results since the start by the way they arrived: a reply, or reading the job',
       labelNames: ['by'] as const,
       registers,
     }),
-    waiting: new Gauge({ name: 'inferq_waiting_calls', help: 'Callers that wait for an answer now', registers }),
+    waiting: new Gauge({ name: 'inferq_waiting_calls', help: 'Calls that wait for a result now', registers }),
     jobs: new Gauge({
       name: 'inferq_queue_jobs',
       help: 'Jobs in a queue by state',
@@ -58,12 +58,12 @@ export function createApiMetrics() {
     }),
     batches: new Counter({
       name: 'inferq_batches_total',
-      help: 'Batches that this process has brought to their end',
+      help: 'Batches that ended in this process',
       registers,
     }),
     batchRows: new Counter({
       name: 'inferq_batch_rows_total',
-      help: 'Rows of batches that this process has written by outcome',
+      help: 'Rows of batches written by this process, by outcome',
       labelNames: ['outcome'] as const,
       registers,
     }),
@@ -74,7 +74,7 @@ export function createApiMetrics() {
     }),
     unknownVersions: new Counter({
       name: 'inferq_unknown_job_versions_total',
-      help: 'Jobs of a version this api does not know, put off',
+      help: 'Jobs of a version that this api does not support, delayed',
       registers,
     }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
@@ -113,25 +113,25 @@ export function createWorkerMetrics() {
     }),
     queueTime: new Histogram({
       name: 'inferq_queue_seconds',
-      help: 'Time from the making of a job to its first run',
+      help: 'Time from the creation of a job to its first run',
       labelNames: ['model', 'lane'] as const,
       buckets: SECONDS,
       registers,
     }),
     bisections: new Counter({
       name: 'inferq_bisected_runs_total',
-      help: 'Runs that failed as a whole and were taken apart, by cause',
+      help: 'Runs that failed and were split, by cause',
       labelNames: ['model', 'cause'] as const,
       registers,
     }),
     respawns: new Counter({
       name: 'inferq_inference_respawns_total',
-      help: 'Inference processes that died and were started again',
+      help: 'Inference processes that ended unexpectedly and were restarted',
       registers,
     }),
     unknownVersions: new Counter({
       name: 'inferq_unknown_job_versions_total',
-      help: 'Jobs of a version this worker does not know, put off',
+      help: 'Jobs of a version that this worker does not support, delayed',
       registers,
     }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),

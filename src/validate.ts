@@ -6,7 +6,7 @@ type Issue = z.core.$ZodIssue
 
 /**
  * @returns the value, checked.
- * @throws AppError 422 that lists every problem with its path; the values themselves are never repeated.
+ * @throws AppError 422 that lists every problem with its path, never with a value.
  */
 export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value, { error: messageOfIssue })
@@ -16,7 +16,7 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   throw empty ? asEmpty(invalid(problems)) : invalid(problems)
 }
 
-/** A caller's words for a value of the wrong type; undefined: the schema's own message. */
+/** The message for a value of the wrong type; undefined: the schema's own message. */
 function messageOfIssue({ code, input, expected }: z.core.$ZodRawIssue): string | undefined {
   if (code !== 'invalid_type') return undefined
   return input === undefined ? 'is missing' : `must be of type ${String(expected)}`
@@ -38,7 +38,7 @@ function problemsOf(issue: Issue, base: PropertyKey[]): Problem[] {
   return [{ path: pathText(path), message: issue.message }]
 }
 
-/** Of a union's branches the one that fits the type of the value: its problems lie within, not at the value itself. */
+/** The branch of a union that fits the type of the value: its problems are inside the value. */
 function closestBranch(branches: Issue[][]): Issue[] | undefined {
   return branches.find((issues) => issues.length > 0 && !issues.some(isWrongType))
 }
@@ -49,7 +49,7 @@ function isWrongType(issue: Issue): boolean {
   return issue.code === 'invalid_type'
 }
 
-/** `['inputs', 3, 'text']` as `inputs[3].text`. */
+/** Formats `['inputs', 3, 'text']` as `inputs[3].text`. */
 function pathText(path: PropertyKey[]): string {
   return path.reduce<string>((text, key) => {
     if (typeof key === 'number') return `${text}[${key}]`

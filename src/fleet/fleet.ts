@@ -1,5 +1,5 @@
-// What an api sees of the fleet: live workers, the models they serve, and what waits. Refreshed on a timer; an unknown
-// name refreshes it at once.
+// An api's view of the fleet: live workers, their models and the depth of queues. It is refreshed on a timer, and
+// immediately for an unknown name.
 import type { Redis } from 'ioredis'
 import { type LaneDepth, readDepths } from '../queue/job-state.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
@@ -13,9 +13,9 @@ export interface ServedModel {
   /** The revision of the most recent record that a live worker serves; else the most recent record. */
   current: ModelRecord
   records: Map<string, ModelRecord>
-  /** Live workers that serve it, whatever the revision. */
+  /** Live workers that serve any revision of it. */
   workers: Heartbeat[]
-  /** Texts a second, all live workers together. */
+  /** Texts a second of all live workers together. */
   capacity: number
 }
 
@@ -42,7 +42,7 @@ export class FleetView {
     this.#onError = onError
   }
 
-  /** Reads once (a Redis that is away is no error: it is read when it is back), then keeps reading. */
+  /** Reads once, then at intervals; an unavailable Redis is read when it is back. */
   async start(): Promise<void> {
     await this.refresh().catch(this.#onError)
     const { signal } = this.#closing
@@ -74,7 +74,7 @@ export class FleetView {
     return this.#depths.get(model) ?? noDepth
   }
 
-  /** The model of that name, if any worker published it in the last days; asks Redis when it is not known yet. */
+  /** The model of that name, if a worker published it in the last days; reads Redis for a name without a live worker. */
   async find(name: string): Promise<ServedModel | undefined> {
     const known = this.#models.get(name)
     if (known?.workers.length) return known
@@ -90,7 +90,7 @@ export class FleetView {
     return this.#models.get(name)?.records.get(revision)
   }
 
-  /** Reads heartbeats and model records now; calls at the same time share one reading. */
+  /** Reads heartbeats and model records now; concurrent calls share one read. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#read().finally(() => {
       this.#refreshing = undefined
@@ -104,7 +104,7 @@ export class FleetView {
     this.#models = assemble(workers, records)
   }
 
-  /** Counts what waits now. */
+  /** Reads the depth of all queues and the memory share now. */
   async sample(): Promise<void> {
     const names = [...this.#models.keys()]
     const depths = await readDepths(
@@ -117,7 +117,7 @@ export class FleetView {
   }
 }
 
-/** Joins heartbeats and model records, newest record first, into one entry a model. */
+/** Joins heartbeats and model records, the newest record first, to one entry a model. */
 export function assemble(workers: Heartbeat[], records: ModelRecord[]): Map<string, ServedModel> {
   const models = new Map<string, ServedModel>()
   for (const record of records) {

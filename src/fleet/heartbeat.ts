@@ -1,4 +1,4 @@
-// Who is alive: every worker says so every few seconds, with what it serves and how fast it is.
+// Heartbeats of workers: every few seconds, with the models they serve and their speed.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
@@ -9,25 +9,25 @@ const heartbeat = z.object({
   version: z.string(),
   /** Epoch milliseconds. */
   startedAt: z.number(),
-  /** quiet: takes no new jobs, is about to stop. */
+  /** quiet: the worker drains: it takes no new jobs and is about to stop. */
   state: z.enum(['running', 'quiet']),
   models: z.array(
     z.object({
       name: z.string(),
       revision: z.string(),
-      /** Texts a second that this worker can do, as last measured. */
+      /** Texts a second of this worker, as last measured. */
       capacity: z.number(),
-      /** Padded tokens that a run may have. */
+      /** The limit of padded tokens in a run. */
       maxRunTokens: z.number(),
-      /** Texts a second by length in tokens; workers of before do not tell. */
+      /** Texts a second by length in tokens; absent from workers of earlier versions. */
       speeds: z.array(z.object({ tokens: z.number(), textsPerSecond: z.number() })).optional(),
-      /** How far logits move with a text's neighbours, over their spread; workers of before do not tell. */
+      /** The change of logits with a text's batch, over their spread; absent from workers of earlier versions. */
       movement: z.number().optional(),
     }),
   ),
-  /** Folders that are not served, and why. */
+  /** Folders that are not served, with the reason. */
   refused: z.array(z.object({ name: z.string(), reason: z.string() })),
-  /** Jobs that are fetched at once: interactive and bulk. */
+  /** Jobs that are fetched at the same time, by lane. */
   slots: z.object({ interactive: z.number(), bulk: z.number() }),
 })
 
@@ -46,7 +46,7 @@ export async function publishHeartbeat(redis: Redis, beat: Heartbeat): Promise<v
     .exec()
 }
 
-/** Says that a worker is gone, so that nobody has to wait for its heartbeat to expire. */
+/** Removes the heartbeat of a worker that stops, before it would expire. */
 export async function removeHeartbeat(redis: Redis, workerId: string): Promise<void> {
   await redis.multi().del(recordKey('worker', workerId)).zrem(index, workerId).exec()
 }

@@ -1,13 +1,13 @@
-// The one place that says "too much": decided in this process from what was sampled last, without a Redis call.
+// Admission control: accepts or rejects a request by the last sample of the load, without a Redis call.
 import { AppError, unavailable } from '../errors.ts'
 import { type ModelsContext, type ResolvedModel, rejectionReason } from './model-resolver.ts'
 import type { Predictions } from './predictions.ts'
 import type { SyncPredictor } from './sync-predictor.ts'
 
 export interface Load {
-  /** Texts that wait or run for the model, as far as this process knows. */
+  /** Texts that wait or run for the model, estimated. */
   texts: number
-  /** Texts a second that the live workers can do; 0: none is alive, or none has measured yet. */
+  /** Texts a second of the live workers; 0 without a live worker or a measurement. */
   capacity: number
   /** Used share of Redis' memory, 0 to 1. */
   memoryShare: number
@@ -21,10 +21,10 @@ export interface AdmissionLimits {
   maxQueue: number
 }
 
-/** What admission has to know of this process. */
+/** The parts of the api that admission reads. */
 export interface AdmissionContext extends ModelsContext {
   config: ModelsContext['config'] & {
-    /** Milliseconds that a plain call waits at the most. */
+    /** The longest wait of a plain call, milliseconds. */
     waitTimeout: number
     /** Milliseconds of work that may wait. */
     maxQueueSeconds: number
@@ -36,12 +36,12 @@ export interface AdmissionContext extends ModelsContext {
   metrics: { refused: { inc(labels: { reason: OverloadReason }): void } }
 }
 
-/** From here on a full Redis would stop the workers too (docs/operations.md). */
+/** Above this share of Redis' memory, jobs that fill it would stop the workers too (docs/operations.md). */
 const MEMORY_SHARE = 0.7
 
 export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'redis_full'
 
-/** 429; `reason` is a metric's label. */
+/** A 429; `reason` is a label of the metric. */
 export class OverloadedError extends AppError {
   readonly reason: OverloadReason
 
@@ -51,26 +51,26 @@ export class OverloadedError extends AppError {
   }
 }
 
-/** Milliseconds until what waits now is done; 0 when nothing is known of the workers' speed. */
+/** Milliseconds until the waiting texts are done; 0 when the workers' speed is unknown. */
 export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
   return load.capacity > 0 ? (load.texts / load.capacity) * 1_000 : 0
 }
 
-/** Refuses what fills Redis before it is full. @throws Refused (429). */
+/** @throws OverloadedError (429) when Redis has no headroom. */
 export function rejectWhenRedisFull({ fleet }: { fleet: { memoryShare: number } }): void {
   if (hasRedisHeadroom(fleet.memoryShare)) return
   throw new OverloadedError('redis_full', 'the queue is full', retryAfter(10_000, Math.random()))
 }
 
-/** Whether Redis may be given more. @param memoryShare used share of its memory, 0 to 1. */
+/** Whether Redis has memory for more work. @param memoryShare used share of its memory, 0 to 1. */
 export function hasRedisHeadroom(memoryShare: number): boolean {
   return memoryShare < MEMORY_SHARE
 }
 
 /**
- * Lets a request in, or throws.
- * @param random 0 to 1, spreads the callers who come back.
- * @throws Refused (429) with Retry-After: the seconds until the wait is short enough again, 1 to 30.
+ * Compares the load with the limits.
+ * @param random 0 to 1: jitter that spreads the retries of callers.
+ * @throws OverloadedError (429) with Retry-After: the seconds until the wait is short enough again, 1 to 30.
  */
 export function checkLimits(load: Load, limits: AdmissionLimits, random: number): void {
   const excess = expectedWait(load) - limits.maxQueue
@@ -89,10 +89,10 @@ function retryAfter(milliseconds: number, random: number): number {
   return Math.min(30, Math.max(1, Math.ceil((milliseconds / 1_000) * (1 + random / 2))))
 }
 
-/** plain: somebody waits, and gives up; prediction: it is promised, and may wait. */
+/** plain: the caller waits for the response; prediction: accepted work that may wait longer. */
 export type Urgency = 'plain' | 'prediction'
 
-/** Lets the call in. @throws AppError 503 when a plain call has no live worker; Refused (429) when too much waits. */
+/** Accepts a call or throws. @throws AppError 503 when a plain call has no live worker; OverloadedError (429). */
 export function admit(context: AdmissionContext, { model }: ResolvedModel, urgency: Urgency): void {
   if (urgency === 'plain' && model.workers.length === 0) {
     const reason = rejectionReason(context, model.name)
@@ -114,7 +114,7 @@ export function admit(context: AdmissionContext, { model }: ResolvedModel, urgen
   }
 }
 
-/** Callers that wait in this process. Chunks of batches wait too, but nobody waits for them. */
+/** Calls that wait in this process. Chunks of batches are not counted: no call waits for them. */
 export function waitingCalls({
   syncPredictor,
   predictions,
@@ -122,7 +122,7 @@ export function waitingCalls({
   return syncPredictor.waiting + predictions.waiting
 }
 
-/** Texts that wait or run, all apis together: ours are known, a job of another api is taken to be as large as ours. */
+/** Texts that wait or run for all apis: this api's are counted, and another api's jobs are assumed to be as large. */
 export function waitingTexts(context: Pick<AdmissionContext, 'syncPredictor' | 'fleet'>, model: string): number {
   const { waiting, active } = context.fleet.depth(model).interactive
   const own = context.syncPredictor.inFlight(model)

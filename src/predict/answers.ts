@@ -1,4 +1,4 @@
-// Makes answers from rows: scores with labels, errors in their places, and the headers that tell how it went.
+// Turns result rows into answers: scores with labels, and errors at their items' places.
 import { AppError } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import { type Row, isFailed } from '../queue/job.ts'
@@ -12,13 +12,13 @@ export interface ItemError {
   message: string
 }
 
-/** Scores, or what went wrong, at each item's place. */
+/** The scores of an item, or its error. */
 export type Scored = LabelScore[] | { error: string }
 
-/** @throws AppError 409 when nobody knows the labels of that revision any more. */
+/** The record with the labels of a revision. @throws AppError 409 when it has expired. */
 export async function modelRecordOf(fleet: FleetView, model: string, revision: string): Promise<ModelRecord> {
   const record = await fleet.findRevision(model, revision)
-  if (!record) throw new AppError('Conflict', 409, 'the revision that computed this is not known any more')
+  if (!record) throw new AppError('Conflict', 409, 'the model revision that computed this is no longer known')
   return record
 }
 

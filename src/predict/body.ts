@@ -1,7 +1,7 @@
 // The bodies that ask for predictions: one schema is the type, the check and the documentation.
 import { z } from 'zod'
 
-/** Limits that are part of the schemas; all settable. */
+/** Limits that are part of the schemas; all of them are settings. */
 export interface SchemaLimits {
   maxInputs: number
   maxTextChars: number
@@ -18,15 +18,15 @@ const parameters = z
     top_k: z.int().min(1).optional().describe('At most this many labels, the best first'),
     function_to_apply: z.enum(['softmax', 'sigmoid', 'none']).optional().describe("Default: the model's own"),
   })
-  .describe('How numbers become scores')
+  .describe('How logits become scores')
 
-/** The schemas of every dialect's body; all share the same texts and options. */
+/** The schemas of every API dialect's body; all share the same texts and options. */
 export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
   const text = z
     .string()
     .max(maxTextChars, { error: `is longer than ${maxTextChars} characters` })
     .refine((value) => value.trim() !== '', { error: 'is empty', params: { empty: true } })
-    .refine((value) => value.isWellFormed(), { error: 'has half of a surrogate pair, which is not Unicode text' })
+    .refine((value) => value.isWellFormed(), { error: 'has an unpaired surrogate, which is not valid Unicode' })
   const pair = z.union([z.tuple([text]), z.tuple([text, text])], { error: 'must be a text, or a pair of texts' })
   const textObject = z.strictObject({ text, text_pair: text.optional() })
   const many = <T extends z.ZodType>(each: T) =>
@@ -53,7 +53,7 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     const fn = body.parameters?.function_to_apply
     return !(body.raw_scores && fn !== undefined && fn !== 'none')
   }
-  const conflict = { error: 'says otherwise than parameters.function_to_apply', path: ['raw_scores'] }
+  const conflict = { error: 'contradicts parameters.function_to_apply', path: ['raw_scores'] }
   const eitherText = (body: { inputs?: unknown; text?: unknown }) =>
     (body.inputs === undefined) !== (body.text === undefined)
   const either = { error: 'exactly one of inputs and text is needed', path: ['inputs'] }
@@ -73,7 +73,7 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
       error: 'must be a text, or a list of texts',
     }),
     parameters: parameters.optional(),
-    options: z.record(z.string(), z.unknown()).optional().describe('Taken and ignored'),
+    options: z.record(z.string(), z.unknown()).optional().describe('Accepted and ignored'),
     model,
   })
   return { predict, predictionInput, huggingFace, text, model }

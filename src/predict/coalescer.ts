@@ -1,11 +1,11 @@
-// Gathers what many callers ask for at the same time. The unit of the queue is a group of texts, not a text.
+// Groups items that callers submit at the same time. The unit of the queue is a group of texts, not a text.
 
 export interface CoalescerOptions<In, Out> {
-  /** A group is sent at once when it has this many items. */
+  /** A group of this size is sent immediately. */
   maxItems: number
   /** Resolves with one value or Error an item, in order. */
   send: (items: In[]) => Promise<Array<Out | Error>>
-  /** When a group is sent: by default after this turn of the event loop. */
+  /** Schedules the sending of a group; by default after this turn of the event loop. */
   schedule?: (send: () => void) => void
 }
 
@@ -15,7 +15,7 @@ interface Waiting<In, Out> {
   reject: (error: Error) => void
 }
 
-/** Sends what arrives in one turn of the event loop as one group, so that a lone caller waits for nobody. */
+/** Sends the items of one turn of the event loop as one group; no timer delays a single caller. */
 export class Coalescer<In, Out> {
   readonly #options: CoalescerOptions<In, Out>
   readonly #schedule: (send: () => void) => void
@@ -26,7 +26,7 @@ export class Coalescer<In, Out> {
     this.#schedule = options.schedule ?? setImmediate
   }
 
-  /** Resolves with this item's own answer; rejects with its own error, or with the whole group's. */
+  /** Resolves with this item's outcome; rejects with its error, or with the error of its group. */
   submit(item: In): Promise<Out> {
     return new Promise((resolve, reject) => {
       this.#gathered.push({ item, resolve, reject })

@@ -1,18 +1,18 @@
-// What the dialects send, as items and options that mean the same for all of them.
+// Converts the bodies of the API dialects to common items and options.
 import type { Item, Truncate } from '../queue/job.ts'
 import type { HuggingFaceBody, PredictBody, PredictionInput } from './body.ts'
 import type { ScoreFunction } from './scores.ts'
 
-/** How numbers become an answer; kept with a prediction until it is read. */
+/** How logits become an answer; stored with a prediction until it is read. */
 export interface ScoreOptions {
-  /** undefined: the model's own. */
+  /** undefined: the model's default. */
   fn?: ScoreFunction
   topK?: number
 }
 
 export interface Inputs {
   items: Item[]
-  /** One text was sent, not a list: the answer is one list of scores. */
+  /** Whether one text was sent instead of a list: the answer is one list of scores. */
   single: boolean
   truncate: Truncate
   scores: ScoreOptions

@@ -8,30 +8,30 @@ export interface ResolvedModel {
   revision?: string
 }
 
-/** The models that can be meant. */
+/** The models to resolve, and the default. */
 export interface ModelsContext {
   config: { defaultModel: string }
   fleet: FleetView
 }
 
-/** A name, perhaps with an owner before it, which is for the caller's own order, and a revision behind it. */
+/** A name with an optional owner before it, which is ignored, and an optional revision after it. */
 const REFERENCE = /^(?:[A-Za-z0-9_][\w.-]*\/)?([A-Za-z0-9][\w.-]*)(?:@([^@]*))?$/
 
-/** Names are served in lower case, whatever the case of a Hub id. Undefined: no model can be named like this. */
+/** Parses a model reference; names are lower case, also for a Hub id. Undefined: not a valid model name. */
 export function parseReference(wanted: string): { name: string; revision: string | undefined } | undefined {
   const [, name, revision] = REFERENCE.exec(wanted) ?? []
   return name === undefined ? undefined : { name: name.toLowerCase(), revision }
 }
 
 /**
- * The model that `name`, `owner/name`, `name@revision` or nothing means. Names are looked up, never joined to paths.
- * @param mayBeMeant which revisions; those that a live worker has when left out.
- * @throws AppError 404 when it is not known, or not that revision; 503 when Redis was never reached.
+ * Resolves `name`, `owner/name`, `name@revision` or the default. Names are looked up, never joined to paths.
+ * @param isEligible which revisions may be requested; default: those of a live worker.
+ * @throws AppError 404 for an unknown model or revision; 503 when Redis was never reached.
  */
 export async function resolveModel(
   context: ModelsContext,
   wanted: string | undefined,
-  mayBeMeant: (model: ServedModel, revision: string) => boolean | Promise<boolean> = isLive,
+  isEligible: (model: ServedModel, revision: string) => boolean | Promise<boolean> = isLive,
 ): Promise<ResolvedModel> {
   const reference = parseReference(wanted ?? context.config.defaultModel)
   const model = reference && (await context.fleet.find(reference.name))
@@ -42,17 +42,17 @@ export async function resolveModel(
   }
   const { revision } = reference
   if (revision === undefined) return { model }
-  if (!(await mayBeMeant(model, revision))) throw notFound('no worker serves this revision of the model')
+  if (!(await isEligible(model, revision))) throw notFound('no worker serves this revision of the model')
   return { model, revision }
 }
 
-/** The model whose live revision this is; Replicate's clients name a version alone. */
+/** The model of a live revision; Replicate's clients send a version without a model. */
 export function findByRevision(context: ModelsContext, revision: string): ResolvedModel | undefined {
   const model = context.fleet.models().find((each) => isLive(each, revision))
   return model && { model, revision }
 }
 
-/** Why a live worker does not serve what it should; undefined when none refuses it. */
+/** The reason why a live worker refuses the model; undefined when none does. */
 export function rejectionReason({ fleet }: ModelsContext, name: string): string | undefined {
   return fleet.workers.flatMap(({ refused }) => refused).find((each) => each.name === name)?.reason
 }

@@ -1,4 +1,4 @@
-// Predictions with an id of their own: made, found, waited for, canceled, erased.
+// Predictions with an id: create, find, wait for, cancel and erase.
 import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { queueName } from '../queue/names.ts'
@@ -21,7 +21,7 @@ export interface PredictionsOptions {
   redis: Redis
   producer: Producer
   waiters: ReplyWaiter
-  /** Milliseconds that a finished prediction can be read. */
+  /** The retention of a finished prediction, milliseconds. */
   resultTtl: number
 }
 
@@ -34,20 +34,20 @@ export interface NewPrediction {
   traceparent?: string | undefined
 }
 
-/** A prediction as it stands: what was promised, and the job. */
+/** A prediction: its record and its job. */
 export interface Prediction {
   id: OwnedId
   record: PredictionRecord
   job: JobSnapshot
 }
 
-/** What the record keeps of how to answer. */
+/** The options of the answer, stored in the record. */
 export type AnswerOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
 
-/** Failed jobs are kept for a day, milliseconds; so are records on top of what they promise. */
+/** The retention of failed jobs, milliseconds. */
 export const FAILED_TTL = 24 * 3_600_000
-/** A prediction may wait long for a worker; its record, which holds no text, is there for as long, milliseconds. */
-const LONGEST_WAIT = 7 * 24 * 3_600_000
+/** A prediction can wait this long for a worker, so its record, which holds no text, lives as long; milliseconds. */
+const MAX_QUEUE_TIME = 7 * 24 * 3_600_000
 const ERASE_WAIT_MS = 5_000
 
 export class Predictions {
@@ -58,14 +58,14 @@ export class Predictions {
     this.#options = options
   }
 
-  /** Callers that wait now. */
+  /** The number of calls that wait now. */
   get waiting(): number {
     return this.#waiting
   }
 
   /**
-   * Makes the prediction, or attaches to the one that the same request made before.
-   * @throws AppError 422 when the id was used with another request; 503 when Redis is away.
+   * Creates the prediction, or attaches to that of an earlier identical request.
+   * @throws AppError 422 when the id was used with another request; 503 when Redis is unavailable.
    */
   async create(
     id: OwnedId,
@@ -85,11 +85,11 @@ export class Predictions {
       metadata: JSON.stringify(asked.metadata),
       created_at: Date.now(),
     }
-    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + LONGEST_WAIT)
+    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME)
     if (existing && existing.hash !== asked.hash) {
       throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     }
-    // Also for an existing one: whoever made the record may have died before the job was added. The same id is harmless.
+    // The api that created an existing record may have died before it added the job; adding the same id again is harmless.
     const data = await this.#addJob(id, asked)
     return { replayed: existing !== undefined, record: existing ?? record, data }
   }
@@ -99,26 +99,26 @@ export class Predictions {
     const id = { owner, uuid }
     const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
     if (!record)
-      throw this.#isExpired(uuid) ? gone('this prediction is past its retention') : notFound('no such prediction')
+      throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
     const job = await readJob(this.#options.redis, jobRefOf(id, record))
     const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
     const keptFor = job.state === 'failed' ? FAILED_TTL : this.#options.resultTtl
     if (job.state === 'missing' ? !isRecent(record) : endedAt !== undefined && Date.now() - endedAt > keptFor) {
-      throw gone('this prediction is past its retention')
+      throw gone('this prediction has expired')
     }
     return { id, record, job }
   }
 
-  /** Resolves when the job has ended or the signal aborts; `foreign` when this process did not just add it. */
+  /** Resolves with the job's end, or undefined when the signal aborts. @param repliedElsewhere see ReplyWaiter.wait. */
   async waitFor(
     id: OwnedId,
     record: Pick<PredictionRecord, 'model'>,
     signal: AbortSignal,
-    foreign: boolean,
+    repliedElsewhere: boolean,
   ): Promise<JobEnd | undefined> {
     this.#waiting += 1
     try {
-      return await this.#options.waiters.wait(jobRefOf(id, record), signal, foreign)
+      return await this.#options.waiters.wait(jobRefOf(id, record), signal, repliedElsewhere)
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
@@ -136,7 +136,7 @@ export class Predictions {
     if (record.canceled_at === undefined) await requestCancel(this.#options.redis, keyIdOf(id))
   }
 
-  /** Erases input and output. One that runs is canceled first. @throws AppError 409 when it does not stop soon. */
+  /** Erases input and output; a running prediction is canceled first. @throws AppError 409 when it does not stop soon. */
   async erase({ id, record, job }: Prediction): Promise<void> {
     const { redis, producer } = this.#options
     const ref = jobRefOf(id, record)
@@ -147,7 +147,7 @@ export class Predictions {
       throw new AppError(
         'Conflict',
         409,
-        'this prediction is canceled but has not stopped yet: delete it again in a moment',
+        'this prediction is canceled but still running; retry the deletion in a moment',
       )
     }
     await removePrediction(redis, id)
@@ -175,12 +175,12 @@ export class Predictions {
   }
 }
 
-/** Whether its job has ended, well or not. */
+/** Whether its job has completed or failed. */
 export function hasEnded({ job }: Prediction): boolean {
   return job.state === 'completed' || job.state === 'failed'
 }
 
-/** A job may be missing because it is being added right now. */
+/** The job of a recent record may be missing because it is being added. */
 function isRecent(record: PredictionRecord): boolean {
   return Date.now() - record.created_at < 10_000
 }

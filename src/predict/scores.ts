@@ -1,4 +1,4 @@
-// From logits to what a client sees: the worker returns numbers, the api names them.
+// Turns logits into labeled scores. The worker returns logits; the api applies functions and labels.
 
 export type ScoreFunction = 'softmax' | 'sigmoid' | 'none'
 
@@ -29,11 +29,11 @@ export function scoresOf(logits: number[], fn: ScoreFunction): number[] {
 
 /**
  * @returns label and score, the highest score first, at most `topK` of them.
- * @throws Error when the model gave another number of logits than it has labels.
+ * @throws Error when the number of logits differs from the number of labels.
  */
 export function labelScores(labels: string[], logits: number[], fn: ScoreFunction, topK?: number): LabelScore[] {
   if (labels.length !== logits.length) {
-    throw new Error(`the model has ${labels.length} labels but gave ${logits.length} numbers`)
+    throw new Error(`the model has ${labels.length} labels but returned ${logits.length} logits`)
   }
   const scores = scoresOf(logits, fn)
   return labels
@@ -42,7 +42,7 @@ export function labelScores(labels: string[], logits: number[], fn: ScoreFunctio
     .slice(0, topK)
 }
 
-/** What `transformers` applies when nothing is asked for. */
+/** The function that `transformers` applies by default. */
 export function defaultFunction(problemType: 'single_label' | 'multi_label' | 'regression'): ScoreFunction {
   return ({ single_label: 'softmax', multi_label: 'sigmoid', regression: 'none' } as const)[problemType]
 }

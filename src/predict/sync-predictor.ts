@@ -1,4 +1,4 @@
-// Plain calls: texts of callers who wait and never see an id. Texts that arrive together become one anonymous job.
+// Plain calls, which wait for their answer and have no id. Texts that arrive together become one anonymous job.
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import type { ApiMetrics } from '../metrics.ts'
@@ -11,7 +11,7 @@ import type { ReplyWaiter } from '../queue/waiter.ts'
 import { Coalescer } from './coalescer.ts'
 import type { JobSnapshot, JobEnd } from '../queue/job-state.ts'
 
-/** What all texts of one call have in common. */
+/** The options that all texts of one call share. */
 export interface SyncRequest {
   model: ServedModel
   /** Only this revision may answer. */
@@ -19,12 +19,12 @@ export interface SyncRequest {
   truncate: Truncate
   /** Epoch milliseconds. */
   deadline: number
-  /** Aborts when the caller is gone or the deadline has passed, with the error to be thrown as its reason. */
+  /** Aborts when the caller disconnects or the deadline passes; its reason is the error to throw. */
   signal: AbortSignal
   traceparent?: string | undefined
 }
 
-/** One text's row, and the result it came in. */
+/** The row of one text, and the result that contained it. */
 export interface Answer {
   row: Row
   result: TextsResult
@@ -48,7 +48,7 @@ interface Entry {
   call: SyncRequest
 }
 
-/** Texts in one job at the most (architecture.md, decision 1). */
+/** The most texts in one job (architecture.md, decision 1). */
 const MAX_TEXTS = 64
 
 export class SyncPredictor {
@@ -61,19 +61,19 @@ export class SyncPredictor {
     this.#options = options
   }
 
-  /** Callers that wait now. */
+  /** The number of calls that wait now. */
   get waiting(): number {
     return this.#waiting
   }
 
-  /** What this process has asked of a model and has no answer to yet. */
+  /** The work of this process that is in flight for a model. */
   inFlight(model: string): Readonly<InFlight> {
     return this.#counts(model)
   }
 
   /**
    * @returns one answer an item, in order; an item that failed has a row with an error.
-   * @throws the signal's reason; AppError 503 when Redis is away, 504, 409 when the pinned revision is gone.
+   * @throws the signal's reason; AppError 503 when Redis is unavailable, 504, 409 when the pinned revision is not served.
    */
   async predict(items: Item[], call: SyncRequest): Promise<Answer[]> {
     const coalescer = this.#coalescerFor(call)
@@ -148,25 +148,25 @@ export class SyncPredictor {
   }
 }
 
-/** Failed jobs can be looked at in the dashboard for a day. */
+/** The retention of failed jobs, for the dashboard. */
 const KEEP_FAILED = { age: 24 * 3_600, count: 1_000 }
 
 /** @throws AppError for every end but `done`. */
 export function finishedResult(end: JobEnd | JobSnapshot): TextsResult {
-  if (end.state !== 'completed') throw new AppError('Backend', 424, 'the workers could not run this job')
+  if (end.state !== 'completed') throw new AppError('Backend', 424, 'the workers failed on this job')
   switch (end.result.outcome) {
     case 'done':
       return end.result
     case 'aborted':
-      throw timedOut('no worker could start in time')
+      throw timedOut('no worker started the job in time')
     case 'canceled':
       throw conflict('the job was canceled')
     case 'revision_gone':
-      throw conflict('no worker serves this revision of the model any more')
+      throw conflict('no worker serves this revision of the model anymore')
   }
 }
 
-/** A signal that aborts when all of the given ones have. */
+/** A signal that aborts when all of the given signals have aborted. */
 function allAborted(signals: Set<AbortSignal>): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController()
   let left = signals.size
@@ -185,7 +185,7 @@ function allAborted(signals: Set<AbortSignal>): { signal: AbortSignal; stop: () 
   }
 }
 
-/** The promise, unless the signal aborts first. */
+/** Settles like the promise, or rejects when the signal aborts first. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort: () => void = () => undefined
   const aborted = new Promise<never>((_resolve, reject) => {

@@ -1,10 +1,10 @@
-// Reads jobs and queues as BullMQ keeps them. Fields and keys that BullMQ does not document are named here alone;
-// test/integration/bullmq-layout.test.ts fails when an update changes one.
+// Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file alone;
+// test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
 import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from './job.ts'
 import { jobKey, queueKey, replyKey } from './names.ts'
 
-/** How a job ended. `missing`: there is no such job (any more). */
+/** The end of a job. `missing`: the job does not exist, or no longer. */
 export type JobEnd =
   | { state: 'completed'; result: TextsResult; finishedOn: number }
   | { state: 'failed'; finishedOn: number }
@@ -19,18 +19,21 @@ interface Common {
   data: TextsJob
   /** Epoch milliseconds. */
   addedAt: number
-  /** How often a worker has taken it. */
+  /** The number of times that a worker took it. */
   attempts: number
 }
 
 export type JobSnapshot =
   | { state: 'missing' }
-  | (Common & { state: 'waiting' /** Jobs before it; undefined when there are many. */; position: number | undefined })
+  | (Common & {
+      state: 'waiting' /** The number of jobs before it; undefined above MAX_POSITION. */
+      position: number | undefined
+    })
   | (Common & { state: 'active'; startedAt: number })
   | (Common & { state: 'completed'; result: TextsResult; finishedOn: number })
   | (Common & { state: 'failed'; finishedOn: number })
 
-/** Places in the queue that are counted; beyond, a position says little and costs Redis time. */
+/** Positions are counted up to this one; a larger one means little and costs Redis time. */
 const MAX_POSITION = 10_000
 const FIELDS = ['data', 'timestamp', 'processedOn', 'finishedOn', 'returnvalue', 'ats'] as const
 
@@ -56,13 +59,13 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
     const result = returnvalue ? readableResult(returnvalue) : undefined
     return result ? { ...ended, state: 'completed', result } : { ...ended, state: 'failed' }
   }
-  // A worker holds the lock of what it runs; a job that was handed back keeps its processedOn but has no lock.
+  // A running job is locked; a requeued job keeps its processedOn but has no lock.
   if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
   const position = typeof index === 'number' ? Number(waiting) - 1 - index : undefined
   return { ...common, state: 'waiting', position }
 }
 
-/** A result that cannot be read is its own job's failure. */
+/** An unreadable result counts as a failure of this job alone. */
 function readableResult(returnvalue: string): TextsResult | undefined {
   try {
     return parseTextsResult(JSON.parse(returnvalue))
@@ -71,7 +74,7 @@ function readableResult(returnvalue: string): TextsResult | undefined {
   }
 }
 
-/** How each of the jobs ended, in one round trip; undefined where a job has not ended. */
+/** The end of each job, in one round trip; undefined for a job that has not ended. */
 export async function readJobEnds(
   redis: Redis,
   jobs: JobRef[],
@@ -96,7 +99,7 @@ export async function readJobEnds(
   })
 }
 
-/** How a job ended, from the fields that are kept of it. A result that cannot be read is its own job's failure alone. */
+/** The end of a job from its fields. An unreadable result counts as a failure of this job alone. */
 function endOf(finishedOn: number, returnvalue: string | null, onError: (error: unknown) => void): JobEnd {
   if (returnvalue === null) return { state: 'failed', finishedOn }
   try {
@@ -122,7 +125,7 @@ export interface LaneDepth {
   active: number
 }
 
-/** Jobs that wait and run in each of the queues, in one round trip. */
+/** The numbers of waiting and running jobs of each queue, in one round trip. */
 export async function readDepths(redis: Redis, queues: string[]): Promise<LaneDepth[]> {
   const pipeline = redis.pipeline()
   for (const queue of queues) pipeline.llen(`${queueKey(queue)}:wait`).llen(`${queueKey(queue)}:active`)

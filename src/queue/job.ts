@@ -1,10 +1,10 @@
-// The contract between api and worker: what a job carries and what comes back. Both sides parse it, because for a
-// while they may be of different versions; readers accept JOB_VERSION and the one before.
+// The contract between api and worker: the data of a job and its result. Both sides parse it, because they may have
+// different versions during an upgrade; readers accept JOB_VERSION and the version before.
 import { z } from 'zod'
 
 export const JOB_VERSION = 1
 
-/** `texts`: coalesced and anonymous; `prediction`: has an id of its own; `chunk`: rows of a batch. */
+/** `texts`: texts of plain calls; `prediction`: a prediction with an id; `chunk`: rows of a batch. */
 export const jobNames = ['texts', 'prediction', 'chunk'] as const
 export type JobName = (typeof jobNames)[number]
 
@@ -13,14 +13,14 @@ const item = z.object({ text: z.string(), pair: z.string().optional() })
 const textsJob = z.object({
   v: z.number().int(),
   model: z.string(),
-  /** A pin: only a worker with this revision may answer. */
+  /** The pinned revision: only a worker that serves it may answer. */
   revision: z.string().optional(),
   items: z.array(item).min(1),
-  /** Which end of a text over the model's limit is cut off; `no`: such a text is an error of its own. */
+  /** The end of a too long text that is cut off; `no`: a too long text gets an error. */
   truncate: z.enum(['right', 'left', 'no']),
-  /** The api process that waits. */
+  /** The id of the api process that waits for the reply. */
   replyTo: z.string(),
-  /** Epoch milliseconds; not started by then: aborted, never run. */
+  /** Epoch milliseconds; a job that has not started by then is aborted. */
   deadline: z.number().optional(),
   /** W3C trace context. */
   trace: z.record(z.string(), z.string()).optional(),
@@ -29,13 +29,13 @@ const textsJob = z.object({
 const rowError = z.object({ code: z.enum(['Tokenizer', 'Backend', 'Validation']), message: z.string() })
 const row = z.union([
   z.object({
-    /** One number a label, 9 significant digits: a float32, restored. */
+    /** One number a label, with the 9 significant digits that restore a float32. */
     logits: z.array(z.number()),
     tokens: z.number(),
     truncated: z.literal(true).optional(),
-    /** Milliseconds: in the queue, in the tokenizer, in the session (the whole run's). */
+    /** Milliseconds in the queue, in the tokenizer and in the session; the last two are those of the whole run. */
     ms: z.object({ queue: z.number(), tokenize: z.number(), infer: z.number() }),
-    /** How many texts the session computed at once. */
+    /** The number of texts in the session's run. */
     run: z.number(),
   }),
   z.object({ error: rowError }),
@@ -43,9 +43,9 @@ const row = z.union([
 
 const textsResult = z.object({
   outcome: z.enum(['done', 'canceled', 'aborted', 'revision_gone']),
-  /** The revision that answered; labels are looked up by it. */
+  /** The revision that computed the rows; labels are looked up by it. */
   revision: z.string(),
-  /** The worker that answered. */
+  /** The id of the worker. */
   worker: z.string(),
   /** Epoch milliseconds at which a worker took the job. */
   startedAt: z.number(),
@@ -53,7 +53,7 @@ const textsResult = z.object({
   rows: z.array(row),
 })
 
-/** A job of the queue `batches`: everything else is in the batch's record. */
+/** A job of the queue `batches`; all other fields are in the batch's record. */
 const batchJob = z.object({
   v: z.number().int(),
   /** OWNER_UUID. */
@@ -68,17 +68,17 @@ export type Row = z.infer<typeof row>
 export type TextsResult = z.infer<typeof textsResult>
 export type Truncate = TextsJob['truncate']
 
-/** A job of a version that this process does not know: to be delayed for another worker, never failed. */
+/** The job has a version that this process does not support: it is delayed for a newer process, never failed. */
 export class UnknownJobVersionError extends Error {
   constructor(version: unknown) {
-    super(`job version ${String(version)} is not known here; known are ${JOB_VERSION - 1} and ${JOB_VERSION}`)
+    super(`job version ${String(version)} is not supported; supported are ${JOB_VERSION - 1} and ${JOB_VERSION}`)
     this.name = 'UnknownJobVersion'
   }
 }
 
 /**
  * @returns the job's data, checked.
- * @throws UnknownJobVersion for any other version; Error naming the paths (never the texts) of what does not fit.
+ * @throws UnknownJobVersionError for any other version; Error with the paths, never the texts, of invalid fields.
  */
 export function parseTextsJob(data: unknown): TextsJob {
   refuseUnknownVersion(data)
@@ -91,7 +91,7 @@ export function parseBatchJob(data: unknown): BatchJob {
   return parse(batchJob, data)
 }
 
-/** @throws Error naming the paths of what does not fit. */
+/** @throws Error with the paths of invalid fields. */
 export function parseTextsResult(data: unknown): TextsResult {
   return parse(textsResult, data)
 }

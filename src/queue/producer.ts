@@ -1,4 +1,4 @@
-// Puts jobs into Redis for an api, and takes them back.
+// Adds jobs to queues and removes them.
 import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
@@ -6,10 +6,10 @@ import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 
-/** Infrastructure errors are tried again; an input error is its row's, so it never gets this far. */
+/** Retries of infrastructure errors; an input error is an error of its row and never fails a job. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
-/** Nobody reads BullMQ's event streams here. */
-const EVENTS_KEPT = 100
+/** BullMQ's event streams have no reader here, so they stay short. */
+const MAX_EVENTS = 100
 const RECONNECT_MS = 2_000
 
 export class Producer {
@@ -17,13 +17,13 @@ export class Producer {
   readonly #onError: (error: Error) => void
   readonly #queues = new Map<string, Queue>()
 
-  /** @param redis a producerConnection; it stays the caller's to close. */
+  /** @param redis a producerConnection, which the caller closes. */
   constructor(redis: Redis, onError: (error: Error) => void) {
     this.#redis = redis
     this.#onError = onError
   }
 
-  /** The BullMQ queue of that name. Names must come from known models: queues are kept. */
+  /** The BullMQ queue of that name. Queues are cached, so names must come from known models. */
   queue(name: string): Queue {
     const known = this.#queues.get(name)
     if (known) return known
@@ -32,7 +32,7 @@ export class Producer {
       prefix: QUEUE_PREFIX,
       skipWaitingForReady: true,
       skipVersionCheck: true,
-      streams: { events: { maxLen: EVENTS_KEPT } },
+      streams: { events: { maxLen: MAX_EVENTS } },
       defaultJobOptions: RETRIES,
     })
     queue.on('error', this.#onError)
@@ -41,14 +41,14 @@ export class Producer {
   }
 
   /**
-   * Adds a job under an id of the caller's; an id that is there already is left as it is.
+   * Adds a job under the given id; a job that exists under this id is left unchanged.
    * @throws AppError 503 when Redis cannot be reached.
    */
   async add(queueName: string, name: JobName, jobId: string, data: TextsJob, keep: JobsOptions): Promise<void> {
     await this.#add(queueName, name, jobId, data, keep)
   }
 
-  /** Adds a batch's job, or leaves the one that is there. @throws AppError 503 when Redis cannot be reached. */
+  /** Adds a batch's job unless it exists. @throws AppError 503 when Redis cannot be reached. */
   async addBatch(jobId: string, data: BatchJob): Promise<void> {
     await this.#add(BATCHES_QUEUE, 'batch', jobId, data, { removeOnComplete: true, removeOnFail: true })
   }
@@ -57,7 +57,7 @@ export class Producer {
     await this.#tryTwice(() => this.queue(queueName).add(name, data, { ...keep, jobId }))
   }
 
-  /** Removes a job, waiting or ended, if there is one; false when it stays because a worker holds it. */
+  /** Removes a waiting or ended job; false when there is none, or a worker has it locked. */
   async remove(queueName: string, jobId: string): Promise<boolean> {
     const removed = await this.#tryTwice(() => this.queue(queueName).remove(jobId))
     return removed === 1

@@ -1,28 +1,29 @@
-// The short way back: a worker publishes a result on the channel of the api that asked. A publish can be lost; the
-// waiters make up for that (waiter.ts).
+// Replies of workers: a result is published on the channel of the api that waits. A lost message is made up for by
+// waiter.ts.
 import type { Redis } from 'ioredis'
 import { replyChannel, replyKey } from './names.ts'
 
-/** What a reply holds; `result` is checked by whoever waits. */
+/** A reply; the waiter checks `result`. */
 export interface JobReply {
   id: string
   result: unknown
 }
 
-/** How long a reply that is stored nowhere else can still be read by an api that missed it. */
-const KEPT_SECONDS = 10
+/** The retention of a reply that is stored nowhere else, for an api that missed the message. */
+const RETENTION_SECONDS = 10
 
 /**
- * Publishes a result to the api that waits for it. `keep`: the job leaves nothing behind when it completes (an
- * anonymous one), so the reply is stored for a while too. A prediction's result stays with its job.
+ * Publishes a result to the api that waits for it.
+ * @param keep whether to store the reply too: an anonymous job is removed when it completes; a prediction's result stays
+ * with its job.
  */
 export async function publishReply(redis: Redis, replyTo: string, reply: JobReply, keep: boolean): Promise<void> {
   const pipeline = redis.pipeline()
-  if (keep) pipeline.set(replyKey(reply.id), JSON.stringify(reply.result), 'EX', KEPT_SECONDS)
+  if (keep) pipeline.set(replyKey(reply.id), JSON.stringify(reply.result), 'EX', RETENTION_SECONDS)
   await pipeline.publish(replyChannel(replyTo), JSON.stringify(reply)).exec()
 }
 
-/** Reads a reply; undefined when it is not one. */
+/** Parses a reply; undefined when the message is none. */
 export function parseReply(message: string): JobReply | undefined {
   try {
     const reply: unknown = JSON.parse(message)

@@ -1,5 +1,5 @@
-// Waits for jobs to end. The waiter is registered before the job is added, is settled by the worker's reply, and, as
-// a reply can be lost, is reconciled against the job itself: a lost message never loses an answer.
+// Waits for the ends of jobs. The waiter is registered before the job is added and settled by the worker's reply; because
+// a reply can be lost, jobs are also read at intervals (reconciled), so a lost message never loses a result.
 import type { Redis } from 'ioredis'
 import { parseTextsResult } from './job.ts'
 import { type JobEnd, type JobRef, readJobEnds } from './job-state.ts'
@@ -8,7 +8,7 @@ import { pause } from '../async.ts'
 interface WaiterEntry {
   job: JobRef
   since: number
-  /** Nobody will reply to this process: the job itself has to be looked at. */
+  /** The reply goes to another process, so the job is read at every tick. */
   repliedElsewhere: boolean
   settle: (end: JobEnd) => void
 }
@@ -20,7 +20,7 @@ export interface ReplyWaiterOptions {
 }
 
 const TICK_MS = 100
-/** A reply usually comes first; a waiter younger than this is not looked up. */
+/** A reply usually arrives within this time; the job of a younger waiter is not read. */
 const REPLY_GRACE_MS = 400
 const OWN_EVERY_TICKS = 5
 
@@ -31,7 +31,7 @@ export class ReplyWaiter {
   readonly #closing = new AbortController()
   readonly #waiting = new Map<string, Set<WaiterEntry>>()
   #loop: Promise<void> | undefined
-  /** How answers came: by message, or by looking at the job. */
+  /** The number of results by the way they arrived: by message, or by reading the job. */
   readonly settledBy = { reply: 0, reconcile: 0 }
 
   constructor(options: ReplyWaiterOptions) {
@@ -49,7 +49,7 @@ export class ReplyWaiter {
     await this.#loop
   }
 
-  /** How many waits are open. */
+  /** The number of open waits. */
   get size(): number {
     return this.#waiting.size
   }
@@ -78,7 +78,7 @@ export class ReplyWaiter {
     })
   }
 
-  /** Takes a worker's reply. One that does not fit the contract is left to the reconciling. */
+  /** Settles the waiters of a reply. An invalid reply is ignored; reconciliation reads the job. */
   onReply(id: string, result: unknown): void {
     if (!this.#waiting.has(id)) return
     try {
@@ -108,7 +108,7 @@ export class ReplyWaiter {
     }
   }
 
-  /** Jobs to look at: those that nobody replies to here, and in their turn those whose reply is late. */
+  /** The jobs to read now: those whose reply goes elsewhere, and at every fifth tick those whose reply is late. */
   #due(own: boolean): JobRef[] {
     return [...this.#waiting.values()].flatMap((entries) => {
       const due = [...entries].find((entry) => entry.repliedElsewhere || (own && this.#isLate(entry)))
@@ -122,7 +122,7 @@ export class ReplyWaiter {
       const end = ends[index]
       const entries = [...(this.#waiting.get(id) ?? [])]
       if (!end || entries.length === 0) return
-      // A waiter is registered before its job is added: for a moment it is no wonder that there is none.
+      // The waiter is registered before the job is added, so a missing job is normal at first.
       if (end.state === 'missing' && !entries.every((entry) => this.#isLate(entry))) return
       this.#settle(id, end)
       this.settledBy.reconcile += 1

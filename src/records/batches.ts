@@ -1,4 +1,4 @@
-// What a client was promised of a batch, and how far it is. Its rows are in the file store.
+// The record of a batch: what was requested, and its progress. Its rows are in the file store.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
@@ -8,18 +8,18 @@ import { keyIdOf, type OwnedId } from './ids.ts'
 const millis = z.coerce.number()
 
 const record = z.object({
-  /** SHA-256 of route and canonical body: the same again is the same batch. */
+  /** SHA-256 of route and canonical body: a repeated request is the same batch. */
   hash: z.string(),
   /** The UUID of the input file, which has the same owner. */
   input: z.string(),
   endpoint: z.string(),
-  /** As it was asked for. */
+  /** The completion window as requested. */
   window: z.string(),
   /** JSON. */
   metadata: z.string(),
-  /** Milliseconds that output and error file are kept after they were made. */
+  /** Milliseconds that output and error file are kept after their creation. */
   output_ttl: z.coerce.number(),
-  /** Epoch milliseconds, as all that end in `_at`. */
+  /** Epoch milliseconds, like all fields that end in `_at`. */
   created_at: millis,
   expires_at: millis,
   stage: z.enum(['validating', 'in_progress', 'finalizing']),
@@ -28,13 +28,13 @@ const record = z.object({
   cancelling_at: millis.optional(),
   ended_at: millis.optional(),
   end: z.enum(['completed', 'failed', 'cancelled', 'expired']).optional(),
-  /** Requests: in the file, answered, and in the error file. */
+  /** The numbers of requests: in the input file, in the output file, and in the error file. */
   total: z.coerce.number().default(0),
   completed: z.coerce.number().default(0),
   failed: z.coerce.number().default(0),
-  /** JSON of what is wrong with the input file. */
+  /** JSON of the problems of the input file. */
   errors: z.string().optional(),
-  /** UUIDs; not there: no such file, since no row is in it. */
+  /** UUIDs; absent when the file would have no row. */
   output: z.string().optional(),
   error: z.string().optional(),
 })
@@ -46,12 +46,12 @@ export type BatchEnd = NonNullable<BatchRecord['end']>
 export const BATCHES_LIST = 'batches'
 
 const keyOf = (id: OwnedId) => recordKey('batch', keyIdOf(id))
-/** Batches (OWNER_UUID) that have not ended, by the time they were made. */
+/** Batches (OWNER_UUID) that have not ended, by their creation time. */
 const openKey = recordKey('batches-open')
 
 /**
- * Makes the record and its list entries, unless there is one: all or nothing, in one step.
- * @returns undefined when it was made; else what was there first.
+ * Creates the record and its list entries atomically, unless the record exists.
+ * @returns undefined when it was created; else the existing record.
  */
 export async function createBatch(redis: Redis, id: OwnedId, fields: BatchRecord): Promise<BatchRecord | undefined> {
   const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner), openKey]
@@ -73,12 +73,12 @@ export async function readBatch(redis: Redis, id: OwnedId): Promise<BatchRecord 
   return parsed.success ? parsed.data : undefined
 }
 
-/** Batches that have not ended and were made before `until`. */
+/** Batches that have not ended and were created before `until`. */
 export function readOpenBatches(redis: Redis, until: number): Promise<string[]> {
   return redis.zrange(openKey, '-inf', String(until), 'BYSCORE')
 }
 
-/** Writes how far a batch is; nothing once it has ended. Counts never go back, whoever writes late. */
+/** Writes the progress of a batch that has not ended. Counts never decrease, even when a former holder writes late. */
 export async function writeProgress(redis: Redis, id: OwnedId, fields: Partial<BatchRecord>): Promise<void> {
   await redis.eval(PROGRESS, 1, keyOf(id), ...flat(fields))
 }
@@ -94,8 +94,8 @@ end
 return 1`
 
 /**
- * Ends it, once: false when it has ended before. One whose owner was told that it is being cancelled ends as cancelled,
- * though every row was answered meanwhile. @param ttlMs after this the record is forgotten.
+ * Ends a batch once; false when it has ended before. A batch that is being cancelled ends as cancelled, even when every
+ * row was answered in the meantime. @param ttlMs the record's remaining life, milliseconds.
  */
 export async function endBatch(
   redis: Redis,
@@ -116,7 +116,7 @@ if cancelling and redis.call('HGET', KEYS[1], 'end') == 'completed' then redis.c
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`
 
-/** Marks it to be cancelled; false when it has ended. */
+/** Marks a batch for cancellation; false when it has ended. */
 export async function requestBatchCancel(redis: Redis, id: OwnedId, now: number): Promise<boolean> {
   return (await redis.eval(CANCEL, 1, keyOf(id), now)) === 1
 }
@@ -126,7 +126,7 @@ if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 or redis.call('EXISTS', KEYS[
 redis.call('HSETNX', KEYS[1], 'cancelling_at', ARGV[1])
 return 1`
 
-/** Field and value in turn, those that are there. */
+/** The defined fields as alternating names and values. */
 function flat(fields: Partial<BatchRecord>): (string | number)[] {
   return Object.entries(fields).flatMap(([field, value]) => (value === undefined ? [] : [field, value]))
 }

@@ -1,4 +1,4 @@
-// When what lies in the file store has to go. Records expire by themselves; bytes do not.
+// Expiration times of files in the file store. Redis expires records; the bytes have to be removed.
 import type { Redis } from 'ioredis'
 import { recordKey } from '../redis/keys.ts'
 
@@ -9,12 +9,12 @@ export async function expireStored(redis: Redis, name: string, at: number): Prom
   await redis.zadd(key, at, name)
 }
 
-/** It was removed, or shall stay. */
+/** Removes the expiration of a file that was removed or is kept. */
 export async function forgetExpiration(redis: Redis, name: string): Promise<void> {
   await redis.zrem(key, name)
 }
 
-/** At most `limit` names whose time has come, the oldest first. */
+/** At most `limit` names of expired files, the oldest first. */
 export function readExpired(redis: Redis, now: number, limit: number): Promise<string[]> {
   return redis.zrange(key, '-inf', String(now), 'BYSCORE', 'LIMIT', 0, limit)
 }

@@ -1,4 +1,4 @@
-// What is known of a file besides its bytes: whose it is, and which batches read it.
+// The record of a file: its owner, its metadata, and the batches that read it.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
@@ -12,7 +12,7 @@ const record = z.object({
   /** Epoch milliseconds. */
   created_at: z.coerce.number(),
   expires_at: z.coerce.number(),
-  /** Of an output or error file: the batch (OWNER_UUID) and which of its rows. */
+  /** Of an output or error file: the batch (OWNER_UUID) and the section of its rows. */
   batch: z.string().optional(),
   section: z.enum(['output', 'errors']).optional(),
 })
@@ -25,7 +25,7 @@ export const FILES_LIST = 'files'
 const keyOf = (id: OwnedId) => recordKey('file', keyIdOf(id))
 const readersOf = (id: OwnedId) => recordKey('file-readers', keyIdOf(id))
 
-/** Makes the record and its list entry; again is harmless. It is forgotten when the file expires. */
+/** Creates the record and its list entry; a repetition has no effect. The record expires with the file. */
 export async function writeFileRecord(redis: Redis, id: OwnedId, fields: FileRecord): Promise<void> {
   const transaction = redis
     .multi()
@@ -46,7 +46,7 @@ export async function removeFileRecord(redis: Redis, id: OwnedId): Promise<void>
   await removeFromList(redis, FILES_LIST, id.owner, id.uuid)
 }
 
-/** Says that a batch reads the file, so that it is not deleted, nor expires, meanwhile. */
+/** Registers a batch as a reader, so that the file is neither deleted nor expires in the meantime. */
 export async function addFileReader(redis: Redis, id: OwnedId, batch: string): Promise<void> {
   await redis.multi().sadd(readersOf(id), batch).persist(keyOf(id)).exec()
 }

@@ -1,4 +1,4 @@
-// The same request again is the same prediction: ids and hashes that follow from what was sent.
+// Ids and hashes that follow from a request, so that a repeated request is the same prediction.
 import { createHash } from 'node:crypto'
 
 /** A version 8 UUID (RFC 9562) from the SHA-256 of owner and key. */
@@ -9,14 +9,14 @@ export function uuidFromKey(owner: string, key: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
 }
 
-/** SHA-256 of the route and the body, whatever the order of its keys. */
+/** SHA-256 of the route and the body; the order of the body's keys does not matter. */
 export function requestHash(route: string, body: unknown): string {
   return createHash('sha256')
     .update(`${route}\n${canonicalJson(body)}`)
     .digest('base64url')
 }
 
-/** JSON with the keys of every object in order. */
+/** JSON with the keys of every object sorted. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

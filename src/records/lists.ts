@@ -1,8 +1,8 @@
-// Lists with a cursor: what an owner made, the newest first.
+// Lists of an owner's ids with cursors, the newest first.
 import type { ChainableCommander, Redis } from 'ioredis'
 import { recordKey } from '../redis/keys.ts'
 
-/** Where a page begins; made by this file, opaque to clients. */
+/** The start of a page; opaque to clients. */
 export interface Cursor {
   direction: 'next' | 'previous'
   /** Epoch milliseconds and id of the entry next to the page. */
@@ -16,7 +16,7 @@ export interface ListPage {
   previous: Cursor | undefined
 }
 
-/** The sorted set of an owner's ids, by the time they were made. */
+/** The sorted set of an owner's ids, by their creation time. */
 export function listKey(list: string, owner: string): string {
   return recordKey(list, owner)
 }
@@ -26,27 +26,27 @@ export async function removeFromList(redis: Redis, list: string, owner: string, 
 }
 
 /**
- * Takes the oldest entries whose records are gone out of the list, a few at a time: whoever adds one calls it, so that
- * a list that nobody reads holds no more than what was made within the life of a record, and little beside.
- * @param recordPrefix what the key of a record begins with; the id follows.
+ * Removes the oldest entries whose records have expired, a few at a time. Each addition calls it, so that a list without
+ * readers holds little more than the entries of live records.
+ * @param recordPrefix the key of a record without the id at its end.
  */
 export function trimList(redis: Evaluates, list: string, owner: string, recordPrefix: string): unknown {
-  return redis.eval(TRIM, 1, listKey(list, owner), recordPrefix, OLDEST - 1)
+  return redis.eval(TRIM, 1, listKey(list, owner), recordPrefix, CHECKED - 1)
 }
 
-/** Redis, or a transaction. */
+/** A connection or a transaction. */
 type Evaluates = Pick<Redis | ChainableCommander, 'eval'>
 
-/** More than one, so that what has gathered goes too. */
-const OLDEST = 8
+/** Entries checked at each addition; more than one, so that a backlog shrinks. */
+const CHECKED = 8
 
-/** In one step: an id may be made again at any moment. */
+/** A script, because an id may be created again at any moment. */
 const TRIM = `
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[2])) do
   if redis.call('EXISTS', ARGV[1] .. id) == 0 then redis.call('ZREM', KEYS[1], id) end
 end`
 
-/** When an id of the list was made, epoch milliseconds; undefined when it is not in it. */
+/** The creation time of an id of the list, epoch milliseconds; undefined when the list does not hold it. */
 export async function createdAt(redis: Redis, list: string, owner: string, id: string): Promise<number | undefined> {
   const score = await redis.zscore(listKey(list, owner), id)
   return score === null ? undefined : Number(score)
@@ -87,7 +87,7 @@ export async function readPage(
   }
 }
 
-/** Entries of the same millisecond as the cursor are read again and left out by id. */
+/** Extra entries to read: those of the cursor's millisecond are read again and skipped by id. */
 const ENTRIES_OF_ONE_MS = 200
 
 function isBeyond(entry: { id: string; at: number }, cursor: Cursor): boolean {
@@ -103,7 +103,7 @@ export function encodeCursor(cursor: Cursor): string {
   return Buffer.from(`${cursor.direction}:${cursor.at}:${cursor.id}`).toString('base64url')
 }
 
-/** undefined when the text is not a cursor. */
+/** Parses a cursor; undefined when the text is none. */
 export function decodeCursor(text: string): Cursor | undefined {
   const match = /^(next|previous):(\d+):([0-9a-f-]+)$/.exec(Buffer.from(text, 'base64url').toString())
   if (!match) return undefined

@@ -1,5 +1,5 @@
-// What the api knows of a model: published by the workers that serve it, before they take jobs. Answers are labelled
-// by the revision that computed them, so that two revisions can be served during an update.
+// The record of a model: workers publish it before they take the model's jobs. Scores are labeled by the revision that
+// computed them, so that two revisions can be served during an update.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { recordKey } from '../redis/keys.ts'
@@ -19,9 +19,9 @@ const modelRecord = z.object({
   bytes: z.number(),
   /** Model type of config.json, for example `bert`. */
   architecture: z.string(),
-  /** What makes scores of logits when a call does not say; absent: the problem type's. */
+  /** The default function from logits to scores; absent: the problem type's. */
   function: z.enum(['softmax', 'sigmoid', 'none']).optional(),
-  /** Every text is computed alone. */
+  /** Whether every text is computed alone. */
   isolate: z.boolean().optional(),
   /** The model card (README.md without its front matter), shortened. */
   card: z.string(),
@@ -29,7 +29,7 @@ const modelRecord = z.object({
 
 export type ModelRecord = z.infer<typeof modelRecord>
 
-const KEPT_SECONDS = 7 * 24 * 3_600
+const RETENTION_SECONDS = 7 * 24 * 3_600
 const index = recordKey('models')
 
 function keyOf(name: string, revision: string): string {
@@ -37,13 +37,13 @@ function keyOf(name: string, revision: string): string {
 }
 
 export async function publishModel(redis: Redis, record: ModelRecord): Promise<void> {
-  await redis.set(keyOf(record.name, record.revision), JSON.stringify(record), 'EX', KEPT_SECONDS)
+  await redis.set(keyOf(record.name, record.revision), JSON.stringify(record), 'EX', RETENTION_SECONDS)
   await redis.zadd(index, Date.now(), `${record.name}:${record.revision}`)
 }
 
-/** Every model published in the last 7 days, the most recently published first. */
+/** The models published in the last 7 days, the most recent first. */
 export async function readModels(redis: Redis): Promise<ModelRecord[]> {
-  const since = Date.now() - KEPT_SECONDS * 1_000
+  const since = Date.now() - RETENTION_SECONDS * 1_000
   const members = await redis.zrange(index, '+inf', String(since), 'BYSCORE', 'REV')
   if (members.length === 0) return []
   const values = await redis.mget(members.map((member) => recordKey('model', member)))
@@ -53,7 +53,7 @@ export async function readModels(redis: Redis): Promise<ModelRecord[]> {
   })
 }
 
-/** The names of all models that were ever published: their queues outlive their records. */
+/** The names of all models ever published: queues outlive the records of their models. */
 export async function readModelNames(redis: Redis): Promise<string[]> {
   const members = await redis.zrange(index, 0, '-1')
   return [...new Set(members.map((member) => member.slice(0, member.indexOf(':'))))]

@@ -1,5 +1,5 @@
-// What a client was promised of a prediction. The job in BullMQ carries the texts and the result; this record says
-// whose it is, what was asked, and whether it was canceled. Both have the id OWNER_UUID.
+// The record of a prediction: its owner, what was requested, and whether it is canceled. The BullMQ job holds the texts
+// and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { predictionKey, CANCEL_CHANNEL } from '../redis/keys.ts'
@@ -7,12 +7,12 @@ import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 
 const record = z.object({
-  /** SHA-256 of route and canonical body: the same again is the same prediction. */
+  /** SHA-256 of route and canonical body: a repeated request is the same prediction. */
   hash: z.string(),
   model: z.string(),
   /** The pinned revision; empty: any. */
   revision: z.string(),
-  /** How to answer: JSON of the api's own options. */
+  /** JSON of the options that turn the result into an answer. */
   options: z.string(),
   metadata: z.string(),
   /** Epoch milliseconds. */
@@ -26,10 +26,10 @@ export type PredictionRecord = z.infer<typeof record>
 export const PREDICTIONS_LIST = 'predictions'
 
 /**
- * Makes the record and its list entry, unless there is one: all or nothing, in one step. Entries of records that are
- * forgotten leave the list meanwhile, since not everybody ever reads theirs.
- * @param ttlMs after this the record is forgotten, milliseconds.
- * @returns undefined when it was made; else what was there first.
+ * Creates the record and its list entry atomically, unless the record exists. Entries of expired records are removed from
+ * the list at the same time, because a list may have no reader.
+ * @param ttlMs the life of the record, milliseconds.
+ * @returns undefined when it was created; else the existing record.
  */
 export async function createPrediction(
   redis: Redis,
@@ -63,19 +63,19 @@ export async function removePrediction(redis: Redis, id: OwnedId): Promise<void>
   await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
 }
 
-/** Sets the mark and tells the workers; false when there is no such prediction, or it was canceled before. */
+/** Marks the record and publishes the id; false when the record does not exist, or was marked before. */
 export async function requestCancel(redis: Redis, id: string): Promise<boolean> {
   const set = await redis.eval(MARK, 1, predictionKey(id), Date.now())
   await redis.publish(CANCEL_CHANNEL, id)
   return set === 1
 }
 
-/** A prediction that was erased meanwhile must not leave a mark: it would never expire, and cancel the id's next one. */
+/** An erased prediction must not get a mark: it would never expire, and would cancel the next prediction of this id. */
 const MARK = `
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 return redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])`
 
-/** Whether the prediction's record says that it is canceled. */
+/** Whether the prediction's record is marked as canceled. */
 export async function isCanceled(redis: Redis, id: string): Promise<boolean> {
   return (await redis.hexists(predictionKey(id), 'canceled_at')) === 1
 }

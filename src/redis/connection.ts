@@ -1,5 +1,6 @@
-// Connections to Redis, with the options that were found out by breaking things (docs/operations.md, "Redis").
+// Connections to Redis. The options follow from fault tests (docs/operations.md, "Redis").
 import { Redis, type RedisOptions } from 'ioredis'
+
 type OnError = (error: Error) => void
 
 const common = {
@@ -9,7 +10,7 @@ const common = {
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 } satisfies RedisOptions
 
-/** For an api: fails fast, so that a caller hears of a Redis that is away within 2 seconds. */
+/** For commands: fails fast, so that a caller gets its 503 within 2 seconds when Redis is unavailable. */
 export function producerConnection(url: string, onError: OnError): Redis {
   return open(url, onError, {
     enableOfflineQueue: false,
@@ -19,12 +20,12 @@ export function producerConnection(url: string, onError: OnError): Redis {
   })
 }
 
-/** For BullMQ's workers: waits for a Redis that is away, but never on a half-open socket. */
+/** For BullMQ's workers: retries commands forever, but never waits on a half-open socket. */
 export function consumerConnection(url: string, onError: OnError): Redis {
   return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 15_000 })
 }
 
-/** For subscriptions: silence is normal, so the subscriber pings, and takes a ping without an answer for the end. */
+/** For subscriptions: idle is normal, and an unanswered PING closes the connection (subscription.ts). */
 export function subscriberConnection(url: string, onError: OnError): Redis {
   return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
 }
@@ -35,7 +36,7 @@ function open(url: string, onError: OnError, options: Omit<RedisOptions, 'replyM
   return redis
 }
 
-/** Closes a connection whatever state it is in, without waiting for an answer that may never come. */
+/** Closes a connection in any state without waiting for a reply. */
 export function closeConnection(redis: Redis): void {
   redis.disconnect(false)
 }

@@ -2,8 +2,8 @@
 import type { Redis } from 'ioredis'
 
 /**
- * Whether this Redis keeps what it acknowledges: append-only file on, nothing evicted, version 6.2 or later.
- * @returns one line for each thing that is wrong; empty when all is well.
+ * Checks that Redis keeps what it acknowledges: append-only file on, no eviction, version 6.2 or later.
+ * @returns one line for each problem; empty when there is none.
  */
 export async function durabilityProblems(redis: Redis): Promise<string[]> {
   const info = parseInfo(await redis.info())
@@ -27,7 +27,7 @@ export async function readMemoryShare(redis: Redis): Promise<number> {
   return limit > 0 ? used / limit : 0
 }
 
-/** The reply of INFO as name and value. */
+/** Parses the reply of INFO to names and values. */
 function parseInfo(info: string): Map<string, string> {
   const pairs = info.split(/\r?\n/).flatMap((line) => {
     const colon = line.indexOf(':')

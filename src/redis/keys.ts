@@ -1,5 +1,5 @@
-// The keys of records: what a client was promised, and what processes say of themselves. (Those of queues and replies
-// are in queue/names.ts.) All keys and channels in Redis begin with `inferq:`, so that one ACL rule covers them.
+// Keys of records and heartbeats; queue/names.ts has those of queues and replies. All keys and channels in Redis begin
+// with `inferq:`, so that one ACL rule covers them.
 
 export function recordKey(...parts: string[]): string {
   return `inferq:r:${parts.join(':')}`
@@ -10,5 +10,5 @@ export function predictionKey(id: string): string {
   return recordKey('prediction', id)
 }
 
-/** The channel on which workers hear the ids of canceled predictions. */
+/** The channel of the ids of canceled predictions, which workers subscribe to. */
 export const CANCEL_CHANNEL = 'inferq:cancel'

@@ -4,24 +4,24 @@ import { every } from '../async.ts'
 
 const PING_MS = 5_000
 
-/** Hears messages on one channel, and notices a dead connection by pinging on it. */
+/** Receives the messages of one channel; a PING every 5 seconds detects a dead connection. */
 export class Subscription {
   readonly #redis: Redis
   readonly #channel: string
   readonly #onMessage: (message: string) => void
   readonly #closing = new AbortController()
 
-  /** @param redis a subscriberConnection of its own; it is closed by stop(). */
+  /** @param redis a subscriberConnection for this subscription alone; stop() closes it. */
   constructor(redis: Redis, channel: string, onMessage: (message: string) => void) {
     this.#redis = redis
     this.#channel = channel
     this.#onMessage = onMessage
   }
 
-  /** Returns at once: while Redis is away nothing is heard, and ioredis subscribes again when it is back. */
+  /** Returns immediately; ioredis subscribes, and subscribes again, when Redis is available. */
   start(): void {
     this.#redis.on('message', (_channel, message) => this.#onMessage(message))
-    const ignore = () => undefined // the connection's own error handler has logged it
+    const ignore = () => undefined // the connection's error handler logs it
     this.#redis.subscribe(this.#channel).catch(ignore)
     void every(PING_MS, this.#closing.signal, async () => void (await this.#redis.ping()), ignore)
   }

@@ -42,7 +42,7 @@ describe('labelScores', () => {
   })
 
   it('refuses another number of logits than labels, with both numbers', () => {
-    expect(() => labelScores(['a', 'b'], [1, 2, 3], 'none')).toThrow(/2 labels but gave 3/)
+    expect(() => labelScores(['a', 'b'], [1, 2, 3], 'none')).toThrow(/2 labels but returned 3/)
   })
 })
 
