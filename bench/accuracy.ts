@@ -1,5 +1,5 @@
-// How good the shipped models are as callers see them: the dev sets sent through the running api, beside the cards'
-// figures. The data sets are not in the repository; models/training/README.md says where they come from.
+// Accuracy of the shipped models through the running api, compared with their model cards. The data sets are not in the
+// repository; models/training/README.md names their sources.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BenchModel, cola, tiny } from './models.ts'
@@ -13,7 +13,7 @@ interface Example {
 
 interface DataSet {
   model: BenchModel
-  /** As the card's table calls it. */
+  /** Row name in the card's table. */
   title: string
   examples: Example[]
 }
@@ -22,11 +22,11 @@ const TEXTS_A_REQUEST = 64
 
 export const accuracy: Question = {
   name: 'accuracy',
-  title: 'the dev sets through /predict, beside the figures of the cards (needs --cola and --sst2)',
+  title: 'the dev sets through /predict, compared with the model cards (needs --cola and --sst2)',
   ask: async (bench) => {
     const sets = dataSets(bench)
     if (sets.length === 0) {
-      bench.say('accuracy: not measured, --cola FOLDER or --sst2 FOLDER names the data')
+      bench.say('accuracy: not measured; name the data with --cola FOLDER or --sst2 FOLDER')
       return []
     }
     const models = [...new Set(sets.map(({ model }) => model))]
@@ -57,7 +57,7 @@ type Cells = Array<string | undefined>
 type Row = { label: string | undefined; text: string | undefined }
 
 function readRows(path: string, pick: (cells: Cells) => Row): Row[] {
-  if (!existsSync(path)) throw new Error(`${path} is missing; models/training/README.md says where the data comes from`)
+  if (!existsSync(path)) throw new Error(`${path} is missing; models/training/README.md names the source of the data`)
   const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
   return lines.map((line) => pick(line.split('\t')))
 }
@@ -67,22 +67,22 @@ function named(rows: Row[], names: Record<string, string>): Example[] {
 }
 
 async function measure(url: string, { model, title, examples }: DataSet): Promise<Figure[]> {
-  const said = await predict(url, model.name, examples)
+  const predicted = await predict(url, model.name, examples)
   const card = readFileSync(join(model.dir, 'README.md'), 'utf8')
-  const right = examples.filter(({ label }, index) => said[index] === label).length / examples.length
+  const right = examples.filter(({ label }, index) => predicted[index] === label).length / examples.length
   const positive = examples[0] ? [...new Set(examples.map(({ label }) => label))].sort()[0] : ''
   const truth = examples.map(({ label }) => label === positive)
   const matthews = correlation(
     truth,
-    said.map((label) => label === positive),
+    predicted.map((label) => label === positive),
   )
   const figure = (what: string, measured: number, metric: string): Figure => {
-    const promised = cardFigure(card, title, metric)
+    const expected = cardFigure(card, title, metric)
     return {
       what: `${model.title}, ${title}, ${examples.length} texts: ${what}`,
       measured,
       unit: '',
-      ...(promised === undefined ? {} : { budget: { card: promised } }),
+      ...(expected === undefined ? {} : { budget: { card: expected } }),
     }
   }
   return [figure('Matthews correlation', matthews, 'Matthews'), figure('accuracy', right, 'accuracy')]
@@ -104,16 +104,16 @@ async function predict(url: string, model: string, examples: Example[]): Promise
   return labels
 }
 
-/** Matthews correlation of two columns of yes and no, -1 to 1; 0 where one of them never changes. */
-function correlation(truth: boolean[], said: boolean[]): number {
-  const count = (wasTrue: boolean, saidTrue: boolean) =>
-    truth.filter((each, index) => each === wasTrue && said[index] === saidTrue).length
+/** Matthews correlation of two boolean columns, -1 to 1; 0 when one of them is constant. */
+function correlation(truth: boolean[], predicted: boolean[]): number {
+  const count = (actual: boolean, prediction: boolean) =>
+    truth.filter((each, index) => each === actual && predicted[index] === prediction).length
   const [tp, tn, fp, fn] = [count(true, true), count(false, false), count(false, true), count(true, false)]
   const spread = Math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
   return spread === 0 ? 0 : (tp * tn - fp * fn) / spread
 }
 
-/** What the card's table says of the int8 model: the cell in the row of the data set, in the column `METRIC, int8`. */
+/** The int8 model's figure in the card's table: the row of the data set, the column `METRIC, int8`. */
 function cardFigure(card: string, set: string, metric: string): number | undefined {
   const rows = card.split('\n').flatMap((line) => (line.startsWith('|') ? [cellsOf(line)] : []))
   const head = rows.findIndex((cells) => cells.some((cell) => cell === `${metric}, int8`))

@@ -1,4 +1,4 @@
-// The process in which ONNX Runtime is measured alone.
+// Child process that measures ONNX Runtime without queue and HTTP.
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { pack } from '../src/worker/inference/tensors.ts'

@@ -1,7 +1,7 @@
-// A batch as a client runs it: upload, make, wait, download.
+// Client calls of one batch: upload, create, wait, download.
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Often enough for a figure, seldom enough to be no load. */
+/** Short enough for the figure, long enough to cause no load. */
 const POLL_MS = 100
 
 interface Batch {
@@ -11,7 +11,7 @@ interface Batch {
   request_counts: { completed: number; failed: number }
 }
 
-/** Requests of these texts, one a line. */
+/** One request per text, as JSONL lines. */
 export function* linesOf(texts: Iterable<string>): Generator<string> {
   let row = 0
   for (const inputs of texts) {
@@ -33,7 +33,7 @@ export async function create(url: string, file: string): Promise<string> {
   return (await json<Batch>(await fetch(`${url}/v1/batches`, { method: 'POST', headers, body }))).id
 }
 
-/** Resolves when every row is answered. @throws when it ends otherwise, or a row failed. */
+/** Resolves when every row is answered. @throws when the batch ends otherwise, or a row failed. */
 export async function completed(url: string, batch: string, signal: AbortSignal): Promise<Batch> {
   for (;;) {
     const found = await json<Batch>(await fetch(`${url}/v1/batches/${batch}`))
@@ -45,7 +45,7 @@ export async function completed(url: string, batch: string, signal: AbortSignal)
   }
 }
 
-/** The bytes of the output file. */
+/** Downloads the output file; resolves with its size in bytes. */
 export async function download(url: string, { output_file_id }: Batch): Promise<number> {
   const response = await fetch(`${url}/v1/files/${output_file_id}/content`)
   let bytes = 0
@@ -57,7 +57,7 @@ export async function cancel(url: string, batch: string): Promise<void> {
   await fetch(`${url}/v1/batches/${batch}/cancel`, { method: 'POST' })
 }
 
-/** A million strings are too many parts for a Blob. */
+/** Joins lines into larger pieces: a million strings are too many parts for a Blob. */
 function* pieces(lines: Iterable<string>): Generator<Uint8Array<ArrayBuffer>> {
   let some: string[] = []
   for (const line of lines) {

@@ -1,4 +1,4 @@
-// Whether a file twenty times as long takes more memory: peaks of api, worker and Redis after each.
+// Peak memory of api, worker and Redis after a batch, and after one twenty times as long.
 import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { completed, create, download, linesOf, upload } from './batch-file.ts'
@@ -8,24 +8,23 @@ import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
 
 const LINES = 50_000
-const TIMES = 20
-/** Of a quick run. */
-const FEW_TIMES = 2
-/** What a heap may wander by from one run to the next. */
-const MOST_GROWTH = 1.25
+const FACTOR = 20
+const QUICK_FACTOR = 2
+/** Allows for the variation of a heap between runs. */
+const MAX_GROWTH = 1.25
 const TEXTS = 4_096
 
 export const batchMemory: Question = {
   name: 'batch-memory',
   title: 'peak memory while batches run: 50,000 lines, then 1,000,000',
   ask: (bench) => {
-    const env = { MAX_BATCH_LINES: String(LINES * TIMES) }
+    const env = { MAX_BATCH_LINES: String(LINES * FACTOR) }
     return withStack(bench, [tiny], (stack) => ask(bench, stack), env)
   },
 }
 
 async function ask(bench: Bench, stack: Stack): Promise<Figure[]> {
-  const lines = LINES * (bench.effort === QUICK ? FEW_TIMES : TIMES)
+  const lines = LINES * (bench.effort === QUICK ? QUICK_FACTOR : FACTOR)
   const few = await peaksAfter(bench, stack, LINES)
   const many = await peaksAfter(bench, stack, lines)
   return (['api', 'worker', 'redis'] as const).flatMap((part) => [
@@ -34,14 +33,14 @@ async function ask(bench: Bench, stack: Stack): Promise<Figure[]> {
       what: `${part}, after ${count(lines)} lines`,
       measured: many[part],
       unit: 'MB',
-      budget: { most: MOST_GROWTH * few[part] },
+      budget: { max: MAX_GROWTH * few[part] },
     },
   ])
 }
 
 interface Peaks {
   api: number
-  /** The main process: what inference processes take does not depend on batches. */
+  /** The main process; the memory of inference processes does not depend on batches. */
   worker: number
   redis: number
 }
@@ -61,7 +60,7 @@ function* repeated(texts: string[], times: number): Generator<string> {
   for (let index = 0; index < times; index += 1) yield texts[index % texts.length] as string
 }
 
-/** Megabytes of resident memory at the most, since the start. @throws where there is no /proc. */
+/** Peak resident memory since the start, megabytes. @throws on systems without /proc. */
 function peakOf(pid: number): number {
   const kilobytes = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
   return Number(kilobytes?.[1]) / 1_024

@@ -1,9 +1,9 @@
-// The process that makes the load. autocannon's own percentiles are whole milliseconds, so the times are kept here.
+// Load generator process. autocannon's percentiles are whole milliseconds, so latencies are recorded here.
 import autocannon from 'autocannon'
 import { answerParent } from './child.ts'
 import type { LoadOrder, LoadResult } from './load.ts'
 
-/** A connection prepares all that it will send. */
+/** autocannon prepares all requests of a connection in advance. */
 const REQUESTS_A_CONNECTION = 64
 
 answerParent<LoadOrder>(async (order) => {
@@ -31,7 +31,7 @@ async function fire({ url, connections, requests }: LoadOrder, duration: number)
       else failed += 1
     })
   })
-  // What is still on its way at the end is not counted, so neither is the time that it took.
+  // Requests in flight at the end are not counted, and neither is the time since the last response.
   const seconds = (lastAt - began) / 1_000
   times.sort((a, b) => a - b)
   const at = (share: number) => times[Math.floor(share * (times.length - 1))] ?? Number.NaN

@@ -1,10 +1,10 @@
-// Work that must not share a process with anything else: a module that takes one order and sends one answer.
+// Runs a module in its own process: one order in, one answer out.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 
 /**
- * Starts a module of this folder in a process of its own, and resolves with its answer.
- * @throws when it ends without one, or the signal aborts.
+ * Starts a module of this folder as a child process and resolves with its answer.
+ * @throws when the child ends without one, or the signal aborts.
  */
 export async function askChild<Answer>(module: string, order: object, signal: AbortSignal): Promise<Answer> {
   const url = new URL(module, import.meta.url)
@@ -22,7 +22,7 @@ export async function askChild<Answer>(module: string, order: object, signal: Ab
   }
 }
 
-/** The other side: answers the one order and lets the process end. */
+/** The child's side: answers one order and lets the process end. */
 export function answerParent<Order>(work: (order: Order) => Promise<object>): void {
   process.once('message', (order: Order) => {
     void work(order).then((answer) => process.send?.(answer, () => process.disconnect()))

@@ -1,4 +1,4 @@
-// How much memory it takes after load, and how long it takes to start.
+// Resident memory after load, and time from start to ready.
 import { readFileSync } from 'node:fs'
 import { groups, load, single } from './load.ts'
 import { cola, models } from './models.ts'
@@ -12,8 +12,8 @@ export const footprint: Question = {
   ask: async (bench) => {
     const memory = await runs(bench, () => withStack(bench, [cola], (stack) => memoryAfterLoad(bench, stack)))
     const ready = await runs(bench, () => withStack(bench, models, async ({ readyMs }) => readyMs))
-    const mb = (what: string, of: (each: Memory) => number, most?: number) => figure(what, memory.map(of), 'MB', most)
-    const ms = (what: string, times: number[], most: number) => figure(what, times, 'ms', most)
+    const mb = (what: string, of: (each: Memory) => number, max?: number) => figure(what, memory.map(of), 'MB', max)
+    const ms = (what: string, times: number[], max: number) => figure(what, times, 'ms', max)
     return [
       mb('api, resident', ({ api }) => api, 150),
       mb(`worker with ${cola.title}, resident, all its processes`, ({ worker }) => worker, 300),
@@ -34,8 +34,8 @@ export const footprint: Question = {
   },
 }
 
-function figure(what: string, values: number[], unit: string, most?: number): Figure {
-  return { what, measured: median(values), unit, ...(most === undefined ? {} : { budget: { most } }) }
+function figure(what: string, values: number[], unit: string, max?: number): Figure {
+  return { what, measured: median(values), unit, ...(max === undefined ? {} : { budget: { max } }) }
 }
 
 interface Memory {
@@ -43,8 +43,9 @@ interface Memory {
   /** Main process and inference processes together. */
   worker: number
   main: number
-  /** How many inference processes there are. */
+  /** Number of inference processes. */
   processes: number
+  /** All processes, with shared pages divided among them. */
   proportional: number
 }
 
@@ -64,7 +65,7 @@ async function memoryAfterLoad(bench: Bench, stack: Stack): Promise<Memory> {
   }
 }
 
-/** @throws where there is no /proc. */
+/** @throws on systems without /proc. */
 function megabytes(pid: number, field: string): number {
   const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))
   return Number(kilobytes?.[1]) / 1_024

@@ -1,4 +1,4 @@
-// The limit: what the model alone can do on this machine, without a queue, without HTTP, in a process of its own.
+// Upper bound: ONNX Runtime alone in a child process, without queue and HTTP.
 import { askChild } from './child.ts'
 import type { BenchModel } from './models.ts'
 import { type Bench, median } from './question.ts'
@@ -10,8 +10,8 @@ export interface LimitOrder {
   texts: string[]
   threads: number
   /**
-   * sorted: tokens to logits, runs of 32 texts of like length; alone: the same one text a run; from-text: sorted, and
-   * tokenising and packing are part of it.
+   * sorted: tokens to logits, in runs of 32 texts of similar length; alone: the same with one text per run; from-text:
+   * sorted, including tokenizing and packing.
    */
   way: 'sorted' | 'alone' | 'from-text'
   warmUpSeconds: number
@@ -37,7 +37,7 @@ export function measureAlone(
   return askChild('./alone.ts', order, signal)
 }
 
-/** Texts a second of ONNX Runtime alone with one and with two threads, one entry a run. */
+/** Texts per second of ONNX Runtime alone with one and with two threads, one entry per run. */
 export interface Limit {
   one: number[]
   two: number[]

@@ -1,4 +1,4 @@
-// Load on a stack, from a process of its own.
+// Load on a stack, from a separate process.
 import { askChild } from './child.ts'
 import { type Bench, type Figure, median } from './question.ts'
 
@@ -7,7 +7,7 @@ export interface LoadOrder {
   connections: number
   warmUpSeconds: number
   seconds: number
-  /** Sent in turn by every connection, each beginning at another one. */
+  /** Every connection sends them in turn, each starting at a different one. */
   requests: Request[]
 }
 
@@ -18,17 +18,17 @@ export interface Request {
 }
 
 export interface LoadResult {
-  /** Answered with 200, and how many a second that is. */
+  /** Responses with 200, and their rate per second. */
   answered: number
   perSecond: number
   /** Of one request, milliseconds. */
   p50: number
   p99: number
-  /** Answered with anything else, or not at all. */
+  /** Responses with another status, and connection errors. */
   failed: number
 }
 
-/** @throws when not one request is answered with 200. */
+/** @throws when no request is answered with 200. */
 export async function load(
   { effort, signal }: Bench,
   { url }: { url: string },
@@ -42,18 +42,18 @@ export async function load(
   return result
 }
 
-/** A row for what was refused or failed, when anything was: the other figures leave it out. */
+/** A row for refused and failed requests, if any; the other figures do not include them. */
 export function failures(what: string, results: LoadResult[]): Figure[] {
   const failed = median(results.map((result) => result.failed))
   return failed > 0 ? [{ what: `${what}, not answered with 200`, measured: failed, unit: 'requests' }] : []
 }
 
-/** Requests of one text each. */
+/** Requests with one text each. */
 export function single(texts: string[]): Request[] {
   return texts.map((text) => ({ method: 'GET', path: `/predict?text=${encodeURIComponent(text)}` }))
 }
 
-/** Requests of so many texts each. */
+/** Requests with `size` texts each. */
 export function groups(texts: string[], size: number): Request[] {
   return Array.from({ length: Math.floor(texts.length / size) }, (_, index) => ({
     method: 'POST',

@@ -1,4 +1,4 @@
-// Measures inferq on this machine and prints every figure beside its budget, whether it meets it or not.
+// Measures inferq on this machine and prints every figure with its budget.
 import { parseArgs } from 'node:util'
 import { messageOf } from '../src/errors.ts'
 import { closingSignal } from '../src/lifecycle.ts'
@@ -19,13 +19,13 @@ const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 
 ${questions.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join('\n')}
 
-Without a name, all of them. It starts a Redis, an api and a worker of its own and stops them at the end.
+Without a name all questions are measured, on a private Redis, api and worker.
 
-  --quick   ${QUICK.seconds} s a figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}: a first look, no result
+  --quick   ${QUICK.seconds} s per figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}; only for orientation
   --runs N  the median of N runs instead of ${FULL.runs}
-  --write   goes into bench/results.md, question by question
+  --write   writes the section of each question into bench/results.md
   --cola, --sst2 FOLDER   the data sets of the accuracy question (models/training/README.md)
-  --help    this
+  --help    print this text
 `
 
 try {
@@ -41,8 +41,8 @@ try {
     },
   })
   const unknown = positionals.filter((wanted) => !questions.some(({ name }) => name === wanted))
-  if (unknown.length > 0) throw new Error(`there is no ${unknown.join(', ')}\n\n${HELP}`)
-  if (values.write && values.quick) throw new Error('a quick run is no result: leave out --quick, or --write')
+  if (unknown.length > 0) throw new Error(`unknown name: ${unknown.join(', ')}\n\n${HELP}`)
+  if (values.write && values.quick) throw new Error('--write needs a full run: omit --quick or --write')
   if (values.runs !== undefined && !/^[1-9]\d?$/.test(values.runs))
     throw new Error('--runs takes a number from 1 to 99')
   if (values.help) process.stdout.write(HELP)

@@ -1,4 +1,4 @@
-// /predict with 64 texts a request: how much of the model's own speed is left.
+// Throughput of /predict with 64 texts per request, relative to the model alone.
 import { better, measureAlone, measureLimit } from './limit.ts'
 import { failures, groups, load } from './load.ts'
 import { type BenchModel, models } from './models.ts'
@@ -35,7 +35,7 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
     { what: `${title}, ONNX Runtime alone, one thread`, measured: median(limit.one), unit },
     { what: `${title}, ONNX Runtime alone, two threads`, measured: median(limit.two), unit },
     {
-      what: `${title}, tokenise, pack and run in one thread`,
+      what: `${title}, tokenize, pack and run in one thread`,
       measured: median(rounds.map(({ fromText }) => fromText)),
       unit,
     },

@@ -1,13 +1,13 @@
-// The models that are measured: what users get by default, one whose cost is the model, one whose cost is all the rest.
+// The measured models: the default one, dominated by inference, and a small one, dominated by overhead.
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 export interface BenchModel {
   name: string
   dir: string
-  /** As the tables call it. */
+  /** Name in the tables. */
   title: string
-  /** Least share of the limit with 64 texts a request. */
+  /** Minimum share of the limit with 64 texts per request. */
   share: number
 }
 
@@ -17,7 +17,7 @@ export const cola: BenchModel = { name: 'cola', dir: pathOf('models/cola'), titl
 
 const sentiment = pathOf('models/sentiment')
 
-/** Until there is a BERT tiny of ours (hidden 128), a smaller one stands in, with which the budget is harder to meet. */
+/** Without models/sentiment a smaller model (hidden 32) replaces it, with which the budget is harder to meet. */
 export const tiny: BenchModel = existsSync(sentiment)
   ? { name: 'sentiment', dir: sentiment, title: 'sentiment', share: 0.65 }
   : {

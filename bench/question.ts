@@ -1,4 +1,4 @@
-// What a question is, what it answers with, and how long it may take for it.
+// Types of a benchmark question, its figures and its effort.
 
 export interface Question {
   /** Its name on the command line. */
@@ -10,19 +10,19 @@ export interface Question {
 
 export interface Bench {
   effort: Effort
-  /** Aborts when the bench is told to stop. */
+  /** Aborts on SIGTERM or SIGINT. */
   signal: AbortSignal
   /** Folders of data sets that are not in the repository. */
   data: { cola?: string; sst2?: string }
-  /** Says what is going on, to whoever waits. */
+  /** Prints progress. */
   say: (line: string) => void
 }
 
 export interface Effort {
-  /** Of load a figure and run, after the warm-up. */
+  /** Duration of the load per figure and run, after the warm-up. */
   seconds: number
   warmUpSeconds: number
-  /** The median of so many counts. */
+  /** Number of runs; figures are their median. */
   runs: number
 }
 
@@ -31,16 +31,16 @@ export interface Figure {
   measured: number
   unit: string
   /**
-   * `share`: of a limit that was measured in the same run, at least so much; `most`: in the figure's own unit; `card`: what
-   * the model's card says, to the digits that it gives.
+   * `share`: minimum share of the limit `of`, measured in the same run; `max`: in the figure's own unit; `card`: the figure
+   * in the model card, within its digits.
    */
-  budget?: { share: number; of: number } | { most: number } | { card: number }
+  budget?: { share: number; of: number } | { max: number } | { card: number }
 }
 
 export const FULL: Effort = { seconds: 10, warmUpSeconds: 3, runs: 3 }
 export const QUICK: Effort = { seconds: 2, warmUpSeconds: 1, runs: 1 }
 
-/** The middle one; of an even number, the lower of the two in the middle. */
+/** Of an even count, the lower of the two middle values. */
 export function median(numbers: number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b)
   const middle = sorted[Math.floor((sorted.length - 1) / 2)]
@@ -48,7 +48,7 @@ export function median(numbers: number[]): number {
   return middle
 }
 
-/** Calls `once` as often as the effort says, one after the other. */
+/** Calls `once` `effort.runs` times, one after the other. */
 export async function runs<T>({ effort }: Bench, once: () => Promise<T>): Promise<T[]> {
   const results: T[] = []
   for (let run = 0; run < effort.runs; run += 1) results.push(await once())

@@ -1,4 +1,4 @@
-// How much work a text is for Redis when many callers come at once.
+// Redis commands per text under concurrent load.
 import { Redis } from 'ioredis'
 import { load, single } from './load.ts'
 import { type BenchModel, models } from './models.ts'
@@ -7,7 +7,7 @@ import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
 
 const CONNECTIONS = 64
-const MOST = 1.5
+const MAX_COMMANDS = 1.5
 
 export const redisCommands: Question = {
   name: 'redis-commands',
@@ -21,7 +21,7 @@ export const redisCommands: Question = {
 
 async function ask(bench: Bench, { name, title }: BenchModel, stack: Stack): Promise<Figure[]> {
   const requests = single(sentences(4_096))
-  // Counted from before the warm-up to after the load, so it must be all of the load that is counted: no warm-up.
+  // The counters include a warm-up, so there is none.
   const counted = { ...bench, effort: { ...bench.effort, warmUpSeconds: 0 } }
   const rounds = await runs(bench, async () => {
     bench.say(`redis-commands: ${name}`)
@@ -37,7 +37,7 @@ async function ask(bench: Bench, { name, title }: BenchModel, stack: Stack): Pro
   })
   const of = (part: 'commands' | 'scripts' | 'texts') => median(rounds.map((round) => round[part]))
   return [
-    { what: `${title}, commands a text`, measured: of('commands'), unit: '', budget: { most: MOST } },
+    { what: `${title}, commands a text`, measured: of('commands'), unit: '', budget: { max: MAX_COMMANDS } },
     { what: `${title}, of these, scripts (which run the others)`, measured: of('scripts'), unit: '' },
     { what: `${title}, texts a job`, measured: of('texts'), unit: '' },
   ]
@@ -50,7 +50,7 @@ interface Counters {
   jobs: number
 }
 
-/** What Redis has done, by its own count, and the api's texts and jobs. */
+/** Commands and scripts by Redis' statistics, texts and jobs by the api's metrics. */
 async function counters({ url, redisUrl }: Stack): Promise<Counters> {
   const redis = new Redis(redisUrl)
   try {

@@ -1,15 +1,15 @@
-// bench/results.md: the last measurement of each question, with the machine and the effort behind it.
+// bench/results.md: the latest measurement of each question, with machine and effort.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Effort } from './question.ts'
 
 const FILE = new URL('results.md', import.meta.url)
 
-const HEAD = `# Last results
+const HEAD = `# Latest results
 
-Written by \`npm run bench [NAME ...] -- --write\`; do not edit. A run replaces what it measured and leaves the rest. Load and
-server share the machine. Only ratios of one run travel from machine to machine.`
+Written by \`npm run bench [NAME ...] -- --write\`; do not edit. A run replaces only the sections that it measures. The load
+generator shares the machine with the server. Only ratios within one run are comparable between machines.`
 
-/** Puts the section of a question into the file, in place of an earlier one. @param order of all questions' names. */
+/** Writes the section of a question, replacing an earlier one. @param order the names of all questions, in order. */
 export function writeResult(name: string, section: string, order: string[]): void {
   const sections = new Map<string, string>()
   for (const each of existsSync(FILE) ? readFileSync(FILE, 'utf8').split(/^(?=## )/m) : []) {
@@ -21,7 +21,7 @@ export function writeResult(name: string, section: string, order: string[]): voi
   writeFileSync(FILE, `${[HEAD, ...parts].join('\n\n')}\n`)
 }
 
-/** One line on how it was measured. */
+/** One line about duration, warm-up and number of runs. */
 export function effortOf({ seconds, warmUpSeconds, runs }: Effort): string {
   const times = runs === 1 ? 'one run' : `the median of ${runs} runs`
   return `${seconds} s of load a figure after ${warmUpSeconds} s of warm-up, ${times}`

@@ -1,4 +1,4 @@
-// `npm run bench`: sets up what is missing, then measures (main.ts). tsx runs the TypeScript here as it is.
+// `npm run bench`: installs what is missing, then runs main.ts with tsx.
 import { register } from 'tsx/esm/api'
 import { setUp } from '../bin/setup.mjs'
 

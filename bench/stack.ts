@@ -1,4 +1,4 @@
-// What is measured: a Redis, a worker and an api of its own, as real processes from dist/ on ports of 127.0.0.1.
+// The measured stack: a private Redis, a worker and an api as real processes from dist/, on ports of 127.0.0.1.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,18 +17,18 @@ export interface Stack {
   apiPid: number
   /** The worker's main process; its inference processes are its children. */
   workerPid: number
-  /** From the start of the process to its /readyz. */
+  /** From the start of the process until /readyz returns 200. */
   readyMs: { api: number; worker: number }
 }
 
-/** Of a process that ended by itself, to be shown. */
+/** Output lines that are shown when a process ends unexpectedly. */
 const LAST_LINES = 12
 
 const program = (name: string) => fileURLToPath(new URL(`../dist/${name}/main.js`, import.meta.url))
 
 /**
- * Starts everything with its default settings, serving these models, and stops it when `use` has ended.
- * @param apiEnv other settings of the api.
+ * Starts all processes with default settings, serving these models, and stops them after `use`.
+ * @param apiEnv additional settings of the api.
  */
 export async function withStack<T>(
   { say }: Bench,
@@ -77,7 +77,7 @@ export async function withStack<T>(
   }
 }
 
-/** A models folder with links to just these. */
+/** Creates a models folder with links to these models. */
 function folderOf(models: BenchModel[], dir: string): string {
   mkdirSync(dir)
   for (const { name, dir: target } of models) symlinkSync(target, join(dir, name))

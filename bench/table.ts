@@ -1,11 +1,11 @@
-// Figures as a Markdown table, and the machine they come from.
+// Formats figures as a Markdown table, and describes the machine.
 import { cpus, loadavg, totalmem } from 'node:os'
 import type { Figure } from './question.ts'
 
-/** A card gives three digits; another processor may flip one text of some hundred. */
+/** Cards have three digits; another processor may change the label of one text in several hundred. */
 const CARD_DIGITS = 0.01
 
-/** The ratio is over the limit where the budget is a share of it, else over the budget itself. */
+/** The ratio column is relative to the limit when the budget is a share of it, else to the budget. */
 export function table(figures: Figure[]): string {
   const rows = figures.map((figure) => {
     const { what, measured, unit, budget } = figure
@@ -29,7 +29,7 @@ export function machine(): string {
 function ratioOf({ measured, budget }: Figure): number {
   if (!budget) return Number.NaN
   if ('card' in budget) return measured / budget.card
-  return 'most' in budget ? measured / budget.most : measured / budget.of
+  return 'max' in budget ? measured / budget.max : measured / budget.of
 }
 
 function verdict(figure: Figure): string {
@@ -40,18 +40,18 @@ function verdict(figure: Figure): string {
 
 function isMet(measured: number, budget: NonNullable<Figure['budget']>): boolean {
   if ('card' in budget) return Math.abs(measured - budget.card) < CARD_DIGITS
-  return 'most' in budget ? measured <= budget.most : measured / budget.of >= budget.share
+  return 'max' in budget ? measured <= budget.max : measured / budget.of >= budget.share
 }
 
 function budgetOf({ unit, budget }: Figure): string {
   if (!budget) return ''
   if ('card' in budget) return `card: ${budget.card}`
-  return 'most' in budget
-    ? `≤ ${quantity(budget.most, unit)}`
+  return 'max' in budget
+    ? `≤ ${quantity(budget.max, unit)}`
     : `≥ ${budget.share.toFixed(2)} of ${quantity(budget.of, unit)}`
 }
 
-/** Three digits that count, or all that stand before the point. */
+/** Formats with three significant digits, or all digits of the integer part. */
 function quantity(value: number, unit: string): string {
   if (Math.abs(value) < 1 && unit === '') return value.toFixed(3)
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2

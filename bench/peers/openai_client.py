@@ -1,10 +1,10 @@
-"""Drives files and batches with Python's `openai` package, unmodified.
+"""Tests files and batches with the unmodified `openai` package for Python.
 
     pip install openai
     python bench/peers/openai_client.py [http://127.0.0.1:8000] [API key]
 
-Uploads a file, makes a batch, polls it, reads output and error file, lists, cancels another one and erases the file.
-Ends with code 1 at the first thing that is not as it should be.
+Uploads a file, creates a batch, polls it, reads output and error file, lists, cancels another batch and erases the file.
+Exits with code 1 at the first failed check.
 """
 
 import json
