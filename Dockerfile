@@ -1,5 +1,5 @@
-# One image, two kinds of process: it runs the api; a worker is `node dist/worker/main.js`.
-# Written for BuildKit and for the classic builder alike.
+# One image for both processes: the default command runs the api; `node dist/worker/main.js` runs a worker.
+# Works with BuildKit and with the classic builder.
 ARG BASE=node:24-bookworm-slim
 
 FROM ${BASE} AS build
@@ -9,8 +9,8 @@ RUN npm ci --no-audit
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build
-# Never --omit=optional: the tokeniser's import needs sharp's binary. ONNX Runtime brings the libraries of every
-# platform, other packages their sources, source maps and bundles for browsers: most of the weight is never loaded.
+# Not --omit=optional: the tokenizer library imports sharp's binary. ONNX Runtime contains the libraries of every
+# platform, other packages their sources, source maps and browser bundles: most of the size is never loaded.
 RUN npm prune --omit=dev --no-audit \
  && cd node_modules \
  && rm -rf typescript @typescript .cache \
