@@ -1,4 +1,4 @@
-// What a person sees: the page, the documentation that can be tried, the dashboard behind its login.
+// Pages in a browser: the start page, /docs and the dashboard.
 import { type Browser, type Page, chromium } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -7,7 +7,7 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 let stack: Stack
 let browser: Browser
 let page: Page
-/** What the browser got from elsewhere, and what its console complained of. */
+/** URLs from other origins, and errors in the console. */
 let foreign: string[]
 let complaints: string[]
 
@@ -42,7 +42,7 @@ beforeEach(async () => {
 })
 
 describe('the page', () => {
-  it('takes a text and shows its scores', async () => {
+  it('submits a text and shows its scores', async () => {
     await page.goto(stack.url)
     expect(await page.title()).toBe('inferq')
     await page.getByLabel('Text').fill('A sentence from a browser')
@@ -55,7 +55,7 @@ describe('the page', () => {
 })
 
 describe('/docs', () => {
-  it('shows every route of the document, with nothing from elsewhere', async () => {
+  it('shows every route of the document, without requests to other origins', async () => {
     await page.goto(`${stack.url}/docs/`)
     await page.locator('.opblock').first().waitFor()
     const document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as { paths: Record<string, object> }
@@ -64,7 +64,7 @@ describe('/docs', () => {
     expect([foreign, complaints]).toEqual([[], []])
   })
 
-  it('lets one try a route with its example', async () => {
+  it('executes a route with its example', async () => {
     await page.goto(`${stack.url}/docs/`)
     const block = page.locator('#operations-Predict-getPredict')
     await block.locator('.opblock-summary-control').click()

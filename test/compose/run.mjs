@@ -1,5 +1,5 @@
-// `npm run test:compose`: the image and compose.yaml in real containers, from building to taking it all down.
-// Ends with "N passed, N failed"; exit code 77 when this machine has no Docker to run it with.
+// `npm run test:compose`: builds the image and tests compose.yaml in real containers.
+// The last line is "N passed, N failed"; the exit code is 77 when this machine has no Docker.
 
 import { spawnSync } from 'node:child_process'
 import { createServer } from 'node:net'
@@ -14,7 +14,7 @@ process.chdir(join(dirname(fileURLToPath(import.meta.url)), '..', '..'))
 const compose = findCompose()
 const port = await freePort()
 const base = `http://127.0.0.1:${port}`
-// A project and a port of its own: whoever runs inferq on this machine keeps running it.
+// A separate project and port, so that a running inferq on this machine is not affected.
 const env = { ...process.env, INFERQ_PORT: String(port), COMPOSE_PROJECT_NAME: 'inferq-test' }
 const count = { passed: 0, failed: 0 }
 
@@ -31,13 +31,13 @@ takeDown(count.failed > 0 ? 1 : 0)
 
 async function everything() {
   if (!(await check('the image builds', () => run([...compose, 'build'])))) return
-  await check(`what we add to the base image stays under ${MAX_IMAGE_MB} MB`, imageIsSmall)
-  if (!(await check('everything comes up healthy', comesUp))) return
+  await check(`the layers on top of the base image stay under ${MAX_IMAGE_MB} MB`, imageIsSmall)
+  if (!(await check('all services become healthy', comesUp))) return
   await check('a prediction is answered', async () => {
     const { scores } = await predict()
     must(scores.length === 2 && scores[0].label === 'acceptable', `unexpected answer: ${JSON.stringify(scores)}`)
   })
-  await check('it scales to three workers', async () => {
+  await check('the worker scales to three containers', async () => {
     run([...compose, 'up', '-d', '--no-build', '--scale', 'worker=3'])
     await waitFor('three live workers in /info', 120, async () => (await liveWorkers()).length === 3)
     await waitFor('healthy workers', 60, () => containers('worker').every(isHealthy))
@@ -52,12 +52,12 @@ async function everything() {
     console.log(`    answered: ${[...seen].join(', ')}`)
   })
   await check('both shipped models are served, each by several workers', bothModels)
-  await check('a file goes through as a batch', batchOfAFile)
-  await check('containers have no rights and write nowhere but in their own data', hasNoRights)
-  await check('workers can keep models of the Hub', () => {
+  await check('a file is processed as a batch', batchOfAFile)
+  await check('containers have no privileges, and can write only to their data', hasNoRights)
+  await check('workers can write to the Hub cache', () => {
     for (const id of containers('worker')) run(['docker', 'exec', id, 'sh', '-c', 'touch /cache/x && rm /cache/x'])
   })
-  await check('Redis asks for its password', () => {
+  await check('Redis requires its password', () => {
     const anonymous = output(['docker', 'exec', '-e', 'REDISCLI_AUTH=', containers('redis')[0], 'redis-cli', 'ping'])
     must(anonymous.includes('NOAUTH'), `it answered: ${anonymous}`)
   })
@@ -74,7 +74,7 @@ async function everything() {
     await predict()
   })
   await check('a restart of Redis loses no finished prediction', redisKeepsPredictions)
-  await check('a stop ends every process in good order', stopsInOrder)
+  await check('a stop ends every process with exit code 0', stopsInOrder)
 }
 
 async function comesUp() {
@@ -127,7 +127,7 @@ async function batchOfAFile() {
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line).custom_id)
-  must(ids.join() === lines.map((line) => line.custom_id).join(), `${ids.length} rows came back, or in another order`)
+  must(ids.join() === lines.map((line) => line.custom_id).join(), `${ids.length} rows returned, or in another order`)
 }
 
 async function call(path, options) {
@@ -195,7 +195,7 @@ function stopsInOrder() {
   }
 }
 
-/** One call of /predict, which must be answered. */
+/** Calls /predict; fails unless it is answered. */
 async function predict(text = 'The boy is sitting on a bench', model = 'cola') {
   const answer = await fetch(`${base}/predict?${new URLSearchParams({ text, model })}`)
   must(answer.ok, `/predict answered ${answer.status}: ${answer.ok ? '' : await answer.text()}`)
@@ -207,7 +207,7 @@ async function liveWorkers() {
   return workers.filter(({ state }) => state === 'running')
 }
 
-/** Containers of a service, the dead ones too. */
+/** All containers of a service, including stopped ones. */
 function containers(service) {
   return output([...compose, 'ps', '-q', ...(compose.length === 2 ? ['-a'] : []), service])
     .split('\n')
@@ -244,7 +244,7 @@ async function waitFor(what, seconds, fact) {
         (error) => error.message,
       )
     if (cause === 'yes') return
-    if (Date.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what} (${cause})`)
+    if (Date.now() > deadline) throw new Error(`timed out after ${seconds} s waiting for ${what} (${cause})`)
     await delay(250)
   }
 }
@@ -253,7 +253,7 @@ function must(fact, otherwise) {
   if (!fact) throw new Error(otherwise)
 }
 
-/** Runs a command; its output is shown only when it fails. */
+/** Runs a command; prints its output only when it fails. */
 function run([command, ...args]) {
   const done = spawnSync(command, args, { env, encoding: 'utf8', maxBuffer: 1e8, stdio: ['ignore', 'pipe', 'pipe'] })
   if (done.status === 0) return
@@ -272,7 +272,7 @@ function takeDown(code) {
   process.exit(code)
 }
 
-/** `docker compose`, or the older `docker-compose`; ends here when there is none, or no daemon. */
+/** `docker compose` or the older `docker-compose`; exits when neither exists, or without a daemon. */
 function findCompose() {
   const works = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0
   const found = works('docker', 'compose', 'version')

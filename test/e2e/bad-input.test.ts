@@ -1,4 +1,4 @@
-// The table of bad input: never a 5xx, never the input repeated, never a stack, and nothing reaches a worker.
+// Invalid input: no 5xx, no input and no stack in the answer, and nothing reaches a worker.
 import { type Socket, connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -54,26 +54,26 @@ describe('bodies', () => {
     ['an unknown field', `{"inputs":"${SECRET}","temperature":1}`, 422],
     ['__proto__ as a key', `{"inputs":"${SECRET}","__proto__":{"admin":true}}`, 422],
     ['constructor as a key', `{"inputs":"${SECRET}","constructor":{"prototype":{}}}`, 422],
-    ['a number for a text', '{"inputs":7}', 422],
+    ['a number instead of a text', '{"inputs":7}', 422],
     ['a wrong type in the list', `{"inputs":["${SECRET}",null]}`, 422],
-    ['a deep nest', `{"inputs":${'['.repeat(40)}"${SECRET}"${']'.repeat(40)}}`, 422],
+    ['deep nesting', `{"inputs":${'['.repeat(40)}"${SECRET}"${']'.repeat(40)}}`, 422],
     ['a blank text', '{"inputs":" \\n\\t "}', 422],
     ['an empty list', '{"inputs":[]}', 422],
     ['too many texts', JSON.stringify({ inputs: Array(11).fill(SECRET) }), 422],
-    ['half a surrogate pair', '{"inputs":"\\ud83d"}', 422],
+    ['a lone surrogate', '{"inputs":"\\ud83d"}', 422],
     [
-      'a text over the limit that must not be cut',
+      'a text over the limit without truncation',
       JSON.stringify({ inputs: 'long '.repeat(2_000), truncate: false }),
       422,
     ],
     ['an unknown model', JSON.stringify({ inputs: SECRET, model: 'no-such-model' }), 404],
-    ['a path for a model', JSON.stringify({ inputs: SECRET, model: '../../etc/passwd' }), 404],
-    ['NUL in a model', '{"inputs":"a","model":"tiny\\u0000"}', 404],
+    ['a path as a model', JSON.stringify({ inputs: SECRET, model: '../../etc/passwd' }), 404],
+    ['NUL in a model name', '{"inputs":"a","model":"tiny\\u0000"}', 404],
   ])('%s', async (_what, body, status) => {
     expect((await posted(body)).status).toBe(status)
   })
 
-  it('names the place of every problem at once', async () => {
+  it('lists every problem with its path', async () => {
     const { detail } = await posted('{"inputs":["fine","",3],"truncate":"yes"}')
     expect(detail).toMatch(/inputs\[1\].*inputs\[2\].*truncate/)
   })
@@ -84,18 +84,18 @@ describe('bodies', () => {
     ['a form', { 'Content-Type': 'application/x-www-form-urlencoded' }],
     ['utf-16', { 'Content-Type': 'application/json; charset=utf-16' }],
     ['an unknown encoding', { ...asJson, 'Content-Encoding': 'compress' }],
-  ])('415 for %s', async (_what, headers: Record<string, string>) => {
+  ])('answers 415 to %s', async (_what, headers: Record<string, string>) => {
     expect((await posted('{"inputs":"a"}', headers)).status).toBe(415)
   })
 
-  it('400 for gzip that is none, and gzip that is one is read', async () => {
+  it('answers 400 to invalid gzip, and reads valid gzip', async () => {
     const headers = { ...asJson, 'Content-Encoding': 'gzip' }
     expect((await posted('{"inputs":"a"}', headers)).status).toBe(400)
     const body = new Uint8Array(gzipSync('{"inputs":"a"}'))
     expect((await fetch(`${stack.url}/predict`, { method: 'POST', headers, body })).status).toBe(200)
   })
 
-  it('413 over the limit, also after inflating, and the connection is closed', async () => {
+  it('answers 413 over the limit, also after decompression, and closes the connection', async () => {
     const large = JSON.stringify({ inputs: 'x'.repeat(70_000) })
     const plain = await posted(large)
     const inflated = await posted(gzipSync(large), { ...asJson, 'Content-Encoding': 'gzip' })
@@ -125,40 +125,40 @@ describe('queries and paths', () => {
     ['DELETE', '/predict', 'GET, POST, OPTIONS'],
     ['PUT', '/v1/predictions', 'POST, GET, HEAD, OPTIONS'],
     ['POST', '/livez', 'GET, HEAD, OPTIONS'],
-  ])('405 for %s %s, with what is allowed', async (method, path, allowed) => {
+  ])('answers 405 to %s %s, with the allowed methods', async (method, path, allowed) => {
     const { status, response } = await problem(path, { method })
     expect([status, response.headers.get('allow')]).toEqual([405, allowed])
   })
 
-  it('405 for HEAD on predict, whose answer costs a prediction', async () => {
+  it('answers 405 to HEAD on predict, which would compute a prediction', async () => {
     expect((await fetch(`${stack.url}/predict?text=a`, { method: 'HEAD' })).status).toBe(405)
     expect((await fetch(`${stack.url}/livez`, { method: 'HEAD' })).status).toBe(200)
   })
 
-  it('406 when nothing of what can be sent is acceptable', async () => {
+  it('answers 406 when no available type is acceptable', async () => {
     expect((await problem('/predict?text=a', { headers: { Accept: 'image/png' } })).status).toBe(406)
   })
 })
 
 describe('connections', () => {
-  it('431 for 20 kB of headers, and for 800 of them', async () => {
+  it('answers 431 to 20 kB of headers, and to 800 headers', async () => {
     const large = `GET /livez HTTP/1.1\r\nHost: x\r\nX-Large: ${'x'.repeat(20_000)}\r\n\r\n`
     const many = `GET /livez HTTP/1.1\r\nHost: x\r\n${Array.from({ length: 800 }, (_e, i) => `X-${i}: y`).join('\r\n')}\r\n\r\n`
     expect(await raw(large)).toMatch(/^HTTP\/1.1 431 /)
     expect(await raw(many)).toMatch(/^HTTP\/1.1 431 /)
   })
 
-  it('400 for what is not HTTP', async () => {
+  it('answers 400 to bytes that are not HTTP', async () => {
     expect(await raw('hello there\r\n\r\n')).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json/)
   })
 
-  it('408 for headers that do not come', async () => {
+  it('answers 408 to incomplete headers', async () => {
     expect(await raw('GET /livez HTTP/1.1\r\nHost: x\r\n')).toMatch(/^HTTP\/1.1 408 /)
   }, 20_000)
 })
 
-describe('anything else', () => {
-  it('is answered below 500, whatever JSON it is', async () => {
+describe('generated bodies', () => {
+  it('are answered with a status below 500', async () => {
     const statuses = new Set<number>()
     await fc.assert(
       fc.asyncProperty(fc.oneof(fc.json(), nearlyRight), async (body) => {
@@ -173,14 +173,14 @@ describe('anything else', () => {
   })
 })
 
-it('leaves the stack as it was: no errors logged, and good calls answered', async () => {
+it('leaves no errors in the log, and valid calls are still answered', async () => {
   expect((await fetch(`${stack.url}/predict?text=a`)).status).toBe(200)
   const logged = stack.api.lines.join('\n') + stack.workers.map(({ lines }) => lines.join('\n')).join('\n')
   expect(logged).not.toContain(SECRET)
   expect(stack.api.logs().filter(({ level }) => Number(level) >= 50)).toEqual([])
 })
 
-/** Bodies of the right fields with values of every kind. */
+/** Bodies with valid field names and values of every type. */
 const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), fc.string({ unit: 'grapheme', maxLength: 200 }))
 const inputs = fc.oneof(
   anyText,
@@ -199,7 +199,7 @@ const nearlyRight = fc
   )
   .map((body) => JSON.stringify(body))
 
-/** What the server sends back to these bytes until it closes the connection. */
+/** Sends raw bytes; resolves with all that the server sends until the connection closes. */
 function raw(bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect(Number(new URL(stack.url).port), '127.0.0.1')

@@ -1,4 +1,4 @@
-// Two apis on one Redis and one store: a batch goes on when the one that runs it is gone.
+// Two apis on one Redis and one file store: a batch continues when the api that runs it ends.
 import { afterEach, describe, expect, it } from 'vitest'
 import { BatchCaller, faultsIn, mixedLines } from '../helpers/batches.ts'
 import { ownRedis } from '../helpers/redis.ts'
@@ -16,12 +16,12 @@ afterEach(async () => {
 interface Two {
   stack: Stack
   runner: StartedProcess
-  /** Asks the api that does not run the batch. */
+  /** Calls the api that does not run the batch. */
   other: BatchCaller
   batch: string
 }
 
-/** A batch that one of two apis runs, with some rows written. */
+/** Starts a batch on one of two apis; resolves when some rows are written. */
 async function running(): Promise<Two> {
   const redis = await ownRedis()
   stops.push(redis.stop)
@@ -35,12 +35,12 @@ async function running(): Promise<Two> {
   const runs = async (url: string) => /^inferq_running_batches 1/m.test(await (await fetch(`${url}/metrics`)).text())
   const first = (await runs(stack.url)) ? 0 : 1
   const [runner, other] = [apis[first], apis[1 - first]]
-  if (!runner || !other) throw new Error('nobody runs the batch')
+  if (!runner || !other) throw new Error('no api runs the batch')
   return { stack, runner: runner.api, other: new BatchCaller(other.url), batch: id }
 }
 
 describe('the api that runs a batch', () => {
-  it('is killed: the other one goes on behind what is written', async () => {
+  it('is killed: the other api continues after the written rows', async () => {
     const { runner, other, batch } = await running()
     runner.child.kill('SIGKILL')
     const before = await other.results(batch)
@@ -50,7 +50,7 @@ describe('the api that runs a batch', () => {
     expect((await other.results(batch)).slice(0, before.length)).toEqual(before)
   })
 
-  it('is stopped: it hands the batch back, and nothing waits for a lock to run out', async () => {
+  it('is stopped: it hands the batch back, so the other api continues before the lock expires', async () => {
     const { runner, other, batch } = await running()
     const began = Date.now()
     expect(await runner.stop(), runner.lines.slice(-20).join('\n')).toBe(0)
@@ -63,13 +63,13 @@ describe('the api that runs a batch', () => {
     expect(await faultsIn(other, await other.ended(batch), ROWS)).toEqual([])
   })
 
-  it('stands still past its lock, and wakes up: it writes nothing any more', async () => {
+  it('is suspended until its lock expires: it writes nothing after it resumes', async () => {
     const { runner, other, batch } = await running()
     runner.child.kill('SIGSTOP')
     stops.push(async () => runner.child.kill('SIGCONT'))
     const left = (await other.get(batch)).request_counts.completed
     const goesOn = async () => (await other.get(batch)).request_counts.completed > left
-    await waitFor('the other one to go on', goesOn, { within: 40_000 })
+    await waitFor('the other api to continue', goesOn, { within: 40_000 })
     runner.child.kill('SIGCONT')
     expect(await faultsIn(other, await other.ended(batch, 60_000), ROWS)).toEqual([])
   })

@@ -1,4 +1,4 @@
-// Batches over HTTP: what a line may ask for, rows while it runs, windows, retries, and whose they are.
+// Batches over HTTP: lines, results while a batch runs, windows, retries and ownership.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BatchCaller, line, lines, parsed } from '../helpers/batches.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -20,7 +20,7 @@ const text = 'The boy is sitting on a bench'
 const predict = async (body: object) => (await ann.call('/predict', { json: body })).json()
 const ids = (rows: { custom_id: string }[]) => rows.map(({ custom_id }) => custom_id)
 
-/** What an operator does to the bulk lane in the dashboard. */
+/** Pauses or resumes the bulk lane in the dashboard. */
 async function setLane(action: 'pause' | 'resume'): Promise<void> {
   const headers = { Authorization: `Basic ${Buffer.from('admin:secret').toString('base64')}` }
   const response = await fetch(`${stack.url}/admin/queues/api/queues/tiny-fp32-bulk/${action}`, {
@@ -39,7 +39,7 @@ async function whilePaused<T>(use: () => Promise<T>): Promise<T> {
   }
 }
 
-describe('what a line asks for', () => {
+describe('a line', () => {
   const asked = {
     plain: { inputs: text },
     alias: { text },
@@ -64,10 +64,10 @@ describe('what a line asks for', () => {
     list: [422, [text]],
   } as const
 
-  it('is answered in one file as /predict answers it, whatever the options and models; errors stop nothing', async () => {
+  it('gets the answer of /predict for all options and models, and errors do not stop the batch', async () => {
     const good = Object.entries(asked).map(([id, body]) => line(id, body))
     const bad = Object.entries(refused).map(([id, [, body]]) => line(`bad-${id}`, body))
-    // One of each in turn.
+    // Alternates bad and good lines.
     const content = bad.map((each, index) => each + (good[index] ?? '')).join('')
     const batch = await ann.ended((await ann.run(content)).id)
     expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 19, completed: 9, failed: 10 } })
@@ -85,7 +85,7 @@ describe('what a line asks for', () => {
     )
   })
 
-  it("may be Hugging Face's endpoint, with its shape", async () => {
+  it("can use Hugging Face's endpoint, with its response format", async () => {
     const content = line('a', { inputs: text }, { url: '/models/tiny-pairs' })
     const batch = await ann.ended((await ann.run(content, { endpoint: '/models/tiny-pairs' })).id)
     const [row] = await ann.rows(batch.output_file_id)
@@ -99,14 +99,14 @@ describe('POST /v1/batches', () => {
     { custom_id: 'b', body: { inputs: 7 } },
   ]
 
-  it('takes the requests themselves', async () => {
+  it('accepts inline requests', async () => {
     const batch = await ann.ended((await ann.create({ requests, metadata: { mine: 'yes' } })).id)
     expect(batch).toMatchObject({ metadata: { mine: 'yes' }, request_counts: { total: 2, completed: 1, failed: 1 } })
     expect(ids(await ann.results(batch.id))).toEqual(['a', 'b'])
     expect(await ann.ask(`/v1/files/${batch.input_file_id}`)).toMatchObject({ purpose: 'batch' })
   })
 
-  it('makes one batch of fifty equal requests with one Idempotency-Key, and refuses another request with it', async () => {
+  it('creates one batch for fifty equal requests with one Idempotency-Key, and refuses another request with that key', async () => {
     const json = { requests, endpoint: '/predict', completion_window: '24h' }
     const headers = { 'Idempotency-Key': 'nightly' }
     const all = await Promise.all(Array.from({ length: 50 }, () => ann.call('/v1/batches', { json, headers })))
@@ -122,14 +122,14 @@ describe('POST /v1/batches', () => {
     ['an unknown file', { input_file_id: 'file-0190f3f2-7c1e-7000-8000-000000000000' }, 404, null],
     ['a malformed id', { input_file_id: '../../etc/passwd' }, 404, null],
     ['another endpoint', { requests, endpoint: '/v1/chat/completions' }, 422, 'endpoint'],
-    ['a window that is none', { requests, completion_window: 'soon' }, 422, 'completion_window'],
-    ['no window', { requests, completion_window: '0s' }, 422, 'completion_window'],
+    ['an invalid window', { requests, completion_window: 'soon' }, 422, 'completion_window'],
+    ['an empty window', { requests, completion_window: '0s' }, 422, 'completion_window'],
     ['neither file nor requests', {}, 422, 'input_file_id'],
     ['no requests', { requests: [] }, 422, 'requests'],
     ['a webhook', { requests, webhook: 'https://example.com' }, 422, 'webhook'],
     ['an unknown field', { requests, nonsense: 1 }, 422, 'nonsense'],
     ['metadata that is too long', { requests, metadata: { a: 'x'.repeat(513) } }, 422, 'metadata.a'],
-  ])("answers %s with an error in OpenAI's shape", async (_what, body, status, param) => {
+  ])("answers %s with an error in OpenAI's format", async (_what, body, status, param) => {
     const json = { endpoint: '/predict', completion_window: '24h', ...body }
     const response = await ann.call('/v1/batches', { json })
     expect(response.status).toBe(status)
@@ -138,7 +138,7 @@ describe('POST /v1/batches', () => {
     })
   })
 
-  it('fails a batch whose file is none, and says where', async () => {
+  it('fails a batch with invalid lines, and lists them', async () => {
     const bad = `${line('a', { inputs: text })}nonsense\n\n${line('a', { inputs: text })}{"custom_id":7}\r\n`
     const batch = await ann.ended((await ann.run(bad)).id)
     expect(batch).toMatchObject({ status: 'failed', output_file_id: null, error_file_id: null })
@@ -150,14 +150,14 @@ describe('POST /v1/batches', () => {
     ])
   })
 
-  it('reports the first hundred of 10,000 bad lines', async () => {
+  it('reports the first 100 of 10,000 invalid lines', async () => {
     const batch = await ann.ended((await ann.run('{"custom_id": 1}\n'.repeat(10_000))).id)
     expect([batch.status, batch.errors?.data.length]).toEqual(['failed', 100])
   })
 })
 
-describe('rows while it runs', () => {
-  it('come in order, go on after a cut, and end with the batch', async () => {
+describe('results of a running batch', () => {
+  it('arrive in order, resume after an interruption, and end with the batch', async () => {
     const batch = await whilePaused(async () => {
       const made = await ann.run(lines(5_000))
       await waitFor('the batch to run', async () => (await ann.get(made.id)).status === 'in_progress')
@@ -180,7 +180,7 @@ describe('rows while it runs', () => {
     expect(await ann.results(batch.id, '?after=5000&follow=1')).toEqual([])
   })
 
-  it('are told of by events, whose counts never go back', async () => {
+  it('are reported as events whose counts never decrease', async () => {
     const batch = await whilePaused(() => ann.run(lines(5_000)))
     const response = await ann.call(`/v1/batches/${batch.id}`, { headers: { Accept: 'text/event-stream' } })
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
@@ -200,16 +200,16 @@ describe('rows while it runs', () => {
 })
 
 describe('a paused lane', () => {
-  it('fails nothing, lets people through, and goes on when it is resumed', async () => {
+  it('fails no row, does not affect interactive requests, and continues when it is resumed', async () => {
     const batch = await whilePaused(async () => {
       const made = await ann.run(lines(2_000))
       await waitFor('chunks to wait', async () => {
         const { models } = await ann.ask<{ models: Record<string, { depth: { bulk: number } }> }>('/v1/queue')
         return (models['tiny-fp32']?.depth.bulk ?? 0) >= 4
       })
-      // Longer than a waiter's patience and a lock.
+      // Longer than the waiter's reply grace and a job lock.
       const since = Date.now()
-      await waitFor('twelve seconds to pass', () => Date.now() - since > 12_000, { within: 15_000 })
+      await waitFor('twelve seconds to pass', () => Date.now() - since > 12_000)
       expect(await predict({ inputs: text })).toHaveLength(2)
       expect((await ann.get(made.id)).request_counts).toEqual({ total: 2_000, completed: 0, failed: 0 })
       return made
@@ -220,7 +220,7 @@ describe('a paused lane', () => {
 })
 
 describe('cancel', () => {
-  it('keeps what is done, gives every other row an error, and is refused afterwards', async () => {
+  it('keeps finished rows, gives every other row an error, and is refused after the end', async () => {
     const made = await ann.run(lines(12_000))
     await waitFor('some rows', async () => (await ann.get(made.id)).request_counts.completed > 0)
     const answer = await ann.ask(`/v1/batches/${made.id}/cancel`, { method: 'POST' })
@@ -238,7 +238,7 @@ describe('cancel', () => {
     expect((await ann.call(`/v1/batches/${made.id}/cancel`, { method: 'POST' })).status).toBe(409)
   })
 
-  it('of one that waits answers no row', async () => {
+  it('of a waiting batch answers no row', async () => {
     const batch = await whilePaused(async () => {
       const made = await ann.run(lines(100))
       await ann.ask(`/v1/batches/${made.id}/cancel`, { method: 'POST' })
@@ -253,8 +253,8 @@ describe('cancel', () => {
   })
 })
 
-describe('the window', () => {
-  it('ends a batch that nobody can work on; retry makes a new one of its rows', async () => {
+describe('the completion window', () => {
+  it('expires a batch whose lane is paused, with an error for every row', async () => {
     const expired = await whilePaused(async () =>
       ann.ended((await ann.run(lines(3_000), { completion_window: '2s' })).id),
     )
@@ -265,7 +265,7 @@ describe('the window', () => {
 })
 
 describe('retry', () => {
-  it('runs again what failed, and only that', async () => {
+  it('runs only the failed rows again', async () => {
     const good = lines(2_000)
     const bad = Array.from({ length: 30 }, (_, index) => line(`bad-${index}`, { inputs: text, model: 'tiny-fp32@0' }))
     const first = await ann.ended((await ann.run(good + bad.join(''))).id)
@@ -277,7 +277,7 @@ describe('retry', () => {
     expect(ids(await ann.results(again.id))).toEqual(bad.map((_, index) => `bad-${index}`))
   })
 
-  it('is refused before the end, and when nothing failed', async () => {
+  it('is refused before the end, and when no row failed', async () => {
     const made = await whilePaused(async () => {
       const open = await ann.run(lines(10))
       expect((await ann.call(`/v1/batches/${open.id}/retry`, { method: 'POST' })).status).toBe(409)
@@ -288,7 +288,7 @@ describe('retry', () => {
   })
 })
 
-describe('files and batches of another key', () => {
+describe('files and batches of another API key', () => {
   it('are not found', async () => {
     const batch = await ann.ended((await ann.run(lines(3))).id)
     const { input_file_id: input, output_file_id: output } = batch

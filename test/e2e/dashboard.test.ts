@@ -1,4 +1,4 @@
-// The dashboard: behind a login, read-only, and silent about what users sent.
+// The dashboard: login, read-only access and hidden texts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
@@ -21,7 +21,7 @@ const call = (path: string, method = 'GET', headers: Record<string, string> = {}
   fetch(`${stack.url}/admin/queues${path}`, { method, headers: { Authorization: login, ...headers } })
 
 describe('the dashboard', () => {
-  it('asks for a login, and takes no wrong one', async () => {
+  it('requires a login, and rejects a wrong one', async () => {
     for (const authorization of [
       undefined,
       'Basic x',
@@ -38,7 +38,7 @@ describe('the dashboard', () => {
     expect((await call('')).status).toBe(200)
   })
 
-  it('shows both lanes of every model, with jobs and labels but without texts', async () => {
+  it('shows both lanes of every model with jobs and labels, without texts', async () => {
     const queues = await call('/api/queues?activeQueue=tiny-fp32&page=1&jobsPerPage=10&status=completed')
     const text = await queues.text()
     const names = (JSON.parse(text) as { queues: { name: string }[] }).queues.map(({ name }) => name)
@@ -59,18 +59,18 @@ describe('the dashboard', () => {
     ['PUT', '/api/queues/tiny-fp32/clean/completed'],
     ['POST', '/api/queues/tiny-fp32/add'],
     ['PUT', '/api/queues/pause'],
-  ])('is read-only: 403 for %s %s', async (method, path) => {
+  ])('is read-only: answers 403 to %s %s', async (method, path) => {
     expect((await call(path, method)).status).toBe(403)
   })
 
-  it('refuses other sites', async () => {
+  it('rejects cross-site requests', async () => {
     expect((await call('/api/queues', 'GET', { Origin: 'http://elsewhere.example' })).status).toBe(403)
     expect((await call('/api/queues', 'GET', { Origin: stack.url })).status).toBe(200)
   })
 })
 
 describe('with ADMIN_WRITE', () => {
-  it('pauses and resumes, and still removes and adds nothing', async () => {
+  it('can pause and resume, but not remove or add jobs', async () => {
     const writable = await startStack({ redisUrl: await emptyRedis(), apiEnv: { ADMIN_WRITE: 'on' } })
     const put = (path: string, method = 'PUT') =>
       fetch(`${writable.url}/admin/queues/api/queues/tiny-fp32/${path}`, { method, headers: { Authorization: login } })

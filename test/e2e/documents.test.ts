@@ -1,4 +1,4 @@
-// What describes the api must be true: every example of the OpenAPI document works against the running api.
+// The OpenAPI document, /docs and the operations routes describe the running api correctly.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenApiDocument } from '../../src/api/http/openapi.ts'
 import { BatchCaller, line } from '../helpers/batches.ts'
@@ -7,7 +7,7 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 
 let stack: Stack
 let document: OpenApiDocument
-/** A file and a batch that are there, for the examples that look one up. */
+/** An existing file and batch, for the examples with an id. */
 let ids: { files: string; batches: string }
 beforeAll(async () => {
   // The examples name the shipped model.
@@ -18,7 +18,7 @@ beforeAll(async () => {
   })
   const caller = new BatchCaller(stack.url)
   const batch = await caller.ended((await caller.run(line('a', { inputs: 'She saw him.' }) + line('b', {}))).id)
-  // Not the one that the batch reads: a copy may be erased whatever else the examples do.
+  // A separate file: the batch's own input cannot be erased while it is read.
   const { id } = (await (await caller.upload(line('a', {}))).json()) as { id: string }
   ids = { files: id, batches: batch.id }
   document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as OpenApiDocument
@@ -32,7 +32,7 @@ interface Operation {
 }
 type Entry = [method: string, path: string, operation: Operation]
 
-/** Creates come first, so that what the others look up is there; what erases comes last. */
+/** Creating operations come first, so that the ids exist; deleting ones come last. */
 function entries(): Entry[] {
   const order = ['put', 'post', 'get', 'delete']
   return Object.entries(document.paths ?? {})
@@ -50,7 +50,7 @@ function formOf(content: string): FormData {
 }
 
 describe('the OpenAPI document', () => {
-  it('has examples that all work, with answers of the documented statuses and types', async () => {
+  it('has working examples, with documented statuses and content types', async () => {
     const seen: string[] = []
     for (const [method, path, operation] of entries()) {
       const of = (where: string) =>
@@ -72,7 +72,7 @@ describe('the OpenAPI document', () => {
       seen.push(`${method} ${path} ${response.status}`)
       expect(documented, `${method} ${path} answered ${response.status} ${await response.text()}`).toBeDefined()
       expect(Object.keys(documented?.content ?? { none: 1 })).toContain(type)
-      // The example to cancel is done before it can be canceled.
+      // The example has ended before it is canceled: 409 is allowed.
       expect(response.status, `${method} ${path}`).toBeLessThan(path.endsWith('/cancel') ? 410 : 300)
     }
     expect(seen.length).toBeGreaterThan(20)
@@ -94,7 +94,7 @@ describe('the operations routes', () => {
     return response
   }
 
-  it('say what is served, by whom, how fast, and within which limits', async () => {
+  it('report models, workers, throughput and limits', async () => {
     const info = (await (await get('/info')).json()) as Record<string, unknown> & { workers: unknown[] }
     expect(info).toMatchObject({ model_id: 'cola', default_model: 'cola', limits: { max_inputs: 1_000 } })
     expect(info.workers).toHaveLength(1)
@@ -108,11 +108,11 @@ describe('the operations routes', () => {
     expect(queue.models['cola']).toMatchObject({ depth: { interactive: 0, bulk: 0 }, workers: 1 })
   })
 
-  it('answer health questions', async () => {
+  it('answer health checks', async () => {
     for (const path of ['/livez', '/readyz', '/health', '/ping', '/']) await get(path)
   })
 
-  it('count in metrics, with units in the names and no text in the labels', async () => {
+  it('expose metrics with units in their names and no text in their labels', async () => {
     await get('/predict?text=count%20me')
     const metrics = await (await get('/metrics')).text()
     expect(metrics).toMatch(/inferq_http_request_seconds_count\{method="GET",route="\/predict",status="200"\} \d+/)

@@ -1,4 +1,4 @@
-// Files: uploads that are broken, too large, or not what they say; content with ranges; and what is left behind.
+// Files: broken, too large and invalid uploads; content ranges; expiry; and no leftovers.
 import { readdirSync } from 'node:fs'
 import { connect } from 'node:net'
 import { once } from 'node:events'
@@ -27,7 +27,7 @@ const stored = () =>
 const uploaded = async (content: string | Buffer) => (await (await caller.upload(content)).json()) as File
 
 describe('an upload', () => {
-  it('is found, listed, read and erased', async () => {
+  it('can be found, read and erased', async () => {
     const content = lines(100)
     const file = await uploaded(content)
     expect(file).toMatchObject({
@@ -50,10 +50,10 @@ describe('an upload', () => {
   })
 
   it.each([
-    ['a purpose of its own', () => caller.upload('{}', { purpose: 'fine-tune' }), 422],
+    ['an unknown purpose', () => caller.upload('{}', { purpose: 'fine-tune' }), 422],
     ['no purpose', () => caller.upload('{}', {}), 422],
-    ['nothing in it', () => caller.upload(''), 422],
-    ['more than the limit', () => caller.upload(Buffer.alloc(3 * 1_024 * 1_024 + 1, 'x')), 413],
+    ['an empty file', () => caller.upload(''), 422],
+    ['more bytes than the limit', () => caller.upload(Buffer.alloc(3 * 1_024 * 1_024 + 1, 'x')), 413],
     [
       'no file',
       () => caller.call('/v1/files', { method: 'POST', body: new URLSearchParams({ purpose: 'batch' }) }),
@@ -66,19 +66,19 @@ describe('an upload', () => {
       415,
     ],
     [
-      'a form that ends too soon',
+      'a truncated form',
       () => cutOff('--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf'),
       400,
     ],
-    ['a form without an end', () => cutOff('nonsense'), 400],
-  ])("with %s is refused in OpenAI's shape, and leaves nothing behind", async (_what, send, status) => {
+    ['an invalid form', () => cutOff('nonsense'), 400],
+  ])("with %s is refused in OpenAI's format, and stores nothing", async (_what, send, status) => {
     const before = stored()
     const response = await send()
     expect([response.status, await response.json()]).toMatchObject([status, { error: { message: expect.any(String) } }])
     expect(stored()).toBe(before)
   })
 
-  it('that breaks off in the middle leaves nothing behind', async () => {
+  it('that is interrupted stores nothing', async () => {
     const before = stored()
     const socket = connect(Number(new URL(stack.url).port), '127.0.0.1')
     await once(socket, 'connect')
@@ -88,7 +88,7 @@ describe('an upload', () => {
     )
     await waitFor('the first bytes to be written', () => stored() === before + 1)
     socket.destroy()
-    await waitFor('them to be removed', () => stored() === before)
+    await waitFor('the first bytes to be removed', () => stored() === before)
     expect((await caller.call('/readyz')).status).toBe(200)
   })
 })
@@ -115,10 +115,10 @@ describe('content', () => {
     expect(response.headers.get('content-range')).toBe(status === 206 ? `bytes ${start}-${end - 1}/26` : null)
   })
 
-  it('answers 416 to a range behind the end, and HEAD with the length alone', async () => {
+  it('answers 416 to a range after the end, and HEAD with the length alone', async () => {
     const file = await uploaded('abc')
-    const behind = await caller.call(`/v1/files/${file.id}/content`, { headers: { Range: 'bytes=3-' } })
-    expect([behind.status, behind.headers.get('content-range')]).toEqual([416, 'bytes */3'])
+    const afterEnd = await caller.call(`/v1/files/${file.id}/content`, { headers: { Range: 'bytes=3-' } })
+    expect([afterEnd.status, afterEnd.headers.get('content-range')]).toEqual([416, 'bytes */3'])
     const head = await caller.call(`/v1/files/${file.id}/content`, { method: 'HEAD' })
     expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', ''])
   })
@@ -144,7 +144,7 @@ it('lists files page by page, in both directions', async () => {
   expect((await caller.call('/v1/files?limit=0')).status).toBe(422)
 })
 
-it('keeps a file that a batch reads until that has ended', async () => {
+it('keeps a file until the batch that reads it has ended', async () => {
   const file = await uploaded(lines(5))
   const batch = await caller.create({ input_file_id: file.id })
   const refused = await caller.call(`/v1/files/${file.id}`, { method: 'DELETE' })
@@ -156,7 +156,7 @@ it('keeps a file that a batch reads until that has ended', async () => {
 })
 
 describe('expiry', () => {
-  it('of a file and of a batch and its output removes record and bytes', async () => {
+  it('of a file, a batch and its output removes records and bytes', async () => {
     const redis = await ownRedis()
     const short = await startStack({
       redisUrl: redis.url,

@@ -1,5 +1,4 @@
-// Which models are served, by which workers: two revisions at once, workers of their own, folders that are broken, and
-// models of the Hub.
+// Models of several workers: two revisions at the same time, separate workers, broken folders, and the Hub.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -45,7 +44,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** A copy of a tiny model under `dir`, and the path of what lies in it. */
+/** Copies a tiny model under `dir`; returns a function that gives the path of a file in it. */
 function copied(folder: string, from = 'tiny-fp32'): (file: string) => string {
   cpSync(join(TINY_MODELS, from), join(dir, folder), { recursive: true })
   return (file) => join(dir, folder, file)
@@ -85,7 +84,7 @@ async function unhealthy(): Promise<string> {
 }
 
 describe('two revisions of a model', () => {
-  it('are served side by side, each answer labelled by its own, until the workers have been replaced', async () => {
+  it('are served at the same time, each answer with its own labels, until the workers are replaced', async () => {
     copied('old/tiny')
     const next = copied('new/tiny')
     change(next('config.json'), { id2label: { 0: 'bad', 1: 'good' } })
@@ -99,7 +98,7 @@ describe('two revisions of a model', () => {
     })
 
     const labelsOf = new Map<string, string[]>()
-    await waitFor('an answer of each', async () => {
+    await waitFor('an answer of each revision', async () => {
       for (const { status, labels, revision } of await Promise.all(Array.from({ length: 20 }, () => predict('tiny')))) {
         expect(status).toBe(200)
         expect(labelsOf.get(revision ?? '') ?? labels).toEqual(labels)
@@ -110,7 +109,7 @@ describe('two revisions of a model', () => {
     expect([...labelsOf.keys()].sort()).toEqual(both.sort())
     expect([...labelsOf.values()].map(String).sort()).toEqual(['bad,good', 'negative,positive'])
 
-    // A pin is answered by its revision and no other, whichever worker takes the job first.
+    // A pinned request is answered by that revision alone, also when another worker takes the job first.
     for (const pin of both) {
       const pinned = await Promise.all(Array.from({ length: 30 }, () => predict(`tiny@${pin}`)))
       expect(new Set(pinned.map(({ status, revision }) => `${status} ${revision}`))).toEqual(new Set([`200 ${pin}`]))
@@ -118,16 +117,16 @@ describe('two revisions of a model', () => {
 
     const [old] = workers
     expect(await old?.stop()).toBe(0)
-    await waitFor('the old one to be gone', async () => {
+    await waitFor('the old revision to be gone', async () => {
       const { status, revision } = await predict('tiny')
       return (
         status === 200 && (await models())['tiny']?.revision === revision && labelsOf.get(revision ?? '')?.[0] === 'bad'
       )
     })
     const gone = both.find((revision) => labelsOf.get(revision)?.[0] === 'negative')
-    await waitFor('its pin to be refused', async () => (await predict(`tiny@${gone}`)).status === 404)
+    await waitFor('requests pinned to it to be refused', async () => (await predict(`tiny@${gone}`)).status === 404)
 
-    // A batch has time: what is pinned to it waits for a worker that has it.
+    // A pinned row of a batch waits for a worker with that revision.
     const caller = new BatchCaller(stack?.url ?? '')
     const pinned = { custom_id: 'a', body: { inputs: TEXT, model: `tiny@${gone}` } }
     const { id } = await caller.create({ requests: [pinned] })
@@ -139,7 +138,7 @@ describe('two revisions of a model', () => {
 })
 
 describe('workers', () => {
-  it('may serve different models, each from queues of its own', async () => {
+  it('may serve different models, each with its own queues', async () => {
     const { addWorker, url } = await started({ workers: 0 })
     await addWorker({ MODELS: 'tiny-fp32,tiny-regression' })
     await addWorker({ MODELS: 'tiny-multilabel' })
@@ -159,7 +158,7 @@ describe('workers', () => {
     ])
   })
 
-  it('take from inferq.json what a config cannot say', async () => {
+  it('apply the settings of inferq.json', async () => {
     const own = copied('tiny')
     writeFileSync(
       own('inferq.json'),
@@ -184,12 +183,12 @@ describe('workers', () => {
   })
 })
 
-describe('what is broken', () => {
-  it('is named with its reason, and the rest is served', async () => {
+describe('a broken folder', () => {
+  it('is refused with its reason, and the other models are served', async () => {
     copied('good')
     rmSync(copied('no-tokenizer')('tokenizer.json'))
     truncateSync(copied('cut-model')('onnx/model.onnx'), 20_000)
-    // A graph without anything in it: protobuf, but no model.
+    // An empty graph: valid protobuf, but no model.
     writeFileSync(copied('no-model')('onnx/model.onnx'), Buffer.from([0x3a, 0x00]))
     change(copied('wrong-labels')('config.json'), { id2label: { 0: 'a', 1: 'b', 2: 'c' } })
     const outside = copied('outside')
@@ -244,19 +243,19 @@ describe('what is broken', () => {
     expect((await predict('cut-model')).body).toMatchObject({ status: 503, detail: expect.stringContaining('no ONNX') })
     expect((await predict('../../x')).status).toBe(404)
     expect((await predict('../../good')).status).toBe(404)
-    // Each once, however many processes refuse it.
-    const said = worker.logs().filter(({ msg }) => msg === 'a model is not served')
-    expect(said.map(({ model }) => String(model)).sort()).toEqual(Object.keys(reasons).sort())
+    // Each refusal is logged once, although several processes refuse the model.
+    const refusals = worker.logs().filter(({ msg }) => msg === 'a model is not served')
+    expect(refusals.map(({ model }) => String(model)).sort()).toEqual(Object.keys(reasons).sort())
 
-    // What was put right is served after a restart of the workers, and a restart is all it takes.
+    // A repaired folder is served after a restart of the workers.
     cpSync(join(TINY_MODELS, 'tiny-fp32/tokenizer.json'), join(dir, 'no-tokenizer/tokenizer.json'))
     await worker.stop()
     await addWorker({ MODELS_DIR: dir, MODELS: 'good,no-tokenizer' })
-    await waitFor('it to be served', async () => (await predict('no-tokenizer')).status === 200)
+    await waitFor('the repaired model to be served', async () => (await predict('no-tokenizer')).status === 200)
     await waitFor('a healthy fleet', async () => (await fetch(`${url}/health`)).ok)
   })
 
-  it('is what a worker says when there is nothing else, and ends for good', async () => {
+  it('ends a worker without any other model, with every reason', async () => {
     rmSync(copied('no-tokenizer')('tokenizer.json'))
     rmSync(copied('no-config')('config.json'))
     const env = { REDIS_URL: redisUrl, MODELS_DIR: dir, MODELS: '', MONITOR_PORT: '0' }
@@ -269,7 +268,7 @@ describe('what is broken', () => {
 })
 
 describe('a model of the Hub', () => {
-  it('is fetched at the start of a worker, and is then a model like any other', async () => {
+  it('is downloaded at the start of a worker, and served like any other model', async () => {
     hub = await new FakeHub().start()
     const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
     const files = Object.fromEntries(names.map((file) => [file, readFileSync(join(TINY_MODELS, 'tiny-pairs', file))]))
@@ -288,12 +287,12 @@ describe('a model of the Hub', () => {
     expect((await predict('tiny-pairs')).status).toBe(200)
     // Two workers, one cache, one download.
     expect(hub.reads('onnx/model.onnx')).toHaveLength(1)
-    const said = workers.flatMap((worker) => worker.lines).join('\n')
-    expect(said).toMatch(/"file":"onnx\/model.onnx","bytes":\d+,"percent":100,"msg":"fetched from the Hub"/)
-    expect(said).not.toContain('hf_secret')
+    const output = workers.flatMap((worker) => worker.lines).join('\n')
+    expect(output).toMatch(/"file":"onnx\/model.onnx","bytes":\d+,"percent":100,"msg":"fetched from the Hub"/)
+    expect(output).not.toContain('hf_secret')
   })
 
-  it('that is still coming does not hold up a stop', async () => {
+  it('does not delay a stop while it is downloaded', async () => {
     hub = await new FakeHub().start()
     hub.mischief = () => true
     const slow = hub

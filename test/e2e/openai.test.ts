@@ -1,4 +1,4 @@
-// The openai client, unmodified: files and batches.
+// Files and batches with the unmodified openai client.
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.stop())
 
-/** The client's type names OpenAI's own endpoints only; at run time any is taken. */
+/** The client's type lists OpenAI's endpoints only; at run time it accepts any. */
 const PREDICT = '/predict' as '/v1/embeddings'
 
 interface Row {
@@ -44,7 +44,7 @@ const ended = (id: string) =>
   })
 
 describe('a batch', () => {
-  it('runs from upload to output and error file, in order, and answers as /predict does', async () => {
+  it('runs from upload to output and error file, in order, with the answers of /predict', async () => {
     const ids = Array.from({ length: 1_500 }, (_, index) => `row-${index}`)
     const text = (index: number) => `The boy number ${index} is sitting on a bench`
     const file = await uploaded(
@@ -80,8 +80,8 @@ describe('a batch', () => {
   })
 })
 
-describe('the rest of the client', () => {
-  it('cancels: what is done is kept, and every other row has an error', async () => {
+describe('the client', () => {
+  it('cancels a batch: finished rows are kept, and every other row has an error', async () => {
     const rows = Array.from({ length: 4_000 }, (_, index) => line(`row-${index}`, { inputs: 'many words '.repeat(40) }))
     const made = await create((await uploaded(rows.join(''))).id)
     await client.batches.cancel(made.id)
@@ -93,7 +93,7 @@ describe('the rest of the client', () => {
     )
   })
 
-  it('lists files and batches page by page, the newest first', async () => {
+  it('lists files and batches page by page, newest first', async () => {
     const made: string[] = []
     const file = await uploaded(line('a', { inputs: 'She saw him.' }))
     for (let index = 0; index < 3; index += 1) made.unshift((await create(file.id)).id)
@@ -106,7 +106,7 @@ describe('the rest of the client', () => {
     await Promise.all(made.map(ended))
   })
 
-  it('retrieves and deletes a file, and hears of our errors in its own classes', async () => {
+  it('retrieves and deletes a file, and maps errors to its own classes', async () => {
     const file = await uploaded('nonsense')
     expect(await client.files.retrieve(file.id)).toEqual(file)
     const batch = await ended((await create(file.id)).id)

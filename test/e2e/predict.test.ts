@@ -1,4 +1,4 @@
-// Every way to ask while you wait, through a real queue to a real worker.
+// Synchronous predictions through a real queue and a real worker.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
@@ -31,7 +31,7 @@ async function answer<T>(path: string, body: unknown): Promise<T> {
 const labelsOf = (scores: LabelScore[]) => scores.map(({ label }) => label)
 
 describe('GET /predict', () => {
-  it('gives labelled scores, the highest first, that add up to 1', async () => {
+  it('returns labeled scores, highest first, with a sum of 1', async () => {
     const response = await fetch(`${stack.url}/predict?text=${encodeURIComponent(text)}`)
     expect(response.status).toBe(200)
     const scores = (await response.json()) as LabelScore[]
@@ -40,7 +40,7 @@ describe('GET /predict', () => {
     expect(scores.reduce((sum, { score }) => sum + score, 0)).toBeCloseTo(1, 6)
   })
 
-  it('tells model, revision, worker, times and request in headers, and is not cached', async () => {
+  it('returns model, revision, worker, timings and request id in headers, and is not cached', async () => {
     const response = await fetch(`${stack.url}/predict?text=a`, { headers: { 'X-Request-Id': 'mine-1' } })
     expect(response.headers.get('x-request-id')).toBe('mine-1')
     expect(response.headers.get('x-model')).toBe('tiny-fp32')
@@ -50,7 +50,7 @@ describe('GET /predict', () => {
     expect(response.headers.get('server-timing')).toMatch(/^queue;dur=[\d.]+, tokenize;dur=[\d.]+, infer;dur=[\d.]+$/)
   })
 
-  it('takes any text there is', async () => {
+  it('accepts any text', async () => {
     for (const odd of [
       '\0',
       '\u202eabc',
@@ -77,7 +77,7 @@ describe('POST /predict', () => {
     expect(await answer('/predict', { text })).toEqual(one)
   })
 
-  it('splits more texts than one job holds, and keeps their order', async () => {
+  it('splits texts over several jobs, and keeps their order', async () => {
     const inputs = Array.from({ length: 200 }, (_each, index) => `text number ${index} ${'x '.repeat(index % 40)}`)
     const all = await answer<LabelScore[][]>('/predict', { inputs })
     expect(all).toHaveLength(200)
@@ -86,7 +86,7 @@ describe('POST /predict', () => {
     }
   })
 
-  it('serves every model there is, by name or owner/name, each by its own kind of score', async () => {
+  it('serves every model, by name or owner/name, with its own score function', async () => {
     const multi = await answer<LabelScore[]>('/predict', { inputs: text, model: 'tiny-multilabel' })
     expect(multi).toHaveLength(4)
     expect(multi.every(({ score }) => score > 0 && score < 1)).toBe(true)
@@ -115,7 +115,7 @@ describe('POST /predict', () => {
     expect(left).not.toEqual(right)
   })
 
-  it('lets one bad item fail alone, or take its place in the answer', async () => {
+  it('returns the error of one item alone, or in its place in the answer', async () => {
     const body = { inputs: ['good', 'word '.repeat(2_000), 'also good'], truncate: false }
     const strict = await post('/predict', body)
     expect(strict.status).toBe(422)
@@ -128,7 +128,7 @@ describe('POST /predict', () => {
     expect(second.error).toMatch(/tokens/)
   })
 
-  it('pins a revision, and says when nobody has it', async () => {
+  it('pins a revision, and answers 404 when no worker serves it', async () => {
     const revision = (await fetch(`${stack.url}/predict?text=a`)).headers.get('x-model-revision')
     expect((await post('/predict', { inputs: text, model: `tiny-fp32@${revision}` })).status).toBe(200)
     expect((await post('/predict', { inputs: text, model: 'tiny-fp32@0123456789ab' })).status).toBe(404)
@@ -136,7 +136,7 @@ describe('POST /predict', () => {
 })
 
 describe("Hugging Face's routes", () => {
-  it('always nest', async () => {
+  it('always return nested lists', async () => {
     const one = await answer<LabelScore[]>('/predict', { inputs: text })
     expect(await answer('/models/tiny-fp32', { inputs: text })).toEqual([one])
     expect(await answer('/models/someone/tiny-fp32', { inputs: [text] })).toEqual([one])
@@ -144,8 +144,8 @@ describe("Hugging Face's routes", () => {
   })
 })
 
-describe('many callers at once', () => {
-  it('get the same score as a caller alone, to the last digit', async () => {
+describe('concurrent requests', () => {
+  it('get exactly the same scores as single requests', async () => {
     const texts = Array.from(
       { length: 60 },
       (_each, index) => `Sentence ${index} ${'and more '.repeat(index % 9)}ends.`,

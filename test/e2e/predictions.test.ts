@@ -1,4 +1,4 @@
-// Predictions with an id: submit, wait, poll, list, cancel, erase; whose they are; and the same request again.
+// Predictions with an id: submit, wait, poll, list, cancel, erase, ownership and idempotency.
 import { randomUUID } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -46,7 +46,7 @@ const json = async <T = Prediction>(response: Response) => (await response.json(
 const body = { input: { text: 'The boy is sitting on a bench' }, metadata: { row: '7' } }
 
 describe('POST /v1/predictions', () => {
-  it('answers at once with 202, and the result can be polled', async () => {
+  it('answers immediately with 202, and the result can be polled', async () => {
     const created = await call('/v1/predictions', { body })
     expect(created.status).toBe(202)
     const prediction = await json(created)
@@ -64,7 +64,7 @@ describe('POST /v1/predictions', () => {
     expect(done.version).toMatch(/^[0-9a-f]+$/)
   })
 
-  it('waits with Prefer: wait, and then answers 201 with the result of the same text asked plainly', async () => {
+  it('waits with Prefer: wait, and answers 201 with the result of a plain call', async () => {
     const created = await call('/v1/predictions', { body, headers: { Prefer: 'wait=10' } })
     expect(created.status).toBe(201)
     expect(created.headers.get('preference-applied')).toBe('wait=10')
@@ -72,7 +72,7 @@ describe('POST /v1/predictions', () => {
     expect((await json(created)).output).toEqual(await plain.json())
   })
 
-  it('takes many inputs, options and pairs, and gives the input back as it was sent', async () => {
+  it('accepts many inputs, options and pairs, and returns the input unchanged', async () => {
     const input = { inputs: [['a', 'b'], 'c'], truncation_direction: 'Left', parameters: { top_k: 1 } }
     const created = await call('/v1/predictions', { body: { model: 'tiny-pairs', input }, headers: { Prefer: 'wait' } })
     const prediction = await json(created)
@@ -90,7 +90,7 @@ describe('POST /v1/predictions', () => {
     }
   })
 
-  it('says which input failed, and gives the others', async () => {
+  it('reports which input failed, and returns the other results', async () => {
     const input = { inputs: ['good', 'word '.repeat(2_000)], truncate: false }
     const prediction = await json<Prediction & { errors: { index: number }[] }>(
       await call('/v1/predictions', { body: { input }, headers: { Prefer: 'wait' } }),
@@ -102,7 +102,7 @@ describe('POST /v1/predictions', () => {
 })
 
 describe('/predict with a preference', () => {
-  it('becomes a prediction: 202 with respond-async, the plain answer when it was worth the wait', async () => {
+  it('creates a prediction: 202 with respond-async, the plain answer within the wait', async () => {
     const asked = { inputs: ['one', 'two'] }
     const later = await call('/predict', { body: asked, headers: { Prefer: 'respond-async' } })
     expect([later.status, later.headers.get('preference-applied')]).toEqual([202, 'respond-async'])
@@ -113,8 +113,8 @@ describe('/predict with a preference', () => {
   })
 })
 
-describe('the same request again', () => {
-  it('is one prediction with one Idempotency-Key, however many ask at once', async () => {
+describe('a repeated request', () => {
+  it('with the same Idempotency-Key gives one prediction, also for concurrent requests', async () => {
     const headers = { 'Idempotency-Key': randomUUID(), Prefer: 'wait=10' }
     const responses = await Promise.all(Array.from({ length: 50 }, () => call('/v1/predictions', { body, headers })))
     const ids = new Set(await Promise.all(responses.map(async (response) => (await json(response)).id)))
@@ -124,7 +124,7 @@ describe('the same request again', () => {
     expect(replayed).toHaveLength(49)
   })
 
-  it('is refused when key or id come with another body', async () => {
+  it('is refused when the key or id is used with another body', async () => {
     const headers = { 'Idempotency-Key': randomUUID() }
     await call('/v1/predictions', { body, headers })
     expect((await call('/v1/predictions', { body: { input: { text: 'other' } }, headers })).status).toBe(422)
@@ -135,7 +135,7 @@ describe('the same request again', () => {
     expect((await json(await call(path))).id).toBe(path.split('/').at(-1))
   })
 
-  it('keeps the keys of two owners apart', async () => {
+  it('has separate keys for each owner', async () => {
     const headers = { 'Idempotency-Key': 'the same', Prefer: 'wait=10' }
     const ofAnn = await json(await call('/v1/predictions', { body, headers }))
     const ofBob = await json(
@@ -144,14 +144,14 @@ describe('the same request again', () => {
     expect(ofAnn.id).not.toBe(ofBob.id)
   })
 
-  it.each(['', 'x'.repeat(256), 'tab\there'])('refuses an unusable key', async (key) => {
+  it.each(['', 'x'.repeat(256), 'tab\there'])('with an invalid key is refused', async (key) => {
     const response = await call('/v1/predictions', { body, headers: { 'Idempotency-Key': key } })
     expect(response.status).toBe(400)
   })
 })
 
-describe('whose they are', () => {
-  it('is decided by the key: a foreign, an unknown and a malformed id are all not found', async () => {
+describe('ownership', () => {
+  it('follows from the API key: a foreign, an unknown and a malformed id give 404', async () => {
     const { id } = await json(await call('/v1/predictions', { body, headers: { Prefer: 'wait=10' } }))
     for (const path of [id, randomUUID(), 'nonsense', '..%2f..%2fetc']) {
       const key = 'bob-secret'
@@ -162,7 +162,7 @@ describe('whose they are', () => {
     expect((await call(`/v1/predictions/${id}`)).status).toBe(200)
   })
 
-  it('needs a right key', async () => {
+  it('requires a valid API key', async () => {
     for (const key of ['wrong', '', 'ann-secret-'])
       expect((await call('/v1/predictions', { body, key })).status).toBe(401)
     expect((await fetch(`${stack.url}/predict?text=a`)).status).toBe(401)
@@ -170,7 +170,7 @@ describe('whose they are', () => {
 })
 
 describe('the list', () => {
-  it('goes through all of them, the newest first, there and back', async () => {
+  it('pages through all predictions, newest first, in both directions', async () => {
     const key = 'bob-secret'
     const made: string[] = []
     for (let index = 0; index < 130; index += 1) {
@@ -192,8 +192,8 @@ describe('the list', () => {
   })
 })
 
-describe('the end of one', () => {
-  it('cannot be changed: canceling it is a conflict', async () => {
+describe('a finished prediction', () => {
+  it('cannot be canceled', async () => {
     const { urls } = await json(await call('/v1/predictions', { body, headers: { Prefer: 'wait=10' } }))
     expect((await call(urls.cancel, { method: 'POST' })).status).toBe(409)
   })
@@ -207,7 +207,7 @@ describe('the end of one', () => {
 })
 
 describe('past its retention', () => {
-  it('a prediction is gone, and its texts leave Redis', async () => {
+  it('a prediction gives 410, and its texts are removed from Redis', async () => {
     const url = await emptyRedis()
     const short = await startStack({ redisUrl: url, apiEnv: { RESULT_TTL: '1s' } })
     const redis = new Redis(url)

@@ -1,4 +1,4 @@
-// `npm start`: everything under one roof, in a folder of its own.
+// `npm start` in a temporary folder.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -24,7 +24,7 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-/** Resolves when a line of its output fulfils `until`: by default, that everything is ready. */
+/** Resolves when a line of output matches `until`, by default the line that reports readiness. */
 async function run(env: Record<string, string> = {}, until = /^inferq is ready/): Promise<StartedProcess> {
   const started = await startProcess(start, {
     cwd: dir,
@@ -47,7 +47,7 @@ async function run(env: Record<string, string> = {}, until = /^inferq is ready/)
   return started
 }
 
-/** For starts that fail: resolves with the exit code and what was said. */
+/** For starts that fail: resolves with the exit code and the output. */
 async function refused(env: Record<string, string> = {}): Promise<{ code: number | NodeJS.Signals; said: string }> {
   const failed = await run(env, /^inferq: (?!starting)/)
   return { code: await failed.ended, said: failed.lines.join('\n') }
@@ -57,7 +57,7 @@ async function predict(): Promise<Response> {
   return fetch(`http://127.0.0.1:${port}/predict?text=The%20boy%20is%20sitting`)
 }
 
-test('says where everything is, answers, and stops with nothing left', async () => {
+test('prints all addresses, answers, and stops without leftover processes', async () => {
   const started = await run()
   const said = started.lines.join('\n')
   for (const place of ['/', `/predict?text=`, '/docs', '/admin/queues']) {
@@ -74,7 +74,7 @@ test('says where everything is, answers, and stops with nothing left', async () 
   await expect(predict()).rejects.toThrow('fetch failed')
 })
 
-test('keeps its data over a stop', async () => {
+test('keeps its data over a restart', async () => {
   const first = await run()
   const made = await fetch(`http://127.0.0.1:${port}/v1/predictions`, {
     method: 'POST',
@@ -90,7 +90,7 @@ test('keeps its data over a stop', async () => {
   expect(await kept.json()).toMatchObject({ id, status: 'succeeded' })
 })
 
-test('what a kill leaves behind ends by itself, and the next start finds its data', async () => {
+test('orphaned processes stop after a kill, and the next start reads their data', async () => {
   const killed = await run()
   killed.child.kill('SIGKILL')
   await killed.ended
@@ -109,13 +109,13 @@ test('what a kill leaves behind ends by itself, and the next start finds its dat
   expect((await predict()).status).toBe(200)
 })
 
-test('a worker that dies is started again', async () => {
+test('a killed worker is restarted', async () => {
   const started = await run()
   const { workers } = (await (await fetch(`http://127.0.0.1:${port}/info`)).json()) as { workers: { id: string }[] }
   const first = workers[0]?.id ?? ''
   // HOST-PID-RANDOM
   process.kill(Number(first.split('-').at(-2)), 'SIGKILL')
-  await waitFor('the line that says so', () => started.lines.find((line) => /worker ended unexpectedly/.test(line)))
+  await waitFor('the line that reports it', () => started.lines.find((line) => /worker ended unexpectedly/.test(line)))
   await waitFor(
     'another worker to answer',
     async () => {
@@ -126,7 +126,7 @@ test('a worker that dies is started again', async () => {
   )
 })
 
-test('a taken port is one message that says what to do', async () => {
+test('an occupied port gives one message with the remedy', async () => {
   const server = createServer().listen(port, '127.0.0.1')
   try {
     const { code, said } = await refused()
@@ -139,14 +139,14 @@ test('a taken port is one message that says what to do', async () => {
   }
 })
 
-test('settings that cannot be used are all named at once', async () => {
+test('all invalid settings are listed together', async () => {
   const { code, said } = await refused({ WORKERS: 'many', SHUTDOWN_GRACE: 'soon' })
   expect(code).toBe(78)
   expect(said).toMatch(/WORKERS: must be a whole number/)
   expect(said).toMatch(/SHUTDOWN_GRACE: must be a duration/)
 })
 
-test('a child that refuses its settings stops everything', async () => {
+test('a child with invalid settings stops all processes', async () => {
   const { code, said } = await refused({ MAX_INPUTS: 'lots' })
   expect(code).toBe(78)
   expect(said).toMatch(/MAX_INPUTS: must be a whole number/)

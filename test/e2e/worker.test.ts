@@ -1,4 +1,4 @@
-// The worker as a process of its own: killed, stopped, misconfigured, and under load.
+// The worker process: killed, stopped, misconfigured, and under load.
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -48,7 +48,7 @@ async function startWorker(more: Record<string, string> = {}): Promise<StartedPr
   return worker
 }
 
-/** Processes whose parent it is. */
+/** The process ids of its children. */
 async function childrenOf(pid: number | undefined): Promise<number[]> {
   const children: number[] = []
   for (const entry of await readdir('/proc')) {
@@ -75,7 +75,7 @@ const texts = Array.from(
 const logitsOf = ({ rows }: TextsResult) => rows.map((row) => (isFailed(row) ? row.error : row.logits))
 
 describe('a worker', () => {
-  it('gives a text the same score alone, in company, and under load', async () => {
+  it('gives a text the same score alone, in a batch, and under load', async () => {
     await startWorker({ INFERENCE_PROCESSES: '2' })
     const alone: unknown[] = []
     for (const text of texts) alone.push(...logitsOf(await caller.call([text])))
@@ -92,7 +92,7 @@ describe('a worker', () => {
     await Promise.all(load)
   })
 
-  it('that is killed leaves its jobs to another, and no process behind', async () => {
+  it('that is killed leaves no process, and another worker runs its jobs', async () => {
     const victim = await startWorker({ RUN_TIMEOUT: '60s' })
     const children = await childrenOf(victim.child.pid)
     expect(children).toHaveLength(1)
@@ -104,7 +104,7 @@ describe('a worker', () => {
     for (const { end } of jobs) expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
   })
 
-  it('that is told to stop under load loses nothing and stalls nothing', async () => {
+  it('that is stopped under load loses and stalls no job', async () => {
     const workersInTurn = [await startWorker(), await startWorker()]
     let stopping = false
     const ids: string[] = []
@@ -129,7 +129,7 @@ describe('a worker', () => {
     }
   })
 
-  it('that cannot be configured says everything that is wrong, and ends for good', async () => {
+  it('with invalid settings lists all problems, and ends with the configuration exit code', async () => {
     const failed = startProcess(main, {
       env: { REDIS_URL: 'http://wrong', PREDICT_JOBS: 'many', MONITOR_PORT: '99999' },
       readyLine: () => false,
@@ -138,7 +138,7 @@ describe('a worker', () => {
     await expect(failed).rejects.toThrow(/REDIS_URL: [^]*PREDICT_JOBS: [^]*MONITOR_PORT: /)
   })
 
-  it('without a model says where it looked', async () => {
+  it('without a model reports the folder', async () => {
     const failed = startProcess(main, {
       env: { REDIS_URL: redis.url, MODELS_DIR: 'test', MODELS: '', MONITOR_PORT: '0' },
       readyLine: () => false,

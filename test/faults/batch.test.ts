@@ -1,5 +1,5 @@
-// Promise 10: every line of a batch that was not refused gives one line of output or error, and a batch always ends:
-// while workers, apis and Redis are killed.
+// Every line of an accepted batch gives one line of output or error, and every batch ends, while workers, apis and Redis
+// are killed.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { BatchCaller, faultsIn, mixedLines } from '../helpers/batches.ts'
@@ -28,7 +28,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 
-it(`loses and doubles no row of ${ROWS}`, async () => {
+it(`loses and duplicates none of ${ROWS} rows`, async () => {
   const caller = () => new BatchCaller((apis.at(-1) as { url: string }).url)
   const { id } = await caller().run(mixedLines(ROWS, WORDS))
   const over = new AbortController()
@@ -53,7 +53,7 @@ it(`loses and doubles no row of ${ROWS}`, async () => {
   ]
   const began = Date.now()
   const isOver = async () => Date.now() - began > KILL_FOR_MS || (await hasEnded(caller(), id))
-  await waitFor('the killing to end', isOver, { within: 2 * KILL_FOR_MS, every: 200 })
+  await waitFor('the kills to end', isOver, { within: 2 * KILL_FOR_MS, every: 200 })
   over.abort()
   await Promise.all(loops)
   const batch = await waitFor('the batch', () => caller().ended(id, 180_000), { within: 200_000 })
@@ -63,7 +63,7 @@ it(`loses and doubles no row of ${ROWS}`, async () => {
   expect(await faultsIn(caller(), batch, ROWS)).toEqual([])
 })
 
-/** Redis may be away, and the api too: then it has not ended. */
+/** False while Redis or the api is unreachable. */
 async function hasEnded(caller: BatchCaller, id: string): Promise<boolean> {
   return caller.get(id).then(
     ({ status }) => status === 'completed',

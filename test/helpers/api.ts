@@ -1,4 +1,4 @@
-// An api in this process, on any free port and with settings as from an environment.
+// Starts an api in this process, on a free port.
 import { readApiConfig } from '../../src/api/config.ts'
 import { ApiService } from '../../src/api/service.ts'
 import { createLogger } from '../../src/logger.ts'

@@ -1,4 +1,4 @@
-// A caller of files and batches over plain HTTP.
+// HTTP client for files and batches.
 import { waitFor } from './wait-for.ts'
 
 export interface Batch {
@@ -20,12 +20,12 @@ export interface OutputRow {
   error: { code: string; message: string } | null
 }
 
-/** A request as a line of an input file. */
+/** One request as a line of an input file. */
 export function line(id: string, body: unknown, more: object = {}): string {
   return `${JSON.stringify({ custom_id: id, method: 'POST', url: '/predict', body, ...more })}\n`
 }
 
-/** So many requests with texts of their own. */
+/** `count` requests with different texts. */
 export function lines(
   count: number,
   text = (index: number) => `The boy number ${index} is sitting on a bench`,
@@ -70,7 +70,7 @@ export class BatchCaller {
     return this.call('/v1/files', { method: 'POST', body: form })
   }
 
-  /** Uploads a file and makes a batch of it. */
+  /** Uploads a file and creates a batch from it. */
   async run(content: string | Buffer, more: object = {}): Promise<Batch> {
     const { id } = (await (await this.upload(content)).json()) as { id: string }
     return this.create({ input_file_id: id, ...more })
@@ -85,13 +85,13 @@ export class BatchCaller {
     return this.ask(`/v1/batches/${id}`)
   }
 
-  ended(id: string, within = 30_000): Promise<Batch> {
+  ended(id: string, within?: number): Promise<Batch> {
     const isEnd = ['completed', 'failed', 'expired', 'cancelled']
     const fact = async () => {
       const batch = await this.get(id)
       return isEnd.includes(batch.status) && batch
     }
-    return waitFor(`batch ${id} to end`, fact, { within, every: 50 })
+    return waitFor(`batch ${id} to end`, fact, { ...(within === undefined ? {} : { within }), every: 50 })
   }
 
   /** The rows of an output or error file. */
@@ -102,7 +102,7 @@ export class BatchCaller {
     return parsed(await response.text())
   }
 
-  /** The rows so far, or to the end. */
+  /** The rows so far; with `?follow=1` until the batch ends. */
   async results(id: string, query = ''): Promise<OutputRow[]> {
     const response = await this.call(`/v1/batches/${id}/results${query}`)
     if (response.status !== 200) throw new Error(`the results answered ${response.status}`)
@@ -114,7 +114,7 @@ export function parsed(text: string): OutputRow[] {
   return text.split('\n').flatMap((each) => (each ? [JSON.parse(each) as OutputRow] : []))
 }
 
-/** Every `each`-th request cannot be served; long texts, so that there is time to break something. */
+/** Every `each`-th request is invalid. Long texts leave time to inject a fault while the batch runs. */
 export function mixedLines(count: number, words: number, each = 50): string {
   const text = (index: number) => `${index} ${'many words '.repeat(words / 2)}`
   return Array.from({ length: count }, (_, index) =>
@@ -122,7 +122,7 @@ export function mixedLines(count: number, words: number, each = 50): string {
   ).join('')
 }
 
-/** What is wrong with the output of `mixedLines`; empty when every line gave exactly one row, in order. */
+/** Faults in the output of `mixedLines`; empty when every line has exactly one row, in order. */
 export async function faultsIn(caller: BatchCaller, batch: Batch, count: number, each = 50): Promise<string[]> {
   const expected = Array.from({ length: count }, (_, index) => `row-${index}`)
   const isBad = (id: string) => Number(id.slice('row-'.length)) % each === 7
@@ -132,8 +132,8 @@ export async function faultsIn(caller: BatchCaller, batch: Batch, count: number,
   const { total, completed, failed } = batch.request_counts
   const facts: [string, boolean][] = [
     [`the batch is ${batch.status}`, batch.status === 'completed'],
-    ['results are not the input, in order', ids(results).join() === expected.join()],
-    ['a row is there twice', new Set([...ids(output), ...ids(errors)]).size === output.length + errors.length],
+    ['results differ from the input, or from its order', ids(results).join() === expected.join()],
+    ['a row is duplicated', new Set([...ids(output), ...ids(errors)]).size === output.length + errors.length],
     ['rows are missing', output.length + errors.length === count],
     ['counts are wrong', total === count && completed === output.length && failed === errors.length],
     [

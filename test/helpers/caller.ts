@@ -1,4 +1,4 @@
-// The api's half of the queue, for tests of the worker: adds jobs and waits for their results.
+// The api's side of the queue for tests: adds jobs and waits for their results.
 import type { JobsOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
@@ -54,12 +54,12 @@ export class Caller {
     closeConnection(this.redis)
   }
 
-  /** How answers came: by message, or by looking at the job. */
+  /** Number of answers by reply message, and by reading the job. */
   get settledBy(): ReplyWaiter['settledBy'] {
     return this.waiters.settledBy
   }
 
-  /** Adds a job of these texts; resolves with its id when it is in Redis, and how it will end. */
+  /** Adds a job with these texts; resolves when it is in Redis. `end` resolves when the job ends. */
   async send(texts: string[], call: Call = {}): Promise<{ id: string; queue: string; end: Promise<JobEnd> }> {
     const { id = `job-${process.pid}-${(calls += 1)}`, name = 'texts', lane = 'interactive', keep = {}, ...data } = call
     const queue = queueName(data.model ?? this.#model, lane)
@@ -82,7 +82,7 @@ export class Caller {
     return { id, queue, end }
   }
 
-  /** Adds a job and waits for its result. @throws Error when it ends otherwise. */
+  /** Adds a job and waits for its result. @throws Error when the job does not complete. */
   async call(texts: string[], call: Call = {}): Promise<TextsResult> {
     const end = await (await this.send(texts, call)).end
     if (end.state !== 'completed') throw new Error(`the job is ${end.state}`)

@@ -1,4 +1,4 @@
-// Records as workers and apis would have written them, for tests that have neither.
+// Records as workers and apis write them, for tests without either.
 import type { BatchRecord } from '../../src/records/batches.ts'
 import type { ModelRecord } from '../../src/records/models.ts'
 

@@ -1,4 +1,4 @@
-// One private Redis for a run of the tests; redis.ts gives each file its own database in it.
+// Starts one Redis for a test run; redis.ts gives each file its own database.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ declare module 'vitest' {
 
 const say = (line: string) => console.log(line)
 
-/** TEST_REDIS_URL names a Redis whose data may be thrown away; without it a new one is started. */
+/** TEST_REDIS_URL is a Redis whose data may be erased; without it a new server is started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const given = process.env['TEST_REDIS_URL']
   if (given) {

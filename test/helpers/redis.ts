@@ -1,4 +1,4 @@
-// Redis for a test file: an empty database of the run's server, or a server of the file's own that it may kill.
+// Redis for a test file: an empty database of the run's server, or a private server.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,8 +8,8 @@ import { redisBinary } from '../../src/launcher/redis-binary.ts'
 import { RedisServer } from '../../src/launcher/redis-server.ts'
 
 /**
- * The URL of an empty database. Files that run at the same time get different ones (messages, though, reach every
- * database: whoever tests channels takes `ownRedis`).
+ * The URL of an empty database. Files that run at the same time get different ones. Messages reach every database, so
+ * tests of channels use `ownRedis`.
  */
 export async function emptyRedis(): Promise<string> {
   const url = `${inject('redisUrl')}/${process.env['VITEST_POOL_ID'] ?? 0}`
@@ -19,7 +19,7 @@ export async function emptyRedis(): Promise<string> {
   return url
 }
 
-/** A started server of one's own, for tests that stop or kill it; `stop` removes its data too. */
+/** A private server, started, for tests that stop or kill it; `stop` also removes its data. */
 export async function ownRedis(): Promise<{ server: RedisServer; url: string; stop: () => Promise<void> }> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
   const say = (line: string) => console.log(line)

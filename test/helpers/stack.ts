@@ -1,4 +1,4 @@
-// An api and workers as real processes from dist/, on an empty database, serving the tiny models.
+// Starts an api and workers as real processes from dist/, serving the tiny models.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,11 +21,11 @@ export interface Stack {
   url: string
   api: StartedProcess
   workers: StartedProcess[]
-  /** Starts one more worker, and resolves when it takes jobs. */
+  /** Starts one more worker; resolves when it takes jobs. */
   addWorker: (env?: Record<string, string>) => Promise<StartedProcess>
-  /** Starts one more api on the same Redis and files; on a port of its own unless one is given. */
+  /** Starts one more api on the same Redis and files, on a free port by default. */
   addApi: (port?: number) => Promise<{ api: StartedProcess; url: string }>
-  /** Where the api keeps files and batches. */
+  /** Directory of files and batches. */
   filesDir: string
   stop: () => Promise<void>
 }
@@ -72,7 +72,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { api, url } = await addApi()
   await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
   const isHealthy = async () => (await fetch(`${url}/health`)).ok
-  if (workers.length > 0) await waitFor('the api to know its workers', isHealthy)
+  if (workers.length > 0) await waitFor('the api to see its workers', isHealthy)
   const stop = async () => {
     await Promise.all(workers.map((worker) => worker.stop()))
     await Promise.all(apis.map((each) => each.stop()))

@@ -1,4 +1,4 @@
-// Real processes for tests: starts a program of dist/, waits until it is ready, keeps what it said, stops it.
+// Starts a program of dist/, waits until it is ready, keeps its output, and stops it.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -11,7 +11,7 @@ export interface StartOptions {
   cwd?: string
   /** Ready when this URL answers 2xx. */
   readyUrl?: string
-  /** Ready when a line of output fulfils this. */
+  /** Ready when a line of output satisfies this. */
   readyLine?: (line: string) => boolean
   /** Milliseconds. */
   within?: number
@@ -19,19 +19,19 @@ export interface StartOptions {
 
 export interface StartedProcess {
   readonly child: ChildProcess
-  /** Every line of its output and errors so far. */
+  /** Every line of stdout and stderr so far. */
   readonly lines: string[]
-  /** What it logged, parsed; lines that are not JSON are left out. */
+  /** Parsed log lines; lines that are not JSON are omitted. */
   logs(): Record<string, unknown>[]
-  /** Resolves with the exit code, or the signal that ended it. */
+  /** Resolves with the exit code or signal. */
   readonly ended: Promise<number | NodeJS.Signals>
-  /** SIGTERM, and SIGKILL after `grace` milliseconds; resolves with how it ended. */
+  /** SIGTERM, and SIGKILL after `grace` milliseconds; resolves with the exit code or signal. */
   stop(grace?: number): Promise<number | NodeJS.Signals>
 }
 
 /**
  * Starts `node FILE` and resolves when it is ready.
- * @throws with its last lines when it ends before that, or is not ready in time.
+ * @throws Error with its last lines when it ends early or is not ready in time.
  */
 export async function startProcess(file: string, options: StartOptions = {}): Promise<StartedProcess> {
   const child = spawn(process.execPath, [file, ...(options.args ?? [])], {
@@ -53,11 +53,11 @@ export async function startProcess(file: string, options: StartOptions = {}): Pr
     clearTimeout(timer)
     return how
   }
-  let saidAll = false
-  child.once('close', () => (saidAll = true))
+  let outputClosed = false
+  child.once('close', () => (outputClosed = true))
   const isReady = async (): Promise<'ready' | 'ended' | false> => {
     if (options.readyLine && lines.some(options.readyLine)) return 'ready'
-    if (endedWith !== undefined) return saidAll && 'ended'
+    if (endedWith !== undefined) return outputClosed && 'ended'
     if (options.readyLine) return false
     return !options.readyUrl || (await fetch(options.readyUrl)).ok ? 'ready' : false
   }

@@ -1,13 +1,15 @@
+// Polls a condition until it holds.
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Waits for a fact: resolves with the first result of `fact` that is neither false, null nor undefined.
- * @throws an error that names the fact, with what `fact` last threw as its cause, once `within` milliseconds have passed.
+ * Polls `fact` and resolves with its first result that is neither false, null nor undefined. The default deadline suits a
+ * loaded machine; a shorter `within` belongs to tests whose subject is time.
+ * @throws Error that names `what`, with the last error of `fact` as its cause, after `within` milliseconds.
  */
 export async function waitFor<T>(
   what: string,
   fact: () => T | Promise<T>,
-  { within = 10_000, every = 20 }: { within?: number; every?: number } = {},
+  { within = 30_000, every = 20 }: { within?: number; every?: number } = {},
 ): Promise<Exclude<T, false | null | undefined>> {
   const deadline = Date.now() + within
   for (;;) {
@@ -20,7 +22,7 @@ export async function waitFor<T>(
     } catch (error) {
       cause = error
     }
-    if (Date.now() > deadline) throw new Error(`waited ${within} ms in vain for: ${what}`, { cause })
+    if (Date.now() > deadline) throw new Error(`timed out after ${within} ms waiting for: ${what}`, { cause })
     await delay(every)
   }
 }

@@ -1,4 +1,4 @@
-// Who counts as waiting when too many do: callers, one by one, and no batch.
+// Waiting calls: every caller counts, and chunks of batches do not.
 import { setMaxListeners } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
@@ -24,7 +24,7 @@ afterEach(async () => {
   await caller.stop()
 })
 
-it('counts every caller, also those who share a job, and not the chunks of batches', async () => {
+it('counts every caller, also those that share a job, but no chunks of batches', async () => {
   const { id: apiId, redis, producer, waiters } = caller
   const syncPredictor = new SyncPredictor({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
   const predictions = new Predictions({ apiId, redis, producer, waiters, resultTtl: 1_000 })

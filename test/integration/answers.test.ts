@@ -1,4 +1,4 @@
-// Answers on a real Redis: by reply, and when the reply is lost.
+// Answers on a real Redis: by reply, and after a lost reply.
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -33,7 +33,7 @@ let producer: Producer
 let waiters: ReplyWaiter
 let subscription: Subscription
 let worker: Worker
-/** What the stand-in for a worker does with a result. */
+/** What the test worker does with a result. */
 let answer: 'reply' | 'store only' | 'lose'
 let computed: string[][]
 
@@ -91,7 +91,7 @@ const lengths = (answers: Awaited<ReturnType<SyncPredictor['predict']>>) =>
   answers.map(({ row }) => ('logits' in row ? row.logits[0] : row.error))
 
 describe('plain calls', () => {
-  it('of one moment share a job, and each gets its own answers in order', async () => {
+  it('that arrive together share a job, and each gets its own answers in order', async () => {
     const asked = calls()
     const answers = await Promise.all([
       asked.predict([{ text: 'a' }, { text: 'bb' }], call()),
@@ -102,7 +102,7 @@ describe('plain calls', () => {
     expect(asked.inFlight('m')).toEqual({ texts: 0, jobs: 0 })
   })
 
-  it('of another truncation or revision do not', async () => {
+  it('with another truncation or revision do not share it', async () => {
     const asked = calls()
     await Promise.all([
       asked.predict([{ text: 'a' }], call()),
@@ -112,13 +112,13 @@ describe('plain calls', () => {
     expect(computed.map((texts) => texts.length)).toEqual([1, 1, 1])
   })
 
-  it('leave nothing behind in Redis but a reply that expires', async () => {
+  it('leave only an expiring reply in Redis', async () => {
     await calls().predict([{ text: 'a' }], call())
-    await waitFor('the job to be gone', async () => (await redis.keys(`${QUEUE_PREFIX}:m:t-*`)).length === 0)
+    await waitFor('the job to be removed', async () => (await redis.keys(`${QUEUE_PREFIX}:m:t-*`)).length === 0)
     for (const key of await redis.keys('inferq:reply:*')) expect(await redis.ttl(key)).toBeLessThanOrEqual(10)
   })
 
-  it('get their answer when the reply is lost but was stored', async () => {
+  it('get their answer when the message is lost but the reply is stored', async () => {
     answer = 'store only'
     const before = waiters.settledBy.reconcile
     expect(lengths(await calls().predict([{ text: 'four' }], call()))).toEqual([4])
@@ -135,7 +135,7 @@ describe('plain calls', () => {
     expect(computed).toEqual([['four'], ['four']])
   })
 
-  it('that nobody waits for any more are taken out of the queue', async () => {
+  it('whose clients have disconnected are removed from the queue', async () => {
     await producer.queue('m').pause()
     const [first, second] = [new AbortController(), new AbortController()]
     const asked = calls()
@@ -146,8 +146,8 @@ describe('plain calls', () => {
     const jobs = () => producer.queue('m').getJobCountByTypes('wait')
     await waitFor('the job', async () => (await jobs()) === 1)
     first.abort(new Error('gone'))
-    await waitFor('the first to be told', () => asked.inFlight('m').texts === 1)
-    // Another model's callers need not wait for these.
+    await waitFor('the first to be rejected', () => asked.inFlight('m').texts === 1)
+    // Another model's calls are counted separately.
     expect(asked.inFlight('other')).toEqual({ texts: 0, jobs: 0 })
     expect(await jobs()).toBe(1)
     second.abort(new Error('gone too'))
@@ -158,8 +158,8 @@ describe('plain calls', () => {
   })
 })
 
-describe('a caller who is gone before its job is in Redis', () => {
-  it('hears of it at once, and nothing else breaks', async () => {
+describe('a call that is aborted before its job is in Redis', () => {
+  it('rejects immediately, and other calls work', async () => {
     const gone = new AbortController()
     await redis.client('PAUSE', 500, 'WRITE')
     const pending = calls().predict([{ text: 'a' }], call(gone.signal))
@@ -175,12 +175,12 @@ describe('a caller who is gone before its job is in Redis', () => {
 })
 
 describe('a producer', () => {
-  it('goes on after Redis has lost its scripts', async () => {
+  it('continues after Redis has lost its scripts', async () => {
     await redis.script('FLUSH')
     expect(lengths(await calls().predict([{ text: 'a' }], call()))).toEqual([1])
   })
 
-  it('adds a job once, however often', async () => {
+  it('adds a job with one id once', async () => {
     await producer.queue('m').pause()
     const data = { v: 1, model: 'm', items: [{ text: 'once' }], truncate: 'right' as const, replyTo: API }
     const keep = { removeOnComplete: true }

@@ -1,4 +1,4 @@
-// Batches on a real Redis, with a model that does as it is told: poison in a chunk, take-over, and what is left behind.
+// Batches on a real Redis with a scripted model: poison texts, take-over, retries and leftovers.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -125,21 +125,17 @@ async function* linesOf(texts: string[]): AsyncGenerator<string> {
   for (const [index, text] of texts.entries()) yield `${JSON.stringify({ custom_id: `${index}`, body: { text } })}\n`
 }
 const finished = (api: Api, { id }: FoundBatch) =>
-  waitFor(
-    'the batch to end',
-    async () => {
-      const found = await api.batches.find(id.owner, id.uuid)
-      return found.record.ended_at !== undefined && found
-    },
-    { within: 25_000 },
-  )
+  waitFor('the batch to end', async () => {
+    const found = await api.batches.find(id.owner, id.uuid)
+    return found.record.ended_at !== undefined && found
+  })
 async function rowsOf(api: Api, batch: FoundBatch) {
   const pieces: Buffer[] = []
   for await (const piece of await api.batches.results(batch, 0, undefined)) pieces.push(piece)
   return parsed(Buffer.concat(pieces).toString())
 }
 
-it('gives poison its error, and its neighbours their answers', async () => {
+it('gives a poison text its error, and the other texts their answers', async () => {
   const api = await startApi()
   const texts = Array.from({ length: 150 }, (_, index) => 'x'.repeat(index + 1))
   texts[70] = 'poison'
@@ -158,7 +154,7 @@ it('gives poison its error, and its neighbours their answers', async () => {
   })
 })
 
-it('is called back once when it ends, and leaves no chunk and no job', async () => {
+it('calls onEnd once, and leaves no chunk and no job', async () => {
   const api = await startApi()
   const batch = await finished(api, await create(api, ['a', 'b']))
   expect(api.ended).toEqual([batch.id])
@@ -170,7 +166,7 @@ it('is called back once when it ends, and leaves no chunk and no job', async () 
   await waitFor('the job to be removed', async () => (await left('batches')) === 0)
 })
 
-it('is handed back in the middle, and another api goes on behind the parts that are written', async () => {
+it('is handed back while it runs, and another api continues after the written parts', async () => {
   const first = await startApi()
   const texts = Array.from({ length: 4_000 }, (_, index) => (index % 64 === 0 ? 'slow 25' : `text ${index}`))
   const made = await create(first, texts)
@@ -187,7 +183,7 @@ it('is handed back in the middle, and another api goes on behind the parts that 
   expect([first.ended, second.ended]).toEqual([[], [batch.id]])
 })
 
-it('keeps the rows of a batch that was given up no longer than the batch', async () => {
+it('keeps the rows of a failed batch no longer than the batch', async () => {
   const api = await startApi()
   await api.coordinator.stop()
   const { id } = await create(api, ['a'])
@@ -199,7 +195,7 @@ it('keeps the rows of a batch that was given up no longer than the batch', async
   expect(await readExpired(api.caller.redis, Date.now() + 60_001, 100)).toContain(`batches/${batch}`)
 })
 
-it('of a version that this api does not know is put off for another one, and counted', async () => {
+it('of an unknown version is delayed for another api, and counted', async () => {
   const api = await startApi()
   const before = unknownVersions
   const jobs = api.caller.producer.queue('batches')
@@ -215,14 +211,14 @@ it.each(['output', 'error'] as const)('whose %s file is erased cannot be read ro
   expect(await rowsOf(api, batch)).toHaveLength(2)
   await api.files.erase(await api.files.find('public', batch.record[which] ?? ''))
   await expect(rowsOf(api, batch)).rejects.toMatchObject({ status: 404 })
-  // The other one still can.
+  // The other file can still be read.
   const other = await api.files.find('public', batch.record[which === 'output' ? 'error' : 'output'] ?? '')
   const pieces: Buffer[] = []
   for await (const piece of await api.files.content(other)) pieces.push(piece)
   expect(parsed(Buffer.concat(pieces).toString())).toHaveLength(1)
 })
 
-describe('what is run again of a batch', () => {
+describe('a retry of a batch', () => {
   const again = (api: Api, batch: FoundBatch) =>
     api.batches.create('public', undefined, ASKED, api.batches.inputOfRetry(batch, 'again'))
   const given = async (api: Api, { id }: FoundBatch) => {
@@ -230,7 +226,7 @@ describe('what is run again of a batch', () => {
     return api.batches.find(id.owner, id.uuid)
   }
 
-  it('that was given up in the middle: what failed, and what was never written', async () => {
+  it('that failed while it ran: the failed rows and those that were never written', async () => {
     const first = await startApi()
     const texts = Array.from({ length: 4_000 }, (_, index) => (index % 64 === 0 ? 'slow 25' : `text ${index}`))
     texts[7] = 'throw'
@@ -247,14 +243,14 @@ describe('what is run again of a batch', () => {
     expect(rows.map(({ custom_id }) => custom_id)).toEqual(['7', ...unwritten])
   })
 
-  it('that was given up before a row was run: all of it', async () => {
+  it('that failed before a row was run: all rows', async () => {
     const api = await startApi()
     await api.coordinator.stop()
     const batch = await given(api, await create(api, ['a', 'b']))
     expect((await again(api, batch)).record.input).toBe(batch.record.input)
   })
 
-  it('whose file was refused, or which has answered everything: nothing', async () => {
+  it('with a refused file, or without failed rows: nothing', async () => {
     const api = await startApi()
     const input = { lines: () => each('nonsense\n'), name: 'in' }
     const refused = await finished(api, await api.batches.create('public', undefined, ASKED, input))
@@ -263,7 +259,7 @@ describe('what is run again of a batch', () => {
     expect(() => api.batches.inputOfRetry(answered, 'again')).toThrow('each one was answered')
   })
 
-  it('of which the output is erased: what failed', async () => {
+  it('whose output file is erased: the failed rows', async () => {
     const api = await startApi()
     const batch = await finished(api, await create(api, ['a', 'throw']))
     await api.files.erase(await api.files.find('public', batch.record.output ?? ''))
@@ -271,7 +267,7 @@ describe('what is run again of a batch', () => {
     expect(rows.map(({ custom_id }) => custom_id)).toEqual(['1'])
   })
 
-  it('whose rows are gone: nothing, since nobody knows what had failed', async () => {
+  it('whose rows are erased: nothing, since the failed rows are unknown', async () => {
     const api = await startApi()
     const batch = await finished(api, await create(api, ['a', 'throw']))
     const { error = '', output = '' } = batch.record
@@ -280,7 +276,7 @@ describe('what is run again of a batch', () => {
   })
 })
 
-it('is found when the api died before it had added the job', async () => {
+it('is found when its api died before it added the job', async () => {
   const api = await startApi()
   await api.coordinator.stop()
   const made = await create(api, ['a'])

@@ -1,4 +1,4 @@
-// REQUIRE_DURABLE: an api starts on a Redis that keeps what it is given, and on no other.
+// REQUIRE_DURABLE: an api starts only on a durable Redis.
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readApiConfig } from '../../src/api/config.ts'
@@ -18,14 +18,14 @@ function createApi(): ApiService {
   return new ApiService(config, createLogger('api', 'silent'))
 }
 
-it('starts on a Redis that keeps what it acknowledges', async () => {
+it('starts on a durable Redis', async () => {
   const api = createApi()
   await api.start()
   expect(api.port).toBeGreaterThan(0)
   await api.stop()
 })
 
-it('waits for a Redis that is away, and can be stopped meanwhile', async () => {
+it('waits for an unreachable Redis, and can be stopped while it waits', async () => {
   await redis.server.stop()
   const [api, other] = [createApi(), createApi()]
   const [started, given] = [api.start(), other.start()]
@@ -38,7 +38,7 @@ it('waits for a Redis that is away, and can be stopped meanwhile', async () => {
   await api.stop()
 })
 
-it('does not start on one that may lose jobs, and says why', async () => {
+it('does not start on a Redis that may lose jobs, and reports the reason', async () => {
   const admin = new Redis(redis.url)
   await admin.config('SET', 'maxmemory-policy', 'allkeys-lru')
   await waitFor('the policy', async () => (await admin.info('memory')).includes('allkeys-lru'))

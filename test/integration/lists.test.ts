@@ -1,4 +1,4 @@
-// Lists and jobs on a real Redis, where an entry is not wanted or cannot be read.
+// Lists and jobs on a real Redis with unwanted or unreadable entries.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readJob } from '../../src/queue/job-state.ts'
@@ -18,7 +18,7 @@ afterAll(() => closeConnection(redis))
 
 const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
 
-it('a page of what is wanted is full, however much is not wanted in between', async () => {
+it('a filtered page is full, also with many unwanted entries in between', async () => {
   for (let number = 0; number < 30; number += 1) await redis.zadd(listKey('things', 'me'), 1_000 + number, uuid(number))
   const find = async (id: string) => ({ number: Number(id.slice(-12)) })
   const wanted = ({ number }: { number: number }) => number % 10 === 0
@@ -30,7 +30,7 @@ it('a page of what is wanted is full, however much is not wanted in between', as
   expect(second).toMatchObject({ found: [{ record: { number: 0 } }], hasMore: false })
 })
 
-it('a job whose result cannot be read has failed, and is no error of whoever looks', async () => {
+it('a job with an unreadable result has failed, and reading it does not throw', async () => {
   const data = JSON.stringify({ v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'nobody' })
   await redis.hset(jobKey('m', 'odd'), { data, timestamp: 1, finishedOn: 2, returnvalue: '{"outcome":"else"}' })
   expect(await readJob(redis, { queue: 'm', id: 'odd' })).toMatchObject({ state: 'failed', finishedOn: 2 })

@@ -1,5 +1,4 @@
-// Predictions on a real Redis, without workers: how long they are promised, and what a list does with one of them that
-// cannot be told any more.
+// Predictions on a real Redis without workers: the lifetime of records, and lists with unknown labels.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { predictionKey } from '../../src/redis/keys.ts'
@@ -30,7 +29,7 @@ afterAll(async () => {
 
 const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
 
-it('are promised for the week that they may wait, a day, and RESULT_TTL', async () => {
+it('have records for the week that they may wait, a day, and RESULT_TTL', async () => {
   const response = await fetch(`${api.url}/v1/predictions/${uuid(1)}`, {
     method: 'PUT',
     headers: { 'Content-Type': 'application/json' },
@@ -42,7 +41,7 @@ it('are promised for the week that they may wait, a day, and RESULT_TTL', async 
   expect(life).toBeLessThanOrEqual(8 * DAY + 3_600_000)
 })
 
-it('whose labels are gone are left out of the list, and say so alone', async () => {
+it('with unknown labels are omitted from the list, and give 409 alone', async () => {
   const ended = async (number: number, revision: string) => {
     const id = { owner: 'public', uuid: uuid(number) }
     const now = Date.now()

@@ -1,4 +1,4 @@
-// An api behind a proxy that ends TLS: addresses in answers, and the dashboard's check of where a request comes from.
+// An api with a TLS proxy: addresses in answers, and the dashboard's origin check.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
@@ -35,7 +35,7 @@ async function addressOf(url: string): Promise<string | null> {
   return response.headers.get('location')
 }
 
-/** As a browser does when a button of the dashboard is pressed. */
+/** Sends the request of a dashboard button. */
 async function press(url: string, origin: string): Promise<number> {
   const authorization = `Basic ${Buffer.from('admin:secret').toString('base64')}`
   const response = await fetch(`${url}/admin/queues/api/queues`, {
@@ -44,14 +44,14 @@ async function press(url: string, origin: string): Promise<number> {
   return response.status
 }
 
-it('believes the proxy that it is told of', async () => {
+it('trusts the headers of a proxy in TRUST_PROXY', async () => {
   expect(await addressOf(trusting)).toMatch(new RegExp(`^https://${SITE}/v1/predictions/`))
   expect(await press(trusting, `https://${SITE}`)).toBe(200)
   expect(await press(trusting, 'https://elsewhere.example')).toBe(403)
   expect(await press(trusting, `http://${SITE}`)).toBe(403)
 })
 
-it('believes nobody else', async () => {
+it('ignores the headers without TRUST_PROXY', async () => {
   expect(await addressOf(plain)).toMatch(new RegExp(`^${plain}/v1/predictions/`))
   expect(await press(plain, `https://${SITE}`)).toBe(403)
   expect(await press(plain, plain)).toBe(200)

@@ -1,4 +1,4 @@
-// Records on a real Redis: what they leave behind, and that they stay apart from what is gone.
+// Records on a real Redis: list trimming, cancellation, and ends of batches.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { predictionKey, recordKey } from '../../src/redis/keys.ts'
@@ -31,7 +31,7 @@ function create(number: number, createdAt: number, ttlMs: number) {
 }
 
 describe('the list of predictions', () => {
-  it('forgets those whose records are gone, though nobody ever reads it', async () => {
+  it('drops entries without a record, also when it is never read', async () => {
     const now = Date.now()
     for (let number = 0; number < 20; number += 1) await create(number, now - 2_000, 1_000)
     await create(20, now, 1_000)
@@ -40,7 +40,7 @@ describe('the list of predictions', () => {
 })
 
 describe('the lists of files and batches', () => {
-  it('forget those whose records are gone, though nobody ever reads them', async () => {
+  it('drop entries without a record, also when they are never read', async () => {
     const now = Date.now()
     const fileKey = (number: number) => recordKey('file', keyIdOf({ owner: OWNER, uuid: uuid(number) }))
     const write = async (number: number, ttlMs: number) => {
@@ -55,7 +55,7 @@ describe('the lists of files and batches', () => {
     expect(left).toEqual(Array.from({ length: 20 }, (_, index) => uuid(100 + index)))
   })
 
-  it('keep what is there', async () => {
+  it('keep entries with a record', async () => {
     const create = (number: number) =>
       createBatch(redis, { owner: OWNER, uuid: uuid(number) }, { ...BATCH_RECORD, created_at: 1_000 + number })
     for (let number = 0; number < 20; number += 1) await create(number)
@@ -68,7 +68,7 @@ describe('the lists of files and batches', () => {
 })
 
 describe('a cancellation', () => {
-  it('leaves nothing behind of a prediction that was erased meanwhile', async () => {
+  it('creates no record for an erased prediction', async () => {
     const id = `${OWNER}_${uuid(99)}`
     expect(await requestCancel(redis, id)).toBe(false)
     expect(await redis.exists(predictionKey(id))).toBe(0)
@@ -85,9 +85,9 @@ describe('a batch', () => {
   const idOf = (number: number) => ({ owner: OWNER, uuid: uuid(number) })
 
   it.each([
-    ['as cancelled when it was being cancelled, though every row was answered', 900, true, 'completed', 'cancelled'],
-    ['as expired all the same', 901, true, 'expired', 'expired'],
-    ['as completed when nobody said otherwise', 902, false, 'completed', 'completed'],
+    ['as cancelled when it was being cancelled, although every row was answered', 900, true, 'completed', 'cancelled'],
+    ['as expired also when it was being cancelled', 901, true, 'expired', 'expired'],
+    ['as completed without a cancellation', 902, false, 'completed', 'completed'],
   ] as const)('ends %s', async (_how, number, cancel, end, expected) => {
     await createBatch(redis, idOf(number), BATCH_RECORD)
     if (cancel) expect(await requestBatchCancel(redis, idOf(number), 1)).toBe(true)

@@ -1,4 +1,4 @@
-// A private Redis keeps its data, gives its folder to one owner, and finds what a crashed start left behind.
+// The private Redis: durable data, one owner per folder, and recovery after a crash.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -41,7 +41,7 @@ async function asking<T>(url: string, question: (redis: Redis) => Promise<T>): P
   }
 }
 
-test('keeps its data over a stop, which may come first and twice', async () => {
+test('keeps its data over a restart; stop may be called before start, and twice', async () => {
   const first = server()
   await first.stop()
   await asking(await first.start(), (redis) => redis.set('kept', 'yes'))
@@ -66,7 +66,7 @@ test('a second owner of the folder is refused', async () => {
   await expect(server().start()).rejects.toThrow(/runs already in this folder/)
 })
 
-test('what a crashed start left running is stopped first, and its data is there', async () => {
+test('an orphaned server is stopped first, and its data is kept', async () => {
   const port = await freePort()
   const arguments_ = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--appendonly', 'yes']
   const leftover = spawn(redisBinary(console.log), arguments_, { stdio: 'ignore' })
@@ -79,12 +79,12 @@ test('what a crashed start left running is stopped first, and its data is there'
   expect(await asking(url, (redis) => redis.get('kept'))).toBe('yes')
 })
 
-test('a process number that is used again is not mistaken for Redis', async () => {
+test('a reused process id is not taken for Redis', async () => {
   writeFileSync(join(dir, 'owner.json'), JSON.stringify({ owner: process.pid, redis: process.pid, port: 1 }))
   expect(await server().start()).toMatch(/^redis:/)
 })
 
-test('comes back on its port when it is killed', async () => {
+test('restarts on its port after a kill', async () => {
   const one = server()
   const url = await one.start()
   const killed = one.pid ?? 0
@@ -96,7 +96,7 @@ test('comes back on its port when it is killed', async () => {
   expect(said[0]).toMatch(/ended unexpectedly \(SIGKILL\); starting it again in 1 s/)
 })
 
-test('says why when it cannot start', async () => {
+test('reports why it cannot start', async () => {
   await expect(server('/nonexistent/redis-server').start()).rejects.toThrow(/did not start: spawn .* ENOENT/)
   await expect(server('/bin/false').start()).rejects.toThrow(/did not start: its log is empty/)
 })

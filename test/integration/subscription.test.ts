@@ -1,4 +1,4 @@
-// A subscription whose connection is dead without a word: it notices, and hears again.
+// A subscription detects a silently dead connection, and reconnects.
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, it } from 'vitest'
 import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
@@ -14,8 +14,8 @@ afterAll(() => redis.stop())
 
 const ignore = () => undefined
 
-it('hears again after its connection has gone silent', async () => {
-  // Stands between the two, and can swallow what passes, as a network does that has lost its state.
+it('receives messages again after its connection has died silently', async () => {
+  // A proxy that can drop all data without closing sockets, like a network that has lost its state.
   const pairs: Socket[][] = []
   const between = createServer((near) => {
     const far = connect(Number(new URL(redis.url).port), '127.0.0.1')

@@ -1,4 +1,4 @@
-// What is past its retention goes, whatever else is broken.
+// The sweep removes expired and orphaned jobs, also during other faults.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,7 +32,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true })
 })
 
-it('removes old jobs also while the file store cannot be used', async () => {
+it('removes old jobs also when the file store is unusable', async () => {
   await publishModel(redis, MODEL_RECORD)
   const old = Date.now() - 60_000
   await redis.hset(jobKey('m', 'old'), { name: 'prediction', data: '{}', timestamp: old, finishedOn: old })
@@ -46,8 +46,8 @@ it('removes old jobs also while the file store cannot be used', async () => {
 const startSweeping = (filesDir: string) =>
   startApi(redisUrl, { RESULT_TTL: '200ms', FILES_URL: pathToFileURL(filesDir).href })
 
-it('removes what waits for a model that never came back, once nobody can get an answer from it', async () => {
-  // Published long ago: nobody knows the model any more.
+it('removes jobs of a model without workers, once no client can get an answer from them', async () => {
+  // Published long ago: the model is no longer known.
   await redis.zadd('inferq:r:models', Date.now() - 30 * 24 * 3_600_000, 'gone:r')
   const producer = new Producer(redis, () => undefined)
   const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
@@ -58,7 +58,7 @@ it('removes what waits for a model that never came back, once nobody can get an 
   const waiting = (lane: Lane) => producer.queue(queueName('gone', lane)).getRanges(['wait', 'delayed'], 0, 99)
   const prediction = { hash: 'h', model: 'gone', revision: '', options: '{}', metadata: '{}', created_at: Date.now() }
   await createPrediction(redis, { owner: 'public', uuid: uuid(1) }, prediction, 60_000)
-  // Just made: its api may be about to add its job.
+  // New batches: their api may be about to add the jobs.
   const batch = { ...BATCH_RECORD, created_at: Date.now() }
   for (const number of [3, 4]) await createBatch(redis, { owner: 'public', uuid: uuid(number) }, batch)
   await endBatch(redis, { owner: 'public', uuid: uuid(4) }, { end: 'cancelled', ended_at: 1 }, 60_000)
@@ -72,7 +72,7 @@ it('removes what waits for a model that never came back, once nobody can get an 
   await producer.add('gone', 'prediction', `public_${uuid(6)}`, data, { delay: 600_000 })
 
   const api = await startSweeping(dir)
-  await waitFor('the chunks that are left over to be removed', async () => (await waiting('bulk')).length === 1)
+  await waitFor('the orphaned chunks to be removed', async () => (await waiting('bulk')).length === 1)
   await api.stop()
   expect(await waiting('bulk')).toEqual([chunk(3)])
   expect((await waiting('interactive')).sort()).toEqual(['of-no-known-kind', `public_${uuid(1)}`, recent].sort())

@@ -1,4 +1,4 @@
-// A result that cannot be read is its own caller's trouble: whoever else waits is not held up by it.
+// An unreadable result fails its own job, and does not affect other waiters.
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { jobKey } from '../../src/queue/names.ts'
 import { Caller } from '../helpers/caller.ts'
@@ -15,7 +15,7 @@ async function storeEnd(id: string, result: unknown): Promise<void> {
   await caller.redis.hset(jobKey('m', id), fields)
 }
 
-it('ends as failed, and the others get their results', async () => {
+it('ends the unreadable job as failed, and the others get their results', async () => {
   const result = { outcome: 'done', revision: 'r', worker: 'w', startedAt: 1, rows: [] }
   await storeEnd('unreadable', { ...result, rows: [{ logits: [null] }] })
   await storeEnd('fine', result)

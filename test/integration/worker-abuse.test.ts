@@ -1,4 +1,4 @@
-// A worker on a bad day: texts that kill, models that cannot be loaded, a Redis that goes away, a stop in the middle.
+// A worker under faults: poison texts, unusable models, Redis outages, and stops.
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { once } from 'node:events'
@@ -45,7 +45,7 @@ const isReady = async (worker: WorkerService) => (await readiness(worker)).statu
 const outcomes = (rows: Row[]) => rows.map((row) => (isFailed(row) ? row.error.code : row.logits[0]))
 
 describe('a text that kills its process', () => {
-  it('fails alone: its neighbours in the job and in other jobs are answered', async () => {
+  it('fails alone: other texts of the job and of other jobs are answered', async () => {
     await startWorker({ inferenceProcesses: 2 })
     const texts = ['one', 'two', 'poison', 'three', 'throw', 'four']
     const [hit, other, later] = await Promise.all([
@@ -59,13 +59,13 @@ describe('a text that kills its process', () => {
     expect(JSON.stringify(hit.rows[2])).not.toContain('poison')
   })
 
-  it('by taking too long fails alone too', async () => {
+  it('by exceeding the run timeout fails alone too', async () => {
     await startWorker({ runTimeout: 300 })
     const { rows } = await caller.call(['one', 'hang', 'two'])
     expect(outcomes(rows)).toEqual([3, 'Backend', 3])
   })
 
-  it('again and again does not stop the others', async () => {
+  it('repeatedly does not stop the others', async () => {
     await startWorker({ inferenceProcesses: 2 })
     const jobs = Array.from({ length: 5 }, (_, index) => caller.call([`poison ${index}`, `text ${index}`]))
     for (const { rows } of await Promise.all(jobs)) expect(outcomes(rows)).toEqual(['Backend', 6])
@@ -89,7 +89,7 @@ describe('models', () => {
     return beat?.refused
   }
 
-  it('that cannot be loaded, or kill who loads them, are refused; the others are served', async () => {
+  it('that cannot be loaded, or kill their process, are refused; the others are served', async () => {
     copyAs('a-deadly')
     copyAs('b-broken')
     mkdirSync(join(dir, 'c-empty', 'onnx'), { recursive: true })
@@ -103,7 +103,7 @@ describe('models', () => {
     ])
   })
 
-  it('that cannot be loaded again are left to other workers', async () => {
+  it('that cannot be loaded again are served by other workers alone', async () => {
     copyAs('other')
     const first = await startWorker({ modelsDir: dir, models: [] })
     await waitFor('the worker to be ready', () => isReady(first))
@@ -113,7 +113,7 @@ describe('models', () => {
     await caller.call(['poison'])
     await waitFor('the model to be refused', async () => (await refused())?.some(({ name }) => name === 'other'))
     const job = await caller.send(['four'], ask)
-    // The first worker lives, and takes what it can serve.
+    // The first worker still serves its other model.
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
     expect(await caller.producer.queue(job.queue).getJobState(job.id)).toBe('waiting')
     rmSync(join(dir, 'other', 'deadly'))
@@ -123,7 +123,7 @@ describe('models', () => {
     await first.stop()
   })
 
-  it('whose folder was changed meanwhile are not served under their old revision', async () => {
+  it('whose folder has changed are not served under their old revision', async () => {
     copyAs('other')
     const worker = await startWorker({ modelsDir: dir, models: [] })
     await waitFor('the worker to be ready', () => isReady(worker))
@@ -138,7 +138,7 @@ describe('models', () => {
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
   })
 
-  it('of which none is left make a worker unready, and what it held is given back', async () => {
+  it('of which none is left make a worker unready, and its jobs are handed back', async () => {
     copyAs('other')
     const worker = await startWorker({ modelsDir: dir, models: ['other'] })
     await waitFor('the worker to be ready', () => isReady(worker))
@@ -153,24 +153,24 @@ describe('models', () => {
     rmSync(join(dir, 'other', 'deadly'))
   })
 
-  it('with other logits than labels are refused with both numbers', async () => {
+  it('with different numbers of logits and labels are refused with both numbers', async () => {
     cpSync(join(TINY_MODELS, 'tiny-pairs', 'onnx'), join(dir, 'tiny-fp32', 'onnx'), { recursive: true })
     await expect(startWorker({ modelsDir: dir }, realModel)).rejects.toThrow(
       'tiny-fp32: onnx/model.onnx: gives 3 logits a text; config.json names 2 labels (id2label)',
     )
   })
 
-  it('of which none can be served end the start, with every reason', async () => {
+  it('of which none can be served make the start fail, with every reason', async () => {
     await expect(startWorker({ models: ['nothing', 'b'] })).rejects.toThrow(/nothing: there is no such folder\n.*b: /)
     await expect(startWorker({ modelsDir: join(dir, 'nowhere'), models: [] })).rejects.toThrow('there is no model in')
   })
 })
 
 describe('Redis', () => {
-  /** It fails at once while its own connection is away. */
+  /** Calls fail immediately while the caller's own connection is down. */
   const callerIsBack = () => waitFor('the caller to reach Redis', async () => (await caller.redis.ping()) === 'PONG')
 
-  it('that is away at the start is waited for', async () => {
+  it('that is unreachable at the start is waited for', async () => {
     await redis.server.stop()
     const worker = await startWorker()
     await waitFor('the reason', async () => (await readiness(worker)).reason === 'Redis does not answer')
@@ -180,7 +180,7 @@ describe('Redis', () => {
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
   })
 
-  it('that goes away in the middle loses nothing', async () => {
+  it('that stops while jobs run loses nothing', async () => {
     const worker = await startWorker()
     const job = await caller.send(['slow 500', 'four'], { name: 'prediction' })
     await redis.server.stop()
@@ -192,7 +192,7 @@ describe('Redis', () => {
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
   })
 
-  it('that may lose jobs is refused where that is asked for, until it is put right', async () => {
+  it('that may lose jobs is refused with REQUIRE_DURABLE, until it is reconfigured', async () => {
     await caller.redis.config('SET', 'appendonly', 'no')
     const worker = await startWorker({ requireDurable: true })
     await waitFor('the reason', async () => (await readiness(worker)).reason?.startsWith('REQUIRE_DURABLE'))
@@ -201,17 +201,17 @@ describe('Redis', () => {
     expect(await job.end).toMatchObject({ state: 'completed' })
   })
 
-  it('that is full makes the worker rest, and loses nothing', async () => {
+  it('that is full pauses the worker, and loses nothing', async () => {
     const worker = await startWorker()
     await waitFor('the worker to be ready', () => isReady(worker))
     const jobs = await Promise.all(
       Array.from({ length: 120 }, (_, index) => caller.send([`slow 20 ${index}`], { name: 'prediction' })),
     )
     await caller.redis.config('SET', 'maxmemory', '1mb')
-    await waitFor('the worker to rest', async () => (await errorsOf(worker)) > 20)
+    await waitFor('the worker to pause', async () => (await errorsOf(worker)) > 20)
     const before = await errorsOf(worker)
     await setTimeout(500)
-    // Unbraked, it would be thousands.
+    // Without the circuit breaker there are thousands.
     expect((await errorsOf(worker)) - before).toBeLessThan(200)
     await caller.redis.config('SET', 'maxmemory', '0')
     for (const { end } of jobs) expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
@@ -224,19 +224,19 @@ async function errorsOf({ monitorPort }: WorkerService): Promise<number> {
 }
 
 describe('a worker that stops', () => {
-  it('finishes what it has begun', async () => {
+  it('finishes its running jobs', async () => {
     const worker = await startWorker()
     const job = await caller.send(['slow 300', 'four'], { name: 'prediction' })
-    await waitFor('it to run', async () => (await caller.producer.queue(job.queue).getActiveCount()) === 1)
+    await waitFor('the job to run', async () => (await caller.producer.queue(job.queue).getActiveCount()) === 1)
     await worker.stop()
     expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
     expect(await readHeartbeats(caller.redis)).toEqual([])
   })
 
-  it('hands back what it cannot finish, without a stall', async () => {
+  it('hands back unfinished jobs without a stall', async () => {
     const worker = await startWorker({ shutdownGrace: 5_000 })
     const job = await caller.send(['slow 60000'], { name: 'prediction' })
-    await waitFor('it to run', async () => (await caller.producer.queue(job.queue).getActiveCount()) === 1)
+    await waitFor('the job to run', async () => (await caller.producer.queue(job.queue).getActiveCount()) === 1)
     await worker.stop()
     const left = await caller.producer.queue(job.queue).getJob(job.id)
     expect(await left?.getState()).toBe('waiting')
@@ -244,18 +244,18 @@ describe('a worker that stops', () => {
     expect(left?.attemptsMade).toBe(0)
   })
 
-  it('leaves its jobs to the others', async () => {
+  it('leaves its jobs to other workers', async () => {
     const first = await startWorker({ shutdownGrace: 5_000, runTimeout: 60_000 })
     const jobs = await Promise.all(
       Array.from({ length: 10 }, (_, index) => caller.send([`slow 400 ${index}`], { name: 'prediction' })),
     )
-    await waitFor('them to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 10)
+    await waitFor('the jobs to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 10)
     await startWorker({ inferenceProcesses: 2 })
     await first.stop()
     for (const { end } of jobs) expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
   })
 
-  it('may stop before it has started, and twice', async () => {
+  it('can be stopped before its start, and twice', async () => {
     const worker = createWorker(redis.url, standIn)
     await worker.stop()
     await worker.stop()
@@ -263,7 +263,7 @@ describe('a worker that stops', () => {
     expect(await readHeartbeats(caller.redis)).toEqual([])
   })
 
-  it('stops although Redis is away', async () => {
+  it('stops while Redis is unreachable', async () => {
     const worker = await startWorker()
     await waitFor('the worker to be ready', () => isReady(worker))
     await redis.server.stop()
@@ -272,7 +272,7 @@ describe('a worker that stops', () => {
   })
 })
 
-it('serves without health checks when their port is taken', async () => {
+it('serves without health checks when their port is occupied', async () => {
   const squatter = createServer().listen(0, '127.0.0.1')
   await once(squatter, 'listening')
   const { port } = squatter.address() as { port: number }

@@ -1,4 +1,4 @@
-// A worker on a real Redis: what a job gets, in each of its endings.
+// A worker on a real Redis: every outcome of a job.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
 import { predictionKey } from '../../src/redis/keys.ts'
@@ -39,19 +39,19 @@ describe('a job', () => {
     expect(lengths(result.rows)).toEqual([4, 14, 1])
   })
 
-  it('of a thousand texts is too, over many runs', async () => {
+  it('with 1,000 texts is answered in order, over many runs', async () => {
     const texts = Array.from({ length: 1_000 }, (_, index) => 'word '.repeat(1 + (index % 90)))
     const { rows } = await caller.call(texts, { lane: 'bulk', name: 'chunk' })
     expect(lengths(rows)).toEqual(texts.map((text) => text.length))
   })
 
-  it('is replied to before it is looked for, whatever its name', async () => {
+  it('is answered by reply before it is reconciled, for every job name', async () => {
     const before = caller.settledBy.reply
     for (const name of ['texts', 'prediction', 'chunk'] as const) await caller.call(['a'], { name })
     expect(caller.settledBy.reply - before).toBe(3)
   })
 
-  it('with an identity is completed when it is replied to', async () => {
+  it('with a client-visible id is completed before its reply', async () => {
     const { id, queue, end } = await caller.send(['a'], { name: 'prediction' })
     await end
     expect(await caller.producer.queue(queue).getJobState(id)).toBe('completed')
@@ -62,18 +62,18 @@ describe('a job', () => {
   })
 
   it('that waits in the worker past its deadline is aborted', async () => {
-    // One runs, one is ready behind it; the next has to wait for the first to end.
+    // One runs and one is queued in the process; the third waits for the first to end.
     const slow = [await caller.send(['slow 300']), await caller.send(['slow 300'])]
     const late = await caller.call(['slow 1'], { deadline: Date.now() + 100 })
     expect(late.outcome).toBe('aborted')
     for (const { end } of slow) expect(await end).toMatchObject({ result: { outcome: 'done' } })
   })
 
-  it('pinned to another revision is not computed', async () => {
+  it('pinned to an unknown revision is not computed', async () => {
     expect(await caller.call(['a'], { revision: 'another' })).toMatchObject({ outcome: 'revision_gone', rows: [] })
   })
 
-  it('of a batch, pinned to a revision that is away, is put off for seconds', async () => {
+  it('of a batch, pinned to a revision without a worker, is delayed by seconds', async () => {
     const { id, queue } = await caller.send(['a'], { revision: 'another', name: 'chunk', lane: 'bulk' })
     const jobs = caller.producer.queue(queue)
     await waitFor('the job to be delayed', async () => (await jobs.getJobState(id)) === 'delayed')
@@ -81,7 +81,7 @@ describe('a job', () => {
     await jobs.remove(id)
   })
 
-  it('of another version is put off, and counted', async () => {
+  it('of an unknown version is delayed, and counted', async () => {
     const { id, queue } = await caller.send(['a'], { v: 99 })
     const jobs = caller.producer.queue(queue)
     await waitFor('the job to be delayed', async () => (await jobs.getJobState(id)) === 'delayed')
@@ -89,7 +89,7 @@ describe('a job', () => {
     await jobs.remove(id)
   })
 
-  it('that does not fit the contract fails at once, and says nothing of its texts', async () => {
+  it('that does not match the schema fails immediately, and its error contains no text', async () => {
     const { id, queue, end } = await caller.send([], {
       items: [{ text: 5 as unknown as string }, { text: 'a secret' }],
     })
@@ -115,19 +115,19 @@ describe('a prediction that is canceled', () => {
     const { end } = await caller.send(texts, { id: 'stop', name: 'prediction' })
     await waitFor('it to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 1)
     expect(await requestCancel(caller.redis, 'stop')).toBe(true)
-    // All of it would take ten seconds; it ends in a fraction of that, or this test times out.
+    // The whole job takes ten seconds; a canceled one ends in a fraction of that.
     expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'canceled', rows: [] } })
   })
 })
 
 describe('the fleet', () => {
-  it('knows the model before the first heartbeat', async () => {
+  it('contains the model before the first heartbeat', async () => {
     const [model] = await readModels(caller.redis)
     expect(model).toMatchObject({ name: 'tiny-fp32', labels: ['negative', 'positive'], maxTokens: 512 })
     expect(model).not.toHaveProperty('dir')
   })
 
-  it('sees the worker', async () => {
+  it('contains the worker', async () => {
     const [beat] = await waitFor('a heartbeat', async () => {
       const beats = await readHeartbeats(caller.redis)
       return beats.length > 0 && beats
@@ -135,14 +135,14 @@ describe('the fleet', () => {
     expect(beat).toMatchObject({ state: 'running', refused: [], slots: { interactive: 64, bulk: 4 } })
     expect(beat?.models[0]).toMatchObject({ name: 'tiny-fp32', capacity: expect.any(Number) })
     expect(beat?.models[0]?.capacity).toBeGreaterThan(0)
-    // What takes 20 ms at 40 tokens a millisecond.
+    // 20 ms at 40 tokens per millisecond.
     expect(beat?.models[0]).toMatchObject({ movement: 0.125, maxRunTokens: 800 })
     expect(beat?.models[0]?.speeds?.map(({ tokens }) => tokens)).toEqual([8])
   })
 })
 
-describe('its own port', () => {
-  it('tells that it lives, is ready, and how it does', async () => {
+describe('the monitor port', () => {
+  it('serves liveness, readiness and metrics', async () => {
     expect((await health('/livez')).status).toBe(200)
     expect((await health('/readyz')).status).toBe(200)
     const metrics = await (await health('/metrics')).text()
