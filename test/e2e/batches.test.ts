@@ -106,7 +106,7 @@ describe('POST /v1/batches', () => {
     expect(await ann.ask(`/v1/files/${batch.input_file_id}`)).toMatchObject({ purpose: 'batch' })
   })
 
-  it('creates one batch for fifty equal requests with one Idempotency-Key, and refuses another request with that key', async () => {
+  it('creates one batch for fifty requests with one Idempotency-Key, and refuses a different request', async () => {
     const json = { requests, endpoint: '/predict', completion_window: '24h' }
     const headers = { 'Idempotency-Key': 'nightly' }
     const all = await Promise.all(Array.from({ length: 50 }, () => ann.call('/v1/batches', { json, headers })))

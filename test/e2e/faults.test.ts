@@ -59,7 +59,7 @@ const queueIsEmpty = (stack: Stack) => async () => {
 const muchWork = { inputs: Array.from({ length: 250 }, (_each, index) => `${index} ${'a '.repeat(500)}`) }
 
 describe('Redis', () => {
-  it('stops during operation: 503, the processes live, and everything continues with its data when it is back', async () => {
+  it('stops during operation: 503, the processes live, and continue with the old data when it is back', async () => {
     const { server, url } = await redisOfOurOwn()
     const stack = await stackOn(url)
     expect((await predict(stack)).status).toBe(200)

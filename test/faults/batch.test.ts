@@ -1,5 +1,5 @@
-// Every line of an accepted batch gives one line of output or error, and every batch ends, while workers, apis and Redis
-// are killed.
+// Every line of an accepted batch gives one line of output or error, and every batch ends, also while workers, apis and
+// Redis are killed.
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { BatchCaller, faultsIn, mixedLines } from '../helpers/batches.ts'

@@ -2,8 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Polls `fact` and resolves with its first result that is neither false, null nor undefined. The default deadline suits a
- * loaded machine; a shorter `within` belongs to tests whose subject is time.
+ * Polls `fact` and resolves with its first result that is neither false, null nor undefined. The default deadline suits
+ * a loaded machine; a shorter `within` belongs to tests whose subject is time.
  * @throws Error that names `what`, with the last error of `fact` as its cause, after `within` milliseconds.
  */
 export async function waitFor<T>(
