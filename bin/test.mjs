@@ -40,7 +40,7 @@ function passes({ title, script }) {
 }
 
 async function findRedis() {
-  const { redisBinary } = await import('../dist/redis-binary.js')
+  const { redisBinary } = await import('../dist/launcher/redis-binary.js')
   try {
     if (!process.env.TEST_REDIS_URL) say(`Redis: ${redisBinary(say)}`)
   } catch (error) {
