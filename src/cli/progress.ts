@@ -1,6 +1,7 @@
 // Shows how far something is: a bar on a terminal, a line once in a while elsewhere.
 import { SingleBar } from 'cli-progress'
-import { countText, Rate, secondsText } from './rate.ts'
+import { countText, secondsText } from './format.ts'
+import { Rate } from './rate.ts'
 import { say, type Terminal } from './terminal.ts'
 
 export interface Progress {

@@ -12,7 +12,7 @@ import { Run } from './run-plan.ts'
 import { type Format, formatOf, openFile, openPipe, type Source } from './source.ts'
 import { type State, StateFile } from './state.ts'
 import { showProgress } from '../progress.ts'
-import { bytesText, countText, secondsText } from '../rate.ts'
+import { bytesText, countText, secondsText } from '../format.ts'
 import { say, type Terminal } from '../terminal.ts'
 
 export interface BatchFlags extends PredictOptions {

@@ -1,7 +1,7 @@
 // Reads the whole input once: is it sound, how many rows has it, and where is it cut into batches?
 import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
-import { bytesText, countText } from '../rate.ts'
+import { bytesText, countText } from '../format.ts'
 import { type Layout, type Request, rowsOf } from './input-rows.ts'
 import type { Source, Place } from './source.ts'
 

@@ -7,7 +7,7 @@ import { extname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CommandError, UsageError } from '../failure.ts'
-import { bytesText } from '../rate.ts'
+import { bytesText } from '../format.ts'
 import { say, type Terminal } from '../terminal.ts'
 
 export type Format = 'jsonl' | 'csv' | 'lines'

@@ -5,7 +5,7 @@ import { measureBatchSensitivity, measureSpeed } from '../../worker/inference/be
 import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
 import { messageOf } from '../../errors.ts'
 import { EXIT, CommandError } from '../failure.ts'
-import { bytesText, countText } from '../rate.ts'
+import { bytesText, countText } from '../format.ts'
 import { print, say, type Terminal } from '../terminal.ts'
 import { inspect, listProblems } from './folder.ts'
 

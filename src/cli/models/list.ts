@@ -5,7 +5,7 @@ import { ConnectionError } from '../../client/errors.ts'
 import type { ModelInfo } from '../../client/types.ts'
 import { readRegistry } from '../../worker/models/registry.ts'
 import { EXIT } from '../failure.ts'
-import { bytesText } from '../rate.ts'
+import { bytesText } from '../format.ts'
 import { oneLine, print, say, shorten, type Terminal, widthOf } from '../terminal.ts'
 
 export interface ListFlags {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { bytesText, countText, Rate, secondsText } from '../../../src/cli/rate.ts'
+import { Rate } from '../../../src/cli/rate.ts'
 
 it('tells the speed of lately, not of the beginning', () => {
   const rate = new Rate(0, 0)
@@ -28,20 +28,3 @@ it('evens out bursts', () => {
   for (const at of [4_000, 8_000, 12_000, 16_000]) rate.add((at / 4_000) * 1_024, at)
   expect(rate.perSecond(16_000)).toBe(256)
 })
-
-it.each([
-  [0.2, '0s'],
-  [59.4, '59s'],
-  [59.6, '1m 0s'],
-  [200, '3m 20s'],
-  [7_500, '2h 5m'],
-  [undefined, '?'],
-])('%s seconds read %s', (seconds, text) => expect(secondsText(seconds)).toBe(text))
-
-it.each([
-  [999, '999 B'],
-  [1_500, '1.5 kB'],
-  [23_100_000, '23.1 MB'],
-])('%s bytes read %s', (bytes, text) => expect(bytesText(bytes)).toBe(text))
-
-it('counts with commas', () => expect(countText(1_234_567.4)).toBe('1,234,567'))
