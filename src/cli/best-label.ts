@@ -1,5 +1,5 @@
 // A text's answer as a row of output: the best label and its score, or what went wrong.
-import type { Answer, LabelScore } from '../client/types.ts'
+import type { PredictResult, LabelScore } from '../client/types.ts'
 
 /** What is added to a row; `scores` only where more than the best label was asked for. */
 export interface BestLabel {
@@ -9,7 +9,7 @@ export interface BestLabel {
   error?: string
 }
 
-export function bestLabel(answer: Answer, topK: number | undefined): BestLabel {
+export function bestLabel(answer: PredictResult, topK: number | undefined): BestLabel {
   if (!Array.isArray(answer)) return { error: answer.error }
   const [best] = answer
   if (!best) return { error: 'the answer has no labels' }

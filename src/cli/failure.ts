@@ -2,21 +2,21 @@
 import { InferqError, ConnectionError } from '../client/errors.ts'
 import { InvalidTextError } from '../client/lines.ts'
 
-export const EXIT = { fine: 0, failed: 1, usage: 2, interrupted: 130 } as const
+export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
 /** Something expected went wrong; the message says what, and what to do. */
 export class CommandError extends Error {
-  override name = 'Failure'
+  override name = 'CommandError'
 }
 
 /** The command itself makes no sense: exit code 2. */
 export class UsageError extends CommandError {
-  override name = 'WrongUsage'
+  override name = 'UsageError'
 }
 
 /** Why a command was told to stop; the reason of the terminal's signal. */
 export class InterruptedError extends Error {
-  override name = 'Interrupted'
+  override name = 'InterruptedError'
 }
 
 /** @returns the text for a person, without a stack, and the exit code. */

@@ -1,7 +1,7 @@
 // The `inferq` command: its process.
 import { EXIT, explain, InterruptedError } from './failure.ts'
 import { runProgram } from './program.ts'
-import { say, type Terminal } from './terminal.ts'
+import { report, type Terminal } from './terminal.ts'
 
 const stopping = new AbortController()
 const { stdin, stdout, stderr } = process
@@ -9,17 +9,17 @@ const terminal: Terminal = { stdin, stdout, stderr, signal: stopping.signal }
 
 onSignals()
 // Whoever read our output has enough (`inferq … | head`): that is no failure.
-stdout.on('error', () => process.exit(EXIT.fine))
+stdout.on('error', () => process.exit(EXIT.ok))
 
 try {
   process.exitCode = await runProgram(process.argv.slice(2), terminal)
 } catch (error) {
   if (stopping.signal.aborted) {
-    if (error instanceof InterruptedError && error.message !== '') say(terminal, error.message)
+    if (error instanceof InterruptedError && error.message !== '') report(terminal, error.message)
     process.exitCode = EXIT.interrupted
   } else {
     const { message, code } = explain(error)
-    say(terminal, message)
+    report(terminal, message)
     if (process.env['INFERQ_DEBUG']) console.error(error)
     process.exitCode = code
   }

@@ -3,11 +3,11 @@ import { Readable, addAbortSignal } from 'node:stream'
 import type { Inferq } from '../client/client.ts'
 import { InferqError } from '../client/errors.ts'
 import { linesOf } from '../client/lines.ts'
-import type { Answer, PredictOptions } from '../client/types.ts'
+import type { PredictResult, PredictOptions } from '../client/types.ts'
 import { bestLabel, scoreText } from './best-label.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { gather } from './gather.ts'
-import { oneLine, print, say, shorten, type Terminal, widthOf } from './terminal.ts'
+import { oneLine, print, report, shorten, type Terminal, widthOf } from './terminal.ts'
 
 export interface PredictFlags extends PredictOptions {
   json?: boolean | undefined
@@ -28,15 +28,15 @@ export async function predict(inferq: Inferq, texts: string[], flags: PredictFla
   const groups = texts.length > 0 ? cut(texts) : gather(typedLines(terminal), TEXTS)
   let failed = 0
   for await (const { group, answers } of Readable.from(groups).map(ask, { concurrency: AT_ONCE, signal })) {
-    const answered = answers as Answer[]
+    const answered = answers as PredictResult[]
     failed += answered.filter((answer) => !Array.isArray(answer)).length
     const shown = asTable
       ? tableOf(group, answered, texts.length === 1, widthOf(stdout))
       : answered.map((answer, at) => `${JSON.stringify({ text: group[at], ...bestLabel(answer, options.topK) })}\n`)
     await print(stdout, shown.join(''))
   }
-  if (failed > 0) say(terminal, failed === 1 ? 'one text failed' : `${failed} texts failed`)
-  return failed > 0 ? EXIT.failed : EXIT.fine
+  if (failed > 0) report(terminal, failed === 1 ? 'one text failed' : `${failed} texts failed`)
+  return failed > 0 ? EXIT.failed : EXIT.ok
 }
 
 function* cut(texts: string[]): Generator<string[]> {
@@ -46,14 +46,14 @@ function* cut(texts: string[]): Generator<string[]> {
 
 /** Lines that have something on them. */
 async function* typedLines(terminal: Terminal): AsyncGenerator<string> {
-  if (terminal.stdin.isTTY) say(terminal, 'type texts, one a line; Ctrl-D ends')
+  if (terminal.stdin.isTTY) report(terminal, 'type texts, one a line; Ctrl-D ends')
   for await (const { text } of linesOf(addAbortSignal(terminal.signal, terminal.stdin))) {
     if (text.trim() !== '') yield text
   }
 }
 
 /** Answers in order. What the server refuses of a group is those texts' own error; the others are asked again. */
-async function answersTo(inferq: Inferq, texts: string[], options: PredictOptions): Promise<Answer[]> {
+async function answersTo(inferq: Inferq, texts: string[], options: PredictOptions): Promise<PredictResult[]> {
   try {
     return await inferq.predictMany(texts, options)
   } catch (error) {
@@ -65,7 +65,7 @@ async function answersTo(inferq: Inferq, texts: string[], options: PredictOption
     const rest = fine.length > 0 ? await answersTo(inferq, fine, options) : []
     return texts.map((_text, at) => {
       const reason = refused.get(at)
-      return reason === undefined ? (rest.shift() as Answer) : { error: reason }
+      return reason === undefined ? (rest.shift() as PredictResult) : { error: reason }
     })
   }
 }
@@ -90,7 +90,7 @@ function refusedTexts({ status, problems }: InferqError, count: number): Map<num
   return places.every(([at]) => Number.isInteger(at) && at < count) ? new Map(places) : undefined
 }
 
-function tableOf(texts: string[], answers: Answer[], isOnly: boolean, columns: number): string[] {
+function tableOf(texts: string[], answers: PredictResult[], isOnly: boolean, columns: number): string[] {
   return answers.flatMap((answer, at) => {
     const text = oneLine(texts[at] ?? '')
     if (!Array.isArray(answer)) return [`${'error'.padEnd(16)} ${shorten(text, columns - 18)}\n  ${answer.error}\n`]

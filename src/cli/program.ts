@@ -7,11 +7,11 @@ import { batch, type BatchFlags } from './batch/command.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
 import { predict, type PredictFlags } from './predict.ts'
-import { say, type Terminal } from './terminal.ts'
+import { report, type Terminal } from './terminal.ts'
 
 /** @param args without the program's name. @returns the exit code. @throws what `explain` explains. */
 export async function runProgram(args: string[], terminal: Terminal): Promise<number> {
-  let code: number = EXIT.fine
+  let code: number = EXIT.ok
   const program = new Command('inferq')
     .description('Asks an inferq server from the command line, and looks after its models.')
     .version(VERSION)
@@ -63,7 +63,7 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     return code
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    return error.exitCode === 0 ? EXIT.fine : EXIT.usage
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage
   }
 }
 
@@ -79,8 +79,8 @@ function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Inferq {
     url,
     key,
     // A command has the time that its user has: Ctrl-C ends it.
-    patience: Number.POSITIVE_INFINITY,
-    onBusy: (seconds) => say(terminal, `the server is busy; trying again in ${seconds} s`),
+    maxBusyWait: Number.POSITIVE_INFINITY,
+    onBusy: (seconds) => report(terminal, `the server is busy; trying again in ${seconds} s`),
   })
 }
 
@@ -98,7 +98,7 @@ function withPredictOptions(command: Command): Command {
     .option('--no-truncate', "a text over the model's limit is an error instead of being cut")
 }
 
-/** `--no-truncate` stands for a false; without it nothing is said, so that a line of a file may say otherwise. */
+/** `--no-truncate` stands for a false; without it nothing is said, so that a line of a file may report otherwise. */
 function cutUnlessTold<Flags extends PredictOptions>(flags: Flags): Flags {
   return { ...flags, truncate: flags.truncate === false ? false : undefined }
 }

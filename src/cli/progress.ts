@@ -2,7 +2,7 @@
 import { SingleBar } from 'cli-progress'
 import { countText, secondsText } from './format.ts'
 import { Rate } from './rate.ts'
-import { say, type Terminal } from './terminal.ts'
+import { report, type Terminal } from './terminal.ts'
 
 export interface Progress {
   set(done: number): void
@@ -48,7 +48,7 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
       rate.add(done, Date.now())
       shown.update(done)
     },
-    note: (line) => shown.aside(() => say(terminal, line)),
+    note: (line) => shown.aside(() => report(terminal, line)),
     stop: () => shown.stop(),
   }
 }
@@ -106,7 +106,7 @@ function bar(terminal: Terminal, total: number, done: number, facts: () => Facts
 function lines(terminal: Terminal, facts: () => Facts): Shown {
   const timer = setInterval(() => {
     const { percent, count, of, unit, pace, left } = facts()
-    say(terminal, `${count} of ${of} ${unit} (${percent} %), ${pace}, ${left} left`)
+    report(terminal, `${count} of ${of} ${unit} (${percent} %), ${pace}, ${left} left`)
   }, LINE_EVERY_MS)
   return { update: () => undefined, aside: (write) => write(), stop: () => clearInterval(timer) }
 }

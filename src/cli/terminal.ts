@@ -6,28 +6,28 @@ import type { Readable, Writable } from 'node:stream'
 export interface Terminal {
   stdin: Readable & Partial<Pick<ReadStream, 'isTTY'>>
   /** Answers go here, and nothing else. */
-  stdout: Screen
+  stdout: OutputStream
   /** Everything that is said to the person: progress, notes, errors. */
-  stderr: Screen
+  stderr: OutputStream
   /** Aborts at Ctrl-C; its reason is Interrupted. */
   signal: AbortSignal
 }
 
-export type Screen = Writable & { isTTY?: boolean; columns?: number }
+export type OutputStream = Writable & { isTTY?: boolean; columns?: number }
 
 /** Characters of a line; a pipe has as many as you like, and some terminals do not know. */
-export function widthOf({ isTTY, columns }: Screen): number {
+export function widthOf({ isTTY, columns }: OutputStream): number {
   if (!isTTY) return Number.POSITIVE_INFINITY
   return columns !== undefined && columns > 0 ? columns : 80
 }
 
 /** One line for the person. */
-export function say({ stderr }: Terminal, line: string): void {
+export function report({ stderr }: Terminal, line: string): void {
   stderr.write(`inferq: ${line}\n`)
 }
 
 /** Writes, and waits while whoever reads is slower. */
-export async function print(screen: Screen, text: string): Promise<void> {
+export async function print(screen: OutputStream, text: string): Promise<void> {
   if (!screen.write(text)) await once(screen, 'drain')
 }
 

@@ -5,7 +5,7 @@ import { FileCalls } from './files.ts'
 import { Http, type HttpOptions } from './http.ts'
 import { ModelCalls } from './models.ts'
 import { PredictionCalls } from './predictions.ts'
-import type { Answer, LabelScore, PredictInput, PredictOptions, ServerInfo } from './types.ts'
+import type { PredictResult, LabelScore, PredictInput, PredictOptions, ServerInfo } from './types.ts'
 
 export type ClientOptions = HttpOptions
 
@@ -31,7 +31,7 @@ export class Inferq {
 
   /**
    * Classifies one text (or one pair): its labels, the best first.
-   * @throws InferqError when it is refused or fails; ServerAway when nobody answers.
+   * @throws InferqError when it is refused or fails; ConnectionError when nobody answers.
    */
   async predict(input: PredictInput, options: PredictOptions = {}): Promise<LabelScore[]> {
     const [answer] = await this.#ask([input], options, {})
@@ -39,7 +39,7 @@ export class Inferq {
   }
 
   /** Classifies many texts in one request: for each, in order, its labels or `{error}`. One that fails stops no other. */
-  predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<Answer[]> {
+  predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<PredictResult[]> {
     return this.#ask(inputs, options, { Prefer: 'handling=lenient' })
   }
 
@@ -48,7 +48,7 @@ export class Inferq {
     return this.#http.json('GET', '/info', { signal })
   }
 
-  #ask(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<Answer[]> {
+  #ask(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<PredictResult[]> {
     const { signal, ...rest } = options
     return this.#http.json('POST', '/predict', { body: { inputs, ...bodyOf(rest) }, headers, signal })
   }

@@ -37,7 +37,7 @@ interface ErrorDetails {
 
 /** Nobody answered, or the connection broke off. */
 export class ConnectionError extends Error {
-  override name = 'ServerAway'
+  override name = 'ConnectionError'
   readonly url: string
 
   constructor(url: string, cause: unknown) {

@@ -1,4 +1,4 @@
-// One request: the key, the errors, and patience when the server is busy.
+// One request: the API key, the errors, and waiting while the server is busy.
 import { errorOf, InferqError, ConnectionError } from './errors.ts'
 
 export interface HttpOptions {
@@ -7,7 +7,7 @@ export interface HttpOptions {
   /** An API key, where the server asks for one. */
   key?: string | undefined
   /** Seconds that one call may wait in all while the server says 429; 300 when left out. */
-  patience?: number
+  maxBusyWait?: number
   /** Told before each such wait. */
   onBusy?: (seconds: number) => void
 }
@@ -22,7 +22,7 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined
 }
 
-const USUAL_PATIENCE = 300
+const DEFAULT_MAX_BUSY_WAIT = 300
 
 export class Http {
   readonly #options: HttpOptions
@@ -46,13 +46,13 @@ export class Http {
 
   /** @returns an answer that is 2xx, its body unread. A 429 is waited out. */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { patience = USUAL_PATIENCE, onBusy } = this.#options
+    const { maxBusyWait = DEFAULT_MAX_BUSY_WAIT, onBusy } = this.#options
     for (let waited = 0; ; ) {
       const response = await this.#once(method, path, options)
       if (response.ok) return response
       const error = await errorOf(response)
       const seconds = Math.max(1, error.retryAfter ?? 1)
-      if (error.status !== 429 || waited + seconds > patience) throw error
+      if (error.status !== 429 || waited + seconds > maxBusyWait) throw error
       onBusy?.(seconds)
       await pause(seconds * 1_000, options.signal)
       waited += seconds

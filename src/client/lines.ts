@@ -1,6 +1,6 @@
 // Bytes as lines of text: UTF-8 only, LF or CRLF, a byte order mark passed over, with or without a final newline.
 
-export interface Line {
+export interface TextLine {
   /** Without its ending. */
   text: string
   /** Bytes from the beginning of the stream to the beginning of the next line. */
@@ -9,7 +9,7 @@ export interface Line {
 
 /** Text that cannot be read as what it is said to be. */
 export class InvalidTextError extends Error {
-  override name = 'Unreadable'
+  override name = 'InvalidTextError'
 }
 
 const NEWLINE = 0x0a
@@ -19,7 +19,7 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf])
 const LONGEST_LINE = 64 * 1_048_576
 
 /** @yields every line, empty ones too. @throws Unreadable when the bytes are not UTF-8, or have no lines. */
-export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Line> {
+export async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<TextLine> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   // Parts of a line whose end has not come yet; joined once, so that a long line costs no more than its length.
   let parts: Buffer[] = []

@@ -8,7 +8,7 @@ export type LabelScore = z.infer<typeof flatScores>[number]
 export type PredictInput = string | [string, string]
 
 /** A text's labels, the best first, or why there are none. */
-export type Answer = LabelScore[] | { error: string }
+export type PredictResult = LabelScore[] | { error: string }
 
 export interface PredictOptions {
   /** Name, or `name@revision`; the server's default when left out. */

@@ -3,17 +3,17 @@ import { basename } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
 import type { PredictOptions, ServerInfo } from '../../client/types.ts'
 import { EXIT, CommandError, InterruptedError, UsageError } from '../failure.ts'
-import { checkSame, earlierRun, forget, isUntouched } from './resume.ts'
-import { openOutput, screenOutput } from './output.ts'
+import { checkSameRun, loadState, discardRun, isUntouched } from './resume.ts'
+import { openOutput, streamOutput } from './output.ts'
 import { type BatchLimits, planOf } from './plan.ts'
 import { type OutputFormat, ResultWriter } from './result-writer.ts'
 import { type Layout, layoutOf } from './input-rows.ts'
-import { Run } from './run-plan.ts'
+import { PlanRun } from './run-plan.ts'
 import { type Format, formatOf, openFile, openPipe, type Source } from './source.ts'
 import { type State, StateFile } from './state.ts'
 import { showProgress } from '../progress.ts'
 import { bytesText, countText, secondsText } from '../format.ts'
-import { say, type Terminal } from '../terminal.ts'
+import { report, type Terminal } from '../terminal.ts'
 
 export interface BatchFlags extends PredictOptions {
   /** A path, or `-` for stdin. */
@@ -30,7 +30,7 @@ export interface BatchFlags extends PredictOptions {
   url: string
 }
 
-/** What a server that does not say it takes (http-api.md, "Batches"). */
+/** What a server that does not report it takes (http-api.md, "Batches"). */
 const USUAL_LIMITS = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
 /** Planning is shown from here on; smaller files take no time. */
 const LARGE_BYTES = 20 * 1_048_576
@@ -44,13 +44,14 @@ export async function batch(inferq: Inferq, flags: BatchFlags, terminal: Termina
   try {
     const layout = await layoutOf(source, readingOf(flags))
     const how = howOf(flags, layout)
-    const earlier = await earlierRun(inferq, stateFile, outputPath, flags.restart)
-    if (earlier) checkSame(earlier, source, how, outputPath)
+    const earlier = await loadState(inferq, stateFile, outputPath, flags.restart)
+    if (earlier) checkSameRun(earlier, source, how, outputPath)
     if (earlier?.finishedAt !== undefined) {
       isDone = true
       return reportFinished(earlier, outputPath, terminal)
     }
-    if (earlier) say(terminal, `going on after row ${countText(earlier.written)} of ${countText(earlier.plan.total)}`)
+    if (earlier)
+      report(terminal, `going on after row ${countText(earlier.written)} of ${countText(earlier.plan.total)}`)
     const state = earlier ?? (await newState(inferq, source, layout, how, terminal))
     const code = await work(inferq, { flags, source, layout, state, stateFile, outputPath, terminal })
     isDone = true
@@ -75,7 +76,7 @@ async function work(inferq: Inferq, { flags, source, layout, state, stateFile, o
   const { signal } = terminal
   const began = Date.now()
   const before = state.written
-  const output = outputPath === undefined ? screenOutput(terminal.stdout) : await openOutput(outputPath, state.bytes)
+  const output = outputPath === undefined ? streamOutput(terminal.stdout) : await openOutput(outputPath, state.bytes)
   const format = outputFormatOf(flags, outputPath)
   const writer = new ResultWriter({
     format,
@@ -86,20 +87,20 @@ async function work(inferq: Inferq, { flags, source, layout, state, stateFile, o
   const progress = showProgress(terminal, { unit: 'rows', total: state.plan.total, done: before })
   const filename = flags.input === '-' ? 'stdin.jsonl' : `${basename(flags.input)}.jsonl`
   try {
-    await new Run({ inferq, source, layout, filename, state, stateFile, output, writer, progress, signal }).finish()
+    await new PlanRun({ inferq, source, layout, filename, state, stateFile, output, writer, progress, signal }).finish()
   } catch (error) {
     if (signal.aborted) throw new InterruptedError(farewell(state, outputPath), { cause: error })
     throw error
   } finally {
     progress.stop()
     await output.close()
-    if (outputPath !== undefined && isUntouched(state)) await forget(stateFile, outputPath)
+    if (outputPath !== undefined && isUntouched(state)) await discardRun(stateFile, outputPath)
   }
   const seconds = (Date.now() - began) / 1_000
   // Of less than a second no speed can be told.
   const pace =
     seconds < 1 ? '' : ` in ${secondsText(seconds)} (${countText((state.written - before) / seconds)} rows/s)`
-  say(terminal, `${countText(state.written)} rows${pace}${into(outputPath)}`)
+  report(terminal, `${countText(state.written)} rows${pace}${into(outputPath)}`)
   return reportFailed(state, terminal)
 }
 
@@ -172,14 +173,14 @@ function limitsOf({ limits }: ServerInfo): BatchLimits {
 
 function reportFinished(state: State, outputPath: string | undefined, terminal: Terminal): number {
   const when = new Date(state.finishedAt ?? 0).toLocaleString('sv-SE')
-  say(terminal, `finished already, ${when}: ${countText(state.written)} rows${into(outputPath)}`)
-  say(terminal, '--restart does it again')
+  report(terminal, `finished already, ${when}: ${countText(state.written)} rows${into(outputPath)}`)
+  report(terminal, '--restart does it again')
   return reportFailed(state, terminal)
 }
 
 function reportFailed({ failed }: State, terminal: Terminal): number {
-  if (failed === 0) return EXIT.fine
-  say(terminal, `${countText(failed)} ${failed === 1 ? 'row' : 'rows'} failed; the output says why ("error")`)
+  if (failed === 0) return EXIT.ok
+  report(terminal, `${countText(failed)} ${failed === 1 ? 'row' : 'rows'} failed; the output says why ("error")`)
   return EXIT.failed
 }
 

@@ -2,20 +2,20 @@
 import { CsvError, parse } from 'csv-parse'
 import { pipeline, Readable } from 'node:stream'
 import { CommandError } from '../failure.ts'
-import type { Place } from './source.ts'
+import type { InputPosition } from './source.ts'
 
-export interface Cells {
+export interface CsvRecord {
   cells: string[]
   /** Bytes from the beginning of the input to the next record. */
   end: number
 }
 
 /** RFC 4180 with LF or CRLF, blank lines passed over. @throws Failure that names the line. */
-export async function* tableOf(
+export async function* csvRecordsOf(
   bytes: AsyncIterable<Uint8Array>,
-  from: Place,
+  from: InputPosition,
   delimiter: string,
-): AsyncGenerator<Cells> {
+): AsyncGenerator<CsvRecord> {
   const parser = parse({
     bom: from.byte === 0,
     delimiter,
@@ -35,7 +35,7 @@ export async function* tableOf(
   }
 }
 
-/** The parser takes bytes that are not UTF-8 for strange letters; better to say so. */
+/** The parser takes bytes that are not UTF-8 for strange letters; better to report so. */
 async function* utf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let before = 0

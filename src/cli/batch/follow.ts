@@ -18,7 +18,7 @@ export interface FollowOptions {
 /** Lines that are written at once. */
 const GROUP = 2_000
 
-/** @yields lines in the order of the input, in groups, until there is one for each row. @throws BatchRefused, Failure */
+/** @yields lines in the order of the input, in groups, until there is one for each row. @throws BatchRejectedError, Failure */
 export async function* follow(options: FollowOptions): AsyncGenerator<BatchLine[]> {
   const { inferq, batchId, rows, signal, patience } = options
   let have = options.have
@@ -49,15 +49,17 @@ export async function* follow(options: FollowOptions): AsyncGenerator<BatchLine[
 }
 
 /** The batch as a whole was refused; nothing of it was computed. */
-export class BatchRefused extends CommandError {
-  override name = 'BatchRefused'
+export class BatchRejectedError extends CommandError {
+  override name = 'BatchRejectedError'
 }
 
-/** @throws BatchRefused */
+/** @throws BatchRejectedError */
 function hasEnded({ id, status, errors }: Batch): boolean {
   if (status === 'failed') {
     const problems = (errors?.data ?? []).map(({ line, message }) => (line ? `row ${line}: ${message}` : message))
-    throw new BatchRefused(`the server refuses the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`)
+    throw new BatchRejectedError(
+      `the server refuses the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`,
+    )
   }
   return status === 'completed' || status === 'expired' || status === 'cancelled'
 }

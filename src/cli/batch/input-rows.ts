@@ -3,8 +3,8 @@ import { bodyOf } from '../../client/body.ts'
 import { linesOf } from '../../client/lines.ts'
 import type { PredictOptions } from '../../client/types.ts'
 import { CommandError, UsageError } from '../failure.ts'
-import { tableOf } from './csv.ts'
-import { bytesOf, type Format, type Source, type Place } from './source.ts'
+import { csvRecordsOf } from './csv.ts'
+import { bytesOf, type Format, type Source, type InputPosition } from './source.ts'
 
 /** A line of a batch file. */
 export interface Request {
@@ -14,7 +14,7 @@ export interface Request {
   body: Record<string, unknown>
 }
 
-export interface Row {
+export interface InputRow {
   request: Request
   /** The input's own columns, in their order; of OpenAI's lines only the id. */
   fields: Record<string, unknown>
@@ -22,7 +22,7 @@ export interface Row {
   end: number
 }
 
-export interface Reading {
+export interface InputOptions {
   format: Format
   /** Which column or key has the text, and the second text of a pair. */
   column?: string | undefined
@@ -32,7 +32,7 @@ export interface Reading {
 }
 
 /** What is known of an input after its beginning was looked at. */
-export interface Layout extends Reading {
+export interface Layout extends InputOptions {
   /** `requests`: OpenAI's lines, sent as they are. */
   kind: 'requests' | 'objects' | 'table' | 'lines'
   /** A table's columns. */
@@ -42,10 +42,10 @@ export interface Layout extends Reading {
 }
 
 const USUAL_ENDPOINT = '/predict'
-const START: Place = { row: 0, byte: 0 }
+const START: InputPosition = { row: 0, byte: 0 }
 
 /** Looks at the beginning of an input. @throws Failure when there is none; WrongUsage when a column does not exist. */
-export async function layoutOf(source: Source, reading: Reading): Promise<Layout> {
+export async function layoutOf(source: Source, reading: InputOptions): Promise<Layout> {
   if (source.bytes === 0) throw new CommandError(`${source.path} is empty`)
   if (reading.format === 'lines') return { ...reading, kind: 'lines', header: [], endpoint: USUAL_ENDPOINT }
   if (reading.format === 'csv') return tableLayout(source, reading)
@@ -58,8 +58,8 @@ export async function layoutOf(source: Source, reading: Reading): Promise<Layout
   throw new CommandError(`${source.path} has no rows`)
 }
 
-async function tableLayout(source: Source, reading: Reading): Promise<Layout> {
-  for await (const { cells: header } of tableOf(bytesOf(source), START, reading.delimiter)) {
+async function tableLayout(source: Source, reading: InputOptions): Promise<Layout> {
+  for await (const { cells: header } of csvRecordsOf(bytesOf(source), START, reading.delimiter)) {
     const twice = header.find((name, at) => header.indexOf(name) !== at)
     if (twice !== undefined) throw new CommandError(`${source.path} has two columns "${twice}"`)
     const column = reading.column ?? (header.length === 1 ? header[0] : 'text')
@@ -78,7 +78,12 @@ async function tableLayout(source: Source, reading: Reading): Promise<Layout> {
 }
 
 /** The rows from a place on, up to byte `end`. Blank lines are passed over. @throws Failure, Unreadable */
-export async function* rowsOf(source: Source, layout: Layout, from: Place = START, end?: number): AsyncGenerator<Row> {
+export async function* rowsOf(
+  source: Source,
+  layout: Layout,
+  from: InputPosition = START,
+  end?: number,
+): AsyncGenerator<InputRow> {
   const options = bodyOf(layout.options)
   let row = from.row
   for await (const { fields, text, pair, request, end: after } of entriesOf(source, layout, from, end)) {
@@ -105,7 +110,7 @@ interface Entry {
   end: number
 }
 
-async function* entriesOf(source: Source, layout: Layout, from: Place, end?: number): AsyncGenerator<Entry> {
+async function* entriesOf(source: Source, layout: Layout, from: InputPosition, end?: number): AsyncGenerator<Entry> {
   const { kind, column = 'text', pairColumn, header } = layout
   let isHeader = from.byte === 0
   switch (kind) {
@@ -116,7 +121,7 @@ async function* entriesOf(source: Source, layout: Layout, from: Place, end?: num
       }
       return
     case 'table':
-      for await (const { cells, end: after } of tableOf(bytesOf(source, from.byte, end), from, layout.delimiter)) {
+      for await (const { cells, end: after } of csvRecordsOf(bytesOf(source, from.byte, end), from, layout.delimiter)) {
         if (isHeader) {
           isHeader = false
           continue
@@ -135,7 +140,7 @@ async function* entriesOf(source: Source, layout: Layout, from: Place, end?: num
   }
 }
 
-async function* jsonLines(source: Source, from: Place, end?: number) {
+async function* jsonLines(source: Source, from: InputPosition, end?: number) {
   let line = 0
   for await (const { text, end: after } of linesOf(bytesOf(source, from.byte, end))) {
     line += 1

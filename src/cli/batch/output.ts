@@ -1,6 +1,6 @@
 // Where results are written: a file that can be cut back to what is known to be in it, or stdout.
 import { type FileHandle, open } from 'node:fs/promises'
-import { print, type Screen } from '../terminal.ts'
+import { print, type OutputStream } from '../terminal.ts'
 
 export interface Output {
   /** Bytes written, those of earlier runs included. */
@@ -16,7 +16,7 @@ export async function openOutput(path: string, bytes: number): Promise<Output> {
   return new FileOutput(file, bytes)
 }
 
-export function screenOutput(screen: Screen): Output {
+export function streamOutput(screen: OutputStream): Output {
   return { bytes: 0, write: (text) => print(screen, text), close: async () => undefined }
 }
 

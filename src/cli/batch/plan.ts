@@ -3,10 +3,10 @@ import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
 import { bytesText, countText } from '../format.ts'
 import { type Layout, type Request, rowsOf } from './input-rows.ts'
-import type { Source, Place } from './source.ts'
+import type { Source, InputPosition } from './source.ts'
 
 /** What becomes one batch. */
-export interface Part extends Place {
+export interface PlanPart extends InputPosition {
   rows: number
   /** The byte behind its last row. */
   end: number
@@ -14,7 +14,7 @@ export interface Part extends Place {
 
 export interface Plan {
   total: number
-  parts: Part[]
+  parts: PlanPart[]
   /** Every key or column that a row has, in the order of their first appearance; the first thousand. */
   names: string[]
 }
@@ -37,9 +37,9 @@ export async function planOf(
   signal: AbortSignal,
   progress?: Progress,
 ): Promise<Plan> {
-  const parts: Part[] = []
+  const parts: PlanPart[] = []
   const names = new Set(layout.header)
-  let part: Part = { row: 0, byte: 0, rows: 0, end: 0 }
+  let part: PlanPart = { row: 0, byte: 0, rows: 0, end: 0 }
   let size = 0
   for await (const { request, fields, end } of rowsOf(source, layout)) {
     const bytes = Buffer.byteLength(lineOf(request))
@@ -71,7 +71,7 @@ function lineOf(request: Request): string {
 }
 
 /** The lines of a part as bytes to upload; may be called again. */
-export async function* requestBytes(source: Source, layout: Layout, part: Part): AsyncGenerator<Uint8Array> {
+export async function* requestBytes(source: Source, layout: Layout, part: PlanPart): AsyncGenerator<Uint8Array> {
   let gathered = ''
   for await (const { request } of rowsOf(source, layout, part, part.end)) {
     gathered += lineOf(request)

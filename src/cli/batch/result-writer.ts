@@ -2,16 +2,16 @@
 import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
 import { type BestLabel, bestLabel } from '../best-label.ts'
-import type { Row } from './input-rows.ts'
+import type { InputRow } from './input-rows.ts'
 
 export type OutputFormat = 'jsonl' | 'csv'
 
 export interface Result {
-  row: Row
+  row: InputRow
   line: BatchLine
 }
 
-export interface ResultOptions {
+export interface ResultWriterOptions {
   format: OutputFormat
   /** OpenAI's lines are given back as the server writes them. */
   verbatim: boolean
@@ -21,10 +21,10 @@ export interface ResultOptions {
 }
 
 export class ResultWriter {
-  readonly #options: ResultOptions
+  readonly #options: ResultWriterOptions
   readonly #prefix: string
 
-  constructor(options: ResultOptions) {
+  constructor(options: ResultWriterOptions) {
     this.#options = options
     // A table of examples often has labels of its own; both are wanted then.
     const taken = ['label', 'score', 'scores', 'error'].some((name) => options.names.includes(name))

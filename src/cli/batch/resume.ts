@@ -6,7 +6,7 @@ import type { Source } from './source.ts'
 import type { State, StateFile } from './state.ts'
 
 /** The state of a run that is to be gone on with. @throws Failure when the output is somebody else's. */
-export async function earlierRun(
+export async function loadState(
   inferq: Inferq,
   file: StateFile,
   outputPath: string | undefined,
@@ -18,7 +18,7 @@ export async function earlierRun(
     const ids = Object.values(old?.sent ?? {}).flatMap(({ batchId }) => batchId ?? [])
     // They may have ended, or be gone.
     await Promise.allSettled(ids.map((id) => inferq.batches.cancel(id)))
-    await forget(file, outputPath)
+    await discardRun(file, outputPath)
     return undefined
   }
   const state = await file.read()
@@ -35,13 +35,13 @@ export function isUntouched({ written, sent }: State): boolean {
   return written === 0 && Object.values(sent).every(({ batchId }) => batchId === undefined)
 }
 
-export async function forget(stateFile: StateFile, outputPath: string): Promise<void> {
+export async function discardRun(stateFile: StateFile, outputPath: string): Promise<void> {
   await stateFile.remove()
   await rm(outputPath, { force: true })
 }
 
 /** @throws Failure when the unfinished run was about something else. */
-export function checkSame(earlier: State, source: Source, how: string, outputPath: string | undefined): void {
+export function checkSameRun(earlier: State, source: Source, how: string, outputPath: string | undefined): void {
   const kind = earlier.finishedAt === undefined ? 'an unfinished run' : 'a run'
   const remedy = 'give another --output, or --restart to begin anew'
   if (earlier.input !== source.identity) {

@@ -4,17 +4,17 @@ import type { Inferq } from '../../client/client.ts'
 import type { BatchLine } from '../../client/types.ts'
 import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
-import { BatchRefused, follow } from './follow.ts'
+import { BatchRejectedError, follow } from './follow.ts'
 import type { Output } from './output.ts'
 import { Patience } from './reconnect.ts'
-import type { Part } from './plan.ts'
+import type { PlanPart } from './plan.ts'
 import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
-import { type Layout, type Row, rowsOf } from './input-rows.ts'
-import { isGone, sendPart } from './upload-part.ts'
+import { type Layout, type InputRow, rowsOf } from './input-rows.ts'
+import { isNotFound, uploadPart } from './upload-part.ts'
 import type { Source } from './source.ts'
-import type { Sent, State, StateFile } from './state.ts'
+import type { SentPart, State, StateFile } from './state.ts'
 
-export interface RunOptions {
+export interface PlanRunOptions {
   inferq: Inferq
   source: Source
   layout: Layout
@@ -29,8 +29,8 @@ export interface RunOptions {
 
 const KEEP_EVERY_MS = 1_000
 
-export class Run {
-  readonly #options: RunOptions
+export class PlanRun {
+  readonly #options: PlanRunOptions
   /** Parts that are on their way to the server, by number. */
   readonly #sending = new Map<number, Promise<string>>()
   readonly #patience: Patience
@@ -41,7 +41,7 @@ export class Run {
   /** Writes of the state, one after the other. */
   #keeping: Promise<void> = Promise.resolve()
 
-  constructor(options: RunOptions) {
+  constructor(options: PlanRunOptions) {
     this.#options = options
     this.#signal = AbortSignal.any([options.signal, this.#ending.signal])
     this.#patience = new Patience({ signal: this.#signal, note: (line) => options.progress.note(line) })
@@ -64,7 +64,7 @@ export class Run {
     }
   }
 
-  async #finishPart(at: number, part: Part, again = false): Promise<void> {
+  async #finishPart(at: number, part: PlanPart, again = false): Promise<void> {
     try {
       const batchId = await this.#send(at)
       // So that the workers have something to do between two batches.
@@ -72,8 +72,8 @@ export class Run {
       await this.#write(part, batchId)
     } catch (error) {
       const { state, progress } = this.#options
-      const lost = isGone(error)
-      if (lost || error instanceof BatchRefused) {
+      const lost = isNotFound(error)
+      if (lost || error instanceof BatchRejectedError) {
         this.#sending.delete(at)
         Reflect.deleteProperty(state.sent, at)
       }
@@ -89,12 +89,12 @@ export class Run {
     if (!part) throw new Error(`there is no part ${at}`)
     let sending = this.#sending.get(at)
     if (!sending) {
-      const keep = async (number: number, sent: Sent) => {
+      const keep = async (number: number, sent: SentPart) => {
         state.sent[number] = sent
         await this.#keep()
       }
       sending = this.#persistently(() => {
-        return sendPart(at, part, state.sent[at], { ...options, signal: this.#signal, keep })
+        return uploadPart(at, part, state.sent[at], { ...options, signal: this.#signal, keep })
       })
       this.#sending.set(at, sending)
     }
@@ -111,7 +111,7 @@ export class Run {
     }
   }
 
-  async #write(part: Part, batchId: string): Promise<void> {
+  async #write(part: PlanPart, batchId: string): Promise<void> {
     const { inferq, source, layout, state, output, writer, progress } = this.#options
     const rows = rowsOf(source, layout, part, part.end)
     const have = state.written - part.row
@@ -138,7 +138,7 @@ export class Run {
 }
 
 /** The row that a line answers. @throws Failure when it is another one: then the results belong to another input. */
-async function rowOf(rows: AsyncGenerator<Row>, { custom_id: id }: BatchLine): Promise<Row> {
+async function rowOf(rows: AsyncGenerator<InputRow>, { custom_id: id }: BatchLine): Promise<InputRow> {
   const { value, done } = await rows.next()
   if (!done && value.request.custom_id === id) return value
   const expected = done ? 'the end' : `"${value.request.custom_id}"`

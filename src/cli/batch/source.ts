@@ -8,7 +8,7 @@ import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CommandError, UsageError } from '../failure.ts'
 import { bytesText } from '../format.ts'
-import { say, type Terminal } from '../terminal.ts'
+import { report, type Terminal } from '../terminal.ts'
 
 export type Format = 'jsonl' | 'csv' | 'lines'
 
@@ -56,7 +56,7 @@ export async function openPipe(terminal: Terminal, beside: string | undefined): 
     await discard()
     throw error
   }
-  say(terminal, `read ${bytesText(bytes)} from the pipe`)
+  report(terminal, `read ${bytesText(bytes)} from the pipe`)
   return { path, bytes, identity: `sha256 ${hash.digest('hex')}`, discard }
 }
 
@@ -90,7 +90,7 @@ async function refuseCompressed(path: string): Promise<void> {
 }
 
 /** Where a part of the input begins. */
-export interface Place {
+export interface InputPosition {
   /** Rows before it. */
   row: number
   /** Bytes before it. */

@@ -14,12 +14,12 @@ export interface State {
   bytes: number
   failed: number
   /** What the server has of each part that is not finished, by the part's number. */
-  sent: Record<string, Sent>
+  sent: Record<string, SentPart>
   /** ISO 8601; present once everything is written. */
   finishedAt?: string
 }
 
-export interface Sent {
+export interface SentPart {
   fileId: string
   batchId?: string
 }

@@ -1,12 +1,12 @@
 // Gives a part of the input to the server: the file, then the batch that reads it.
 import type { Inferq } from '../../client/client.ts'
 import { InferqError } from '../../client/errors.ts'
-import { type Part, requestBytes } from './plan.ts'
+import { type PlanPart, requestBytes } from './plan.ts'
 import type { Layout } from './input-rows.ts'
 import type { Source } from './source.ts'
-import type { Sent } from './state.ts'
+import type { SentPart } from './state.ts'
 
-export interface SendOptions {
+export interface UploadPartOptions {
   inferq: Inferq
   source: Source
   layout: Layout
@@ -14,11 +14,16 @@ export interface SendOptions {
   filename: string
   signal: AbortSignal
   /** Keeps what was done, before anything else is. */
-  keep: (part: number, sent: Sent) => Promise<void>
+  keep: (part: number, sent: SentPart) => Promise<void>
 }
 
 /** @param sent what an earlier run has done of it. @returns the batch's id. */
-export async function sendPart(at: number, part: Part, sent: Sent | undefined, options: SendOptions): Promise<string> {
+export async function uploadPart(
+  at: number,
+  part: PlanPart,
+  sent: SentPart | undefined,
+  options: UploadPartOptions,
+): Promise<string> {
   if (sent?.batchId !== undefined) return sent.batchId
   const { inferq, source, layout, signal, keep } = options
   const upload = async () => {
@@ -42,12 +47,12 @@ export async function sendPart(at: number, part: Part, sent: Sent | undefined, o
   try {
     return await create(sent.fileId)
   } catch (error) {
-    if (!isGone(error)) throw error
+    if (!isNotFound(error)) throw error
     return create(await upload())
   }
 }
 
 /** The server does not know it any more: it expired, or the server's data was deleted. */
-export function isGone(error: unknown): boolean {
+export function isNotFound(error: unknown): boolean {
   return error instanceof InferqError && (error.status === 404 || error.status === 410)
 }

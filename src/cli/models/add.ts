@@ -10,7 +10,7 @@ import { CARD_FILE, TEXT_FILES } from '../../worker/models/inspect.ts'
 import { EXIT, CommandError, UsageError } from '../failure.ts'
 import { type Progress, showProgress } from '../progress.ts'
 import { bytesText } from '../format.ts'
-import { say, type Terminal } from '../terminal.ts'
+import { report, type Terminal } from '../terminal.ts'
 import { loadForCheck } from './check.ts'
 import { inspect, listProblems } from './folder.ts'
 
@@ -42,10 +42,13 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   const { manifest, problems } = await inspect(from, name)
   if (!manifest) throw new CommandError(listProblems(wanted, problems))
   const { line } = await loadForCheck(manifest, wanted, terminal)
-  say(terminal, `${name}@${manifest.revision}: ${line}`)
+  report(terminal, `${name}@${manifest.revision}: ${line}`)
   await place(from, target, terminal.signal)
-  say(terminal, `added: ${target} (${bytesText(manifest.bytes)}). Restart the workers, and it is served as "${name}"`)
-  return EXIT.fine
+  report(
+    terminal,
+    `added: ${target} (${bytesText(manifest.bytes)}). Restart the workers, and it is served as "${name}"`,
+  )
+  return EXIT.ok
 }
 
 async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal: Terminal): Promise<string> {
@@ -54,7 +57,7 @@ async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal:
     progress: (_model: string, file: string, bytes: number, total: number | undefined) => {
       if (bar?.file !== file) {
         bar?.progress.stop()
-        say(terminal, `fetching ${file}${total === undefined ? '' : `, ${bytesText(total)}`}`)
+        report(terminal, `fetching ${file}${total === undefined ? '' : `, ${bytesText(total)}`}`)
         bar = {
           file,
           progress: showProgress(terminal, { unit: '', total: total ?? bytes, done: bytes, count: bytesText }),
@@ -62,8 +65,8 @@ async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal:
       }
       bar.progress.set(bytes)
     },
-    waiting: () => say(terminal, 'another process fetches this model already; waiting for it'),
-    stale: (_model: string, reason: string) => say(terminal, `${reason}; what was fetched before is taken`),
+    waiting: () => report(terminal, 'another process fetches this model already; waiting for it'),
+    stale: (_model: string, reason: string) => report(terminal, `${reason}; what was fetched before is taken`),
   }
   const options = { endpoint: hub, token, cacheDir: cache, timeoutMs: FETCH_MS, events }
   try {

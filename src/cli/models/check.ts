@@ -6,7 +6,7 @@ import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
 import { messageOf } from '../../errors.ts'
 import { EXIT, CommandError } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
-import { print, say, type Terminal } from '../terminal.ts'
+import { print, report, type Terminal } from '../terminal.ts'
 import { inspect, listProblems } from './folder.ts'
 
 /** Milliseconds for the measurement of speed: longer than a worker takes, so that the figures are steadier. */
@@ -23,12 +23,12 @@ export async function checkModel(folder: string, terminal: Terminal): Promise<nu
   const speeds = await measureSpeed(loaded.classifier, SPEED_MS)
   const movement = await measureBatchSensitivity(loaded.classifier)
   await print(terminal.stdout, `${loaded.line}\n${speedTable(speeds)}${scores(movement, manifest, folder)}`)
-  return EXIT.fine
+  return EXIT.ok
 }
 
-/** @throws Failure that says what a worker would say. */
+/** @throws Failure that says what a worker would report. */
 export async function loadForCheck(manifest: Manifest, folder: string, terminal: Terminal) {
-  if (terminal.stderr.isTTY) say(terminal, `loading ${manifest.file} …`)
+  if (terminal.stderr.isTTY) report(terminal, `loading ${manifest.file} …`)
   const began = performance.now()
   const { name, dir, file, labels, maxTokens, isolate } = manifest
   const source = { name, dir, file, labels: labels.length, maxTokens, isolate }

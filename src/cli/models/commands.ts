@@ -45,8 +45,8 @@ export function addModelCommands(program: Command, { client, terminal, end }: Mo
     .argument('<folder>', 'with onnx/model.onnx (fp32)')
     .description('Prints the commands that make a static int8 file of it.')
     .action(async (folder: string) => {
-      const { explainQuantising } = await import('./quantize.ts')
-      end(await explainQuantising(folder, terminal))
+      const { explainQuantization } = await import('./quantize.ts')
+      end(await explainQuantization(folder, terminal))
     })
 
   withModelsDir(models.command('add'))

@@ -6,7 +6,7 @@ import type { ModelInfo } from '../../client/types.ts'
 import { readRegistry } from '../../worker/models/registry.ts'
 import { EXIT } from '../failure.ts'
 import { bytesText } from '../format.ts'
-import { oneLine, print, say, shorten, type Terminal, widthOf } from '../terminal.ts'
+import { oneLine, print, report, shorten, type Terminal, widthOf } from '../terminal.ts'
 
 export interface ListFlags {
   modelsDir: string
@@ -16,13 +16,13 @@ export interface ListFlags {
 export async function listModels(inferq: Inferq, { modelsDir, json }: ListFlags, terminal: Terminal): Promise<number> {
   const models: Listed[] = await inferq.models.list(terminal.signal).catch((error: unknown) => {
     if (!(error instanceof ConnectionError)) throw error
-    say(terminal, `${error.message}; this is what is in ${modelsDir}`)
+    report(terminal, `${error.message}; this is what is in ${modelsDir}`)
     return modelsIn(modelsDir)
   })
   if (json) await print(terminal.stdout, models.map((model) => `${JSON.stringify(model)}\n`).join(''))
-  else if (models.length === 0) say(terminal, 'there is no model')
+  else if (models.length === 0) report(terminal, 'there is no model')
   else await print(terminal.stdout, table(models, widthOf(terminal.stdout)))
-  return EXIT.fine
+  return EXIT.ok
 }
 
 /** A folder may be fine and yet be served by nobody. */

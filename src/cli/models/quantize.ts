@@ -8,7 +8,7 @@ import { print, type Terminal } from '../terminal.ts'
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 /** @throws Failure when there is no fp32 model to start from. */
-export async function explainQuantising(folder: string, terminal: Terminal): Promise<number> {
+export async function explainQuantization(folder: string, terminal: Terminal): Promise<number> {
   const dir = resolve(folder)
   if (!(await exists(dir))) throw new CommandError(`${folder}: there is no such folder`)
   if (!(await exists(join(dir, 'onnx/model.onnx')))) {
@@ -33,7 +33,7 @@ python3 -m venv .venv && .venv/bin/pip install -r models/training/requirements.t
 npx inferq models check ${target}
 `,
   )
-  return EXIT.fine
+  return EXIT.ok
 }
 
 /** For a POSIX shell. */

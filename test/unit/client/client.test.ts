@@ -33,9 +33,9 @@ it('waits as long as a busy server says, then goes on', async () => {
   expect([waits, asked()]).toEqual([[1], 2])
 })
 
-it('loses its patience', async () => {
+it('gives up when the wait would exceed maxBusyWait', async () => {
   const { url, asked } = await answering(json(429, { detail: 'busy' }, { 'Retry-After': '30' }))
-  await expect(new Inferq({ url, patience: 10 }).predict('a')).rejects.toMatchObject({ status: 429, retryAfter: 30 })
+  await expect(new Inferq({ url, maxBusyWait: 10 }).predict('a')).rejects.toMatchObject({ status: 429, retryAfter: 30 })
   expect(asked()).toBe(1)
 })
 

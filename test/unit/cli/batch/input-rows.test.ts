@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { planOf, requestBytes } from '../../../../src/cli/batch/plan.ts'
-import { type Layout, layoutOf, type Reading, rowsOf } from '../../../../src/cli/batch/input-rows.ts'
+import { type Layout, layoutOf, type InputOptions, rowsOf } from '../../../../src/cli/batch/input-rows.ts'
 import { openFile, type Source } from '../../../../src/cli/batch/source.ts'
 import { collect } from '../../../helpers/collect.ts'
 
@@ -18,19 +18,19 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }))
 const never = new AbortController().signal
 const usual = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
 
-async function opened(content: string | Buffer, reading: Partial<Reading> = {}): Promise<[Source, Layout]> {
+async function opened(content: string | Buffer, reading: Partial<InputOptions> = {}): Promise<[Source, Layout]> {
   const path = join(dir, 'input')
   writeFileSync(path, content)
   const source = await openFile(path)
   return [source, await layoutOf(source, { format: 'lines', delimiter: ',', options: {}, ...reading })]
 }
 
-async function readAll(content: string | Buffer, reading: Partial<Reading> = {}) {
+async function readAll(content: string | Buffer, reading: Partial<InputOptions> = {}) {
   const [source, layout] = await opened(content, reading)
   return collect(rowsOf(source, layout))
 }
 
-async function inputsOf(content: string | Buffer, reading: Partial<Reading> = {}): Promise<unknown[]> {
+async function inputsOf(content: string | Buffer, reading: Partial<InputOptions> = {}): Promise<unknown[]> {
   return (await readAll(content, reading)).map(({ request }) => request.body['inputs'])
 }
 

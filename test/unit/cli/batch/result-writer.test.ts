@@ -1,7 +1,7 @@
 // What is written for a row: its own columns, then the model's word on it, or the error.
 import { parse } from 'csv-parse/sync'
 import { describe, expect, it } from 'vitest'
-import { type ResultOptions, ResultWriter } from '../../../../src/cli/batch/result-writer.ts'
+import { type ResultWriterOptions, ResultWriter } from '../../../../src/cli/batch/result-writer.ts'
 import type { BatchLine } from '../../../../src/client/types.ts'
 
 const scores = [
@@ -24,7 +24,7 @@ const cancelled: BatchLine = {
   error: { code: 'batch_cancelled', message: 'was cancelled' },
 }
 
-function written(fields: Record<string, unknown>, line: BatchLine, more: Partial<ResultOptions> = {}) {
+function written(fields: Record<string, unknown>, line: BatchLine, more: Partial<ResultWriterOptions> = {}) {
   const writer = new ResultWriter({
     format: 'jsonl',
     verbatim: false,
@@ -70,7 +70,7 @@ describe('JSONL', () => {
 })
 
 describe('CSV', () => {
-  const csv = (fields: Record<string, unknown>, line: BatchLine, more: Partial<ResultOptions> = {}) => {
+  const csv = (fields: Record<string, unknown>, line: BatchLine, more: Partial<ResultWriterOptions> = {}) => {
     const { header, text } = written(fields, line, { format: 'csv', ...more })
     return parse(header + text)
   }
