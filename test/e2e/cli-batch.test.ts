@@ -186,7 +186,7 @@ describe('goes on where it was', () => {
     )
     await waitFor('some rows', () => rows().length > 0, { within: 60_000 })
     await api.stop()
-    await waitFor('it to notice', () => cli.said.stderr.includes('trying again'), { within: 30_000 })
+    await waitFor('the note of the outage', () => cli.said.stderr.includes('retrying for up to'), { within: 30_000 })
     api = await startApi()
     expect((await cli.ended).code).toBe(0)
     expect(rows().map(({ text }) => text)).toEqual(texts)

@@ -1,54 +1,73 @@
-// The results of a batch as they come, through cuts of the connection and restarts of the server.
+// Results of a batch, across lost connections and server restarts.
 import type { Inferq } from '../../client/client.ts'
 import type { Batch, BatchLine } from '../../client/types.ts'
 import { CommandError } from '../failure.ts'
 import { gather } from '../gather.ts'
-import type { Patience } from './reconnect.ts'
+import { type Retry, StreamEndedError } from './reconnect.ts'
 
 export interface FollowOptions {
   inferq: Inferq
   batchId: string
-  /** Rows of the batch, and how many of them the caller has already. */
+  /** Rows of the batch. */
   rows: number
-  have: number
+  /** Rows whose results are already written; they are skipped. */
+  skip: number
   signal: AbortSignal
-  patience: Patience
+  retry: Retry
 }
 
-/** Lines that are written at once. */
-const GROUP = 2_000
+const MAX_GROUP_LINES = 2_000
 
-/** @yields lines in the order of the input, in groups, until there is one for each row. @throws BatchRejectedError, Failure */
-export async function* follow(options: FollowOptions): AsyncGenerator<BatchLine[]> {
-  const { inferq, batchId, rows, signal, patience } = options
-  let have = options.have
+/**
+ * @yields groups of lines in the order of the input, until every row has one.
+ * @throws BatchRejectedError when the server rejected the whole batch.
+ * @throws CommandError when the batch ended without all of its rows.
+ */
+export async function* follow({
+  inferq,
+  batchId,
+  rows,
+  skip,
+  signal,
+  retry,
+}: FollowOptions): AsyncGenerator<BatchLine[]> {
+  let received = skip
+  let receivedAtConnect = skip
+  let stream: AsyncGenerator<BatchLine[]> | undefined
   let hadEnded = false
-  for (let idle = 0; have < rows; ) {
-    const before = have
-    try {
-      for await (const lines of gather(inferq.batches.results(batchId, { after: have, follow: true, signal }), GROUP)) {
-        have += lines.length
-        patience.seen()
-        yield lines
-      }
-      if (have >= rows) return
-      // It ended before the batch did: the server closes, or the batch has nothing more to give.
-      if (have === before) {
-        const batch = await inferq.batches.get(batchId, signal)
-        // It may have ended after we asked for its results: then the next answer has the rest.
-        if (hadEnded)
-          throw new CommandError(`${batchId} is ${batch.status} with ${have} of its ${rows} rows; try --restart`)
-        hadEnded = hasEnded(batch)
-      }
-      idle = have > before ? 0 : idle + 1
-      await patience.pause(idle)
-    } catch (error) {
-      await patience.afterFailure(error)
+
+  const readGroup = async (): Promise<BatchLine[]> => {
+    if (!stream) {
+      receivedAtConnect = received
+      stream = gather(inferq.batches.results(batchId, { after: received, follow: true, signal }), MAX_GROUP_LINES)
     }
+    const current = stream
+    // A stream that fails or ends is replaced by the next attempt.
+    stream = undefined
+    const { done, value } = await current.next()
+    if (!done) {
+      stream = current
+      return value
+    }
+    if (received === receivedAtConnect) {
+      const batch = await inferq.batches.get(batchId, signal)
+      // The batch may have ended after the stream did; the stream of the next attempt is complete then.
+      if (hadEnded) {
+        throw new CommandError(`${batchId} is ${batch.status} with ${received} of its ${rows} rows; try --restart`)
+      }
+      hadEnded = hasEnded(batch)
+    }
+    throw new StreamEndedError(`the results of ${batchId} ended after ${received} of ${rows} rows`)
+  }
+
+  while (received < rows) {
+    const lines = await retry(readGroup)
+    received += lines.length
+    yield lines
   }
 }
 
-/** The batch as a whole was refused; nothing of it was computed. */
+/** The server rejected a batch as a whole, so none of its rows is computed. */
 export class BatchRejectedError extends CommandError {
   override name = 'BatchRejectedError'
 }
@@ -58,7 +77,7 @@ function hasEnded({ id, status, errors }: Batch): boolean {
   if (status === 'failed') {
     const problems = (errors?.data ?? []).map(({ line, message }) => (line ? `row ${line}: ${message}` : message))
     throw new BatchRejectedError(
-      `the server refuses the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`,
+      `the server rejected the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`,
     )
   }
   return status === 'completed' || status === 'expired' || status === 'cancelled'

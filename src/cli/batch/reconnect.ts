@@ -1,49 +1,51 @@
-// What to do while the server is away: try again for some minutes, and tell the person once.
-import { setTimeout as delay } from 'node:timers/promises'
+// Retries requests while the server is unavailable.
+import pRetry from 'p-retry'
 import { InferqError, ConnectionError } from '../../client/errors.ts'
 
-export interface PatienceOptions {
+/** Runs a task again, after a pause, until it succeeds or fails for a reason that a retry cannot change. */
+export type Retry = <T>(task: () => Promise<T>) => Promise<T>
+
+export interface RetryOptions {
+  /** Ends the pauses; its reason is thrown then. */
   signal: AbortSignal
+  /** Receives one line for the user at the start of an outage. */
   note: (line: string) => void
 }
 
-const AWAY_MS = 5 * 60_000
+/** The stream of results ended before the batch; the server may be shutting down. */
+export class StreamEndedError extends Error {
+  override name = 'StreamEndedError'
+}
+
+const MAX_OUTAGE_MS = 5 * 60_000
 const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 10_000
+const MAX_PAUSE_MS = 10_000
 
-export class Patience {
-  readonly #options: PatienceOptions
-  #lastSeen = Date.now()
-  #failures = 0
-
-  constructor(options: PatienceOptions) {
-    this.#options = options
+/**
+ * The tasks of one retry function share an outage: it is reported once, it ends when any of them succeeds, and after
+ * 5 minutes their next failure is thrown.
+ */
+export function retryWhileUnavailable({ signal, note }: RetryOptions): Retry {
+  let unavailableSince: number | undefined
+  const shouldRetry = ({ error }: { error: Error }): boolean => {
+    if (error instanceof StreamEndedError) return true
+    if (!isTransient(error)) return false
+    if (unavailableSince === undefined) {
+      unavailableSince = Date.now()
+      note(`${error.message}; retrying for up to ${MAX_OUTAGE_MS / 60_000} minutes`)
+    }
+    return Date.now() - unavailableSince <= MAX_OUTAGE_MS
   }
-
-  /** The server does its work. */
-  seen(): void {
-    this.#lastSeen = Date.now()
-    this.#failures = 0
-  }
-
-  /** Resolves when it is time to try again. @throws the error when that would not help, or not any more. */
-  async afterFailure(error: unknown): Promise<void> {
-    if (!isPassing(error) || Date.now() - this.#lastSeen > AWAY_MS) throw error
-    if (this.#failures === 0) this.#options.note(`${error.message}; trying again for ${AWAY_MS / 60_000} minutes`)
-    this.#failures += 1
-    await this.pause(this.#failures - 1)
-  }
-
-  /** @param tries before this one that brought nothing. @throws the signal's reason. */
-  async pause(tries: number): Promise<void> {
-    const { signal } = this.#options
-    await delay(Math.min(FIRST_PAUSE_MS * 2 ** tries, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => undefined)
-    signal.throwIfAborted()
+  const pauses = { retries: Number.POSITIVE_INFINITY, minTimeout: FIRST_PAUSE_MS, maxTimeout: MAX_PAUSE_MS }
+  return async (task) => {
+    const result = await pRetry(task, { ...pauses, signal, shouldRetry })
+    unavailableSince = undefined
+    return result
   }
 }
 
-/** Worth another try by itself: nobody answers, a proxy has nobody behind it, or Redis is away. */
-function isPassing(error: unknown): error is Error {
+/** No connection, a proxy without a backend, or an api without its Redis. */
+function isTransient(error: Error): boolean {
   if (error instanceof ConnectionError) return true
   return error instanceof InferqError && [502, 503, 504].includes(error.status)
 }

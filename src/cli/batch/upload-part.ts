@@ -1,8 +1,8 @@
-// Gives a part of the input to the server: the file, then the batch that reads it.
+// Uploads a part of the input and creates its batch.
 import type { Inferq } from '../../client/client.ts'
 import { InferqError } from '../../client/errors.ts'
-import { type PlanPart, requestBytes } from './plan.ts'
 import type { Layout } from './input-rows.ts'
+import { type PlanPart, requestBytes } from './plan.ts'
 import type { Source } from './source.ts'
 import type { SentPart } from './state.ts'
 
@@ -10,14 +10,14 @@ export interface UploadPartOptions {
   inferq: Inferq
   source: Source
   layout: Layout
-  /** What the file is called on the server. */
+  /** The name of the file on the server. */
   filename: string
   signal: AbortSignal
-  /** Keeps what was done, before anything else is. */
-  keep: (part: number, sent: SentPart) => Promise<void>
+  /** Saves what the server has of a part; the next step starts only afterwards. */
+  saveSent: (part: number, sent: SentPart) => Promise<void>
 }
 
-/** @param sent what an earlier run has done of it. @returns the batch's id. */
+/** @param sent what an earlier attempt completed. @returns the id of the batch. */
 export async function uploadPart(
   at: number,
   part: PlanPart,
@@ -25,14 +25,14 @@ export async function uploadPart(
   options: UploadPartOptions,
 ): Promise<string> {
   if (sent?.batchId !== undefined) return sent.batchId
-  const { inferq, source, layout, signal, keep } = options
+  const { inferq, source, layout, signal, saveSent } = options
   const upload = async () => {
     const content = () => requestBytes(source, layout, part)
     const file = await inferq.files.create({ filename: options.filename, content, signal })
-    await keep(at, { fileId: file.id })
+    await saveSent(at, { fileId: file.id })
     return file.id
   }
-  // The file's id is the key: a run that ended between the two calls finds the batch that it has made.
+  // The file's id is the idempotency key, so a run that ended between the two requests finds the batch it created.
   const create = async (fileId: string) => {
     const batch = await inferq.batches.create({
       inputFileId: fileId,
@@ -40,7 +40,7 @@ export async function uploadPart(
       idempotencyKey: `cli-${fileId}`,
       signal,
     })
-    await keep(at, { fileId, batchId: batch.id })
+    await saveSent(at, { fileId, batchId: batch.id })
     return batch.id
   }
   if (!sent) return create(await upload())
@@ -52,7 +52,7 @@ export async function uploadPart(
   }
 }
 
-/** The server does not know it any more: it expired, or the server's data was deleted. */
+/** Whether a file or batch no longer exists: it expired, or the server's data was deleted. */
 export function isNotFound(error: unknown): boolean {
   return error instanceof InferqError && (error.status === 404 || error.status === 410)
 }
