@@ -1,23 +1,23 @@
-// Batches: a file of requests that is worked off while nobody waits.
+// Batches: files of requests that the server processes in the background.
 import type { Http } from './http.ts'
 import { linesOf } from './lines.ts'
 import type { Batch, BatchLine, Page } from './types.ts'
 
 export interface CreateBatch {
   inputFileId: string
-  /** `/predict` when left out. */
+  /** `/predict` by default. */
   endpoint?: string
   completionWindow?: string
   metadata?: Record<string, string>
-  /** The same key and the same body: the same batch. */
+  /** A second request with the same key and body returns the same batch. */
   idempotencyKey?: string
   signal?: AbortSignal | undefined
 }
 
 export interface ResultsOptions {
-  /** How many lines the caller has already. */
+  /** Lines to skip, counted from the start of the results; 0 by default. */
   after?: number
-  /** Stays until the batch has ended; otherwise gives what there is. */
+  /** Waits for further lines until the batch has ended; by default the results end with the lines that exist. */
   follow?: boolean
   signal?: AbortSignal | undefined
 }
@@ -54,14 +54,14 @@ export class BatchCalls {
     return this.#http.json('POST', `${pathOf(id)}/cancel`)
   }
 
-  /** A new batch of the rows that failed or were not finished. */
+  /** Creates a batch of the rows that failed or did not finish. */
   retry(id: string): Promise<Batch> {
     return this.#http.json('POST', `${pathOf(id)}/retry`)
   }
 
   /**
-   * The lines of a batch in the order of its input, as they come.
-   * @throws ServerAway when the connection breaks off: call again with `after`.
+   * @yields the lines of a batch in the order of its input, each as it arrives.
+   * @throws ConnectionError when the connection is lost; `after` resumes in the next call.
    */
   async *results(id: string, { after = 0, follow = false, signal }: ResultsOptions = {}): AsyncGenerator<BatchLine> {
     const response = await this.#http.send('GET', `${pathOf(id)}/results`, {
@@ -74,7 +74,7 @@ export class BatchCalls {
       for await (const { text } of linesOf(response.body)) if (text !== '') yield JSON.parse(text) as BatchLine
     } catch (error) {
       signal?.throwIfAborted()
-      throw this.#http.away(error)
+      throw this.#http.connectionError(error)
     }
   }
 }

@@ -1,7 +1,7 @@
-// Options as the routes have them.
+// Options of a prediction as members of the request body.
 import type { PredictOptions } from './types.ts'
 
-/** What stands beside `inputs` in the body of `POST /predict`. */
+/** @returns the members next to `inputs` in the body of `POST /predict`. */
 export function bodyOf({
   model,
   topK,

@@ -1,4 +1,4 @@
-// The TypeScript client: every route that a program needs, over fetch.
+// TypeScript client for the HTTP API, over fetch.
 import { BatchCalls } from './batches.ts'
 import { bodyOf } from './body.ts'
 import { FileCalls } from './files.ts'
@@ -30,25 +30,26 @@ export class Inferq {
   }
 
   /**
-   * Classifies one text (or one pair): its labels, the best first.
-   * @throws InferqError when it is refused or fails; ConnectionError when nobody answers.
+   * Classifies one text or one pair.
+   * @returns its labels, the best first.
+   * @throws InferqError when the server rejects the text or fails; ConnectionError when it does not answer.
    */
   async predict(input: PredictInput, options: PredictOptions = {}): Promise<LabelScore[]> {
-    const [answer] = await this.#ask([input], options, {})
+    const [answer] = await this.#predict([input], options, {})
     return answer as LabelScore[]
   }
 
-  /** Classifies many texts in one request: for each, in order, its labels or `{error}`. One that fails stops no other. */
+  /** Classifies many texts in one request. @returns the labels or the error of each text, in order. */
   predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<PredictResult[]> {
-    return this.#ask(inputs, options, { Prefer: 'handling=lenient' })
+    return this.#predict(inputs, options, { Prefer: 'handling=lenient' })
   }
 
-  /** Version, limits, models and live workers. */
+  /** @returns version, limits, models and live workers. */
   info(signal?: AbortSignal): Promise<ServerInfo> {
     return this.#http.json('GET', '/info', { signal })
   }
 
-  #ask(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<PredictResult[]> {
+  #predict(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<PredictResult[]> {
     const { signal, ...rest } = options
     return this.#http.json('POST', '/predict', { body: { inputs, ...bodyOf(rest) }, headers, signal })
   }

@@ -1,15 +1,15 @@
-// What can go wrong, so that a program can tell it apart: the server said no, or nobody answered.
+// Errors of the client: an error response, or no response.
 
-/** The server answered with an error. Its message is the server's, made for people. */
+/** The server responded with an error; the message is the server's, for the user. */
 export class InferqError extends Error {
   override name = 'InferqError'
   readonly status: number
   /** `error_type` of a problem document, or `code` of an error in OpenAI's shape. */
   readonly type: string
-  /** Where in the request the problems lie, as far as the server says. */
+  /** The problems of single members of the request; empty when the response lists none. */
   readonly problems: InputProblem[]
   readonly requestId: string | undefined
-  /** Seconds after which trying again may help. */
+  /** Seconds until a retry may succeed. */
   readonly retryAfter: number | undefined
 
   constructor(status: number, message: string, details: ErrorDetails = {}) {
@@ -35,7 +35,7 @@ interface ErrorDetails {
   retryAfter?: number | undefined
 }
 
-/** Nobody answered, or the connection broke off. */
+/** The server did not answer, or the connection was lost. */
 export class ConnectionError extends Error {
   override name = 'ConnectionError'
   readonly url: string
@@ -46,7 +46,7 @@ export class ConnectionError extends Error {
   }
 }
 
-/** The error of an answer that is not 2xx: a problem document, OpenAI's shape, or something that is not inferq. */
+/** Reads a response that is not 2xx: a problem document, an error in OpenAI's shape, or the body of another program. */
 export async function errorOf(response: Response): Promise<InferqError> {
   const text = await response.text().catch(() => '')
   const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
@@ -58,16 +58,16 @@ export async function errorOf(response: Response): Promise<InferqError> {
   if (!body) {
     return new InferqError(
       response.status,
-      `the answer is ${response.status} and not inferq's; is the URL right?`,
+      `unexpected response with status ${response.status}; does the URL belong to inferq?`,
       common,
     )
   }
   const { error, error_type, detail, errors } = body
   const inner = typeof error === 'object' && error !== null ? (error as Record<string, unknown>) : undefined
-  const message = [inner?.['message'], detail, error].find((said) => typeof said === 'string')
-  return new InferqError(response.status, message ?? `the server answered ${response.status}`, {
+  const message = [inner?.['message'], detail, error].find((value) => typeof value === 'string')
+  return new InferqError(response.status, message ?? `the server returned status ${response.status}`, {
     ...common,
-    type: [error_type, inner?.['code'], inner?.['type']].find((said) => typeof said === 'string'),
+    type: [error_type, inner?.['code'], inner?.['type']].find((value) => typeof value === 'string'),
     problems: Array.isArray(errors) ? (errors as InputProblem[]) : undefined,
   })
 }
@@ -81,7 +81,7 @@ function parsed(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** fetch says only "fetch failed"; the reason is somewhere in its causes. */
+/** The message of a fetch error is only "fetch failed"; the reason is the innermost cause. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
   if (!(error instanceof Error)) return String(error)

@@ -1,10 +1,10 @@
-// Files: what batches read and what they leave.
+// Files: inputs and outputs of batches.
 import type { Http } from './http.ts'
 import type { FileObject, Page } from './types.ts'
 
 export interface Upload {
   filename: string
-  /** Called anew when the upload has to be sent again. */
+  /** Called again for every retry of the upload. */
   content: () => AsyncIterable<Uint8Array>
   signal?: AbortSignal | undefined
 }
@@ -16,7 +16,7 @@ export class FileCalls {
     this.#http = http
   }
 
-  /** Uploads a file for a batch as it is read, whatever its size. */
+  /** Uploads an input file for a batch as a stream, so the size is not limited by memory. */
   create({ filename, content, signal }: Upload): Promise<FileObject> {
     const boundary = `inferq-${crypto.randomUUID()}`
     return this.#http.json('POST', '/v1/files', {
@@ -34,7 +34,7 @@ export class FileCalls {
     return this.#http.json('GET', '/v1/files', { query })
   }
 
-  /** The file's bytes; read `body` to stream them. */
+  /** @returns a response whose `body` streams the file. */
   content(id: string, signal?: AbortSignal): Promise<Response> {
     return this.#http.send('GET', `/v1/files/${encodeURIComponent(id)}/content`, { signal })
   }
@@ -44,7 +44,7 @@ export class FileCalls {
   }
 }
 
-/** FormData wants the size beforehand, and lines that are made on the way have none. */
+/** FormData needs the size before the upload, and generated content has none. */
 async function* multipart(
   boundary: string,
   filename: string,

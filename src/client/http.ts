@@ -1,28 +1,28 @@
-// One request: the API key, the errors, and waiting while the server is busy.
+// HTTP requests with an API key, typed errors, and retries after 429.
 import { errorOf, InferqError, ConnectionError } from './errors.ts'
 
 export interface HttpOptions {
-  /** Where the server is, for example `http://localhost:8000`. */
+  /** The server's base URL, for example `http://localhost:8000`. */
   url: string
-  /** An API key, where the server asks for one. */
+  /** An API key, where the server requires one. */
   key?: string | undefined
-  /** Seconds that one call may wait in all while the server says 429; 300 when left out. */
+  /** Seconds that the waits of one request may add up to while the server responds with 429; 300 by default. */
   maxBusyWait?: number
-  /** Told before each such wait. */
+  /** Called before each of these waits. */
   onBusy?: (seconds: number) => void
 }
 
 export interface RequestOptions {
   /** Sent as JSON. */
   body?: unknown
-  /** Sent as it is; called again when the request is sent again. */
+  /** The body as bytes; called again for every retry. */
   stream?: (() => AsyncIterable<Uint8Array>) | undefined
   query?: Record<string, string | number | boolean | undefined>
   headers?: Record<string, string>
   signal?: AbortSignal | undefined
 }
 
-const DEFAULT_MAX_BUSY_WAIT = 300
+const DEFAULT_MAX_BUSY_WAIT_S = 300
 
 export class Http {
   readonly #options: HttpOptions
@@ -32,23 +32,23 @@ export class Http {
     this.#options = { ...options, url: options.url.replace(/\/+$/, '') }
   }
 
-  /** @returns the answer's JSON. @throws InferqError, ServerAway, or the signal's reason. */
+  /** @returns the parsed JSON of the response. @throws InferqError, ConnectionError, or the signal's reason. */
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const response = await this.send(method, path, options)
     try {
       return (await response.json()) as T
     } catch (error) {
       options.signal?.throwIfAborted()
-      if (!(error instanceof SyntaxError)) throw this.away(error)
-      throw new InferqError(response.status, `${this.#options.url} is no inferq: its answer is not JSON`)
+      if (!(error instanceof SyntaxError)) throw this.connectionError(error)
+      throw new InferqError(response.status, `${this.#options.url} is not an inferq server: its response is not JSON`)
     }
   }
 
-  /** @returns an answer that is 2xx, its body unread. A 429 is waited out. */
+  /** @returns a 2xx response with its body unread. A 429 is retried after its Retry-After. @throws as `json`. */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { maxBusyWait = DEFAULT_MAX_BUSY_WAIT, onBusy } = this.#options
+    const { maxBusyWait = DEFAULT_MAX_BUSY_WAIT_S, onBusy } = this.#options
     for (let waited = 0; ; ) {
-      const response = await this.#once(method, path, options)
+      const response = await this.#request(method, path, options)
       if (response.ok) return response
       const error = await errorOf(response)
       const seconds = Math.max(1, error.retryAfter ?? 1)
@@ -59,12 +59,11 @@ export class Http {
     }
   }
 
-  /** A failure of the connection as an error that names the server. */
-  away(cause: unknown): ConnectionError {
+  connectionError(cause: unknown): ConnectionError {
     return new ConnectionError(this.#options.url, cause)
   }
 
-  async #once(
+  async #request(
     method: string,
     path: string,
     { body, stream, query, headers, signal }: RequestOptions,
@@ -90,7 +89,7 @@ export class Http {
       return await fetch(url, request)
     } catch (error) {
       signal?.throwIfAborted()
-      throw this.away(error)
+      throw this.connectionError(error)
     }
   }
 }

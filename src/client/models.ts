@@ -1,4 +1,4 @@
-// Which models are served.
+// Models that the workers serve.
 import type { Http } from './http.ts'
 import type { ModelInfo } from './types.ts'
 
@@ -9,12 +9,12 @@ export class ModelCalls {
     this.#http = http
   }
 
-  /** What workers serve, and what they refused with the reason. */
+  /** @returns the models that workers serve, and those that they refused, with the reason. */
   async list(signal?: AbortSignal): Promise<ModelInfo[]> {
     return (await this.#http.json<{ data: ModelInfo[] }>('GET', '/v1/models', { signal })).data
   }
 
-  /** One model, with its card. */
+  /** @returns one model with its model card. */
   get(name: string, signal?: AbortSignal): Promise<ModelInfo & { card: string }> {
     return this.#http.json('GET', `/v1/models/${encodeURIComponent(name)}`, { signal })
   }

@@ -1,13 +1,13 @@
-// Predictions: submit now, have the answer later.
+// Asynchronous predictions.
 import type { PredictionObject } from '../api/routes/schema.ts'
 import { bodyOf } from './body.ts'
 import type { Http } from './http.ts'
 import type { PredictInput, PredictOptions } from './types.ts'
 
 export interface CreatePrediction extends PredictOptions {
-  /** Seconds to wait for the result before the answer comes without it. */
+  /** Seconds that the request waits for the result; afterwards it returns the unfinished prediction. */
   wait?: number
-  /** The same key and the same body: the same prediction. */
+  /** A second request with the same key and body returns the same prediction. */
   idempotencyKey?: string
   metadata?: Record<string, string>
 }
@@ -19,7 +19,7 @@ export class PredictionCalls {
     this.#http = http
   }
 
-  /** Submits one text, or a list of texts and pairs. */
+  /** Submits one text, or a list of texts and pairs. @returns the prediction, finished or not. */
   create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<PredictionObject> {
     const { wait, idempotencyKey, metadata, signal, model, ...rest } = options
     return this.#http.json('POST', '/v1/predictions', {
@@ -36,7 +36,7 @@ export class PredictionCalls {
     })
   }
 
-  /** @param wait seconds to wait for the end, at most what the server allows. */
+  /** @param wait seconds to wait for the result, limited by the server. */
   get(id: string, { wait, signal }: { wait?: number; signal?: AbortSignal } = {}): Promise<PredictionObject> {
     const headers: Record<string, string> = wait === undefined ? {} : { Prefer: `wait=${wait}` }
     return this.#http.json('GET', pathOf(id), { headers, signal })
@@ -50,7 +50,7 @@ export class PredictionCalls {
     return this.#http.json('POST', `${pathOf(id)}/cancel`)
   }
 
-  /** Erases input and output. */
+  /** Deletes the prediction with its input and output. */
   async delete(id: string): Promise<void> {
     await this.#http.send('DELETE', pathOf(id))
   }

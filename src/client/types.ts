@@ -1,23 +1,23 @@
-// What goes over the wire, as the client's callers see it.
+// Types of requests and responses.
 import type { z } from 'zod'
 import type { flatScores } from '../api/routes/schema.ts'
 
 export type LabelScore = z.infer<typeof flatScores>[number]
 
-/** A text, or a pair of texts for models that judge pairs. */
+/** A text, or a pair of texts for models that classify pairs. */
 export type PredictInput = string | [string, string]
 
-/** A text's labels, the best first, or why there are none. */
+/** The labels of a text, the best first, or its error. */
 export type PredictResult = LabelScore[] | { error: string }
 
 export interface PredictOptions {
-  /** Name, or `name@revision`; the server's default when left out. */
+  /** Name, or `name@revision`; the server's default model by default. */
   model?: string | undefined
-  /** At most so many labels a text. */
+  /** Maximum number of labels per text. */
   topK?: number | undefined
-  /** How numbers become scores; the model's own way when left out. */
+  /** Function from logits to scores; the model's own by default. */
   function?: 'softmax' | 'sigmoid' | 'none' | undefined
-  /** false: a text over the model's limit is an error instead of being cut. */
+  /** false: a text that exceeds the model's limit fails instead of being truncated. */
   truncate?: boolean | undefined
   truncationDirection?: 'Left' | 'Right' | undefined
   signal?: AbortSignal | undefined
@@ -27,11 +27,11 @@ export interface ServerInfo {
   version: string
   default_model: string
   models: { name: string; revision: string; workers: number }[]
-  /** What the server takes; the client reads those of batches where it names them. */
+  /** Limits by name, for example `max_batch_lines`; a server may omit some. */
   limits: Record<string, number>
 }
 
-/** An entry of `/v1/models`. A refused folder has an id, a state and a reason. */
+/** An entry of `/v1/models`. A refused model has only an id, a state and a reason. */
 export interface ModelInfo {
   id: string
   state: 'ready' | 'no_worker' | 'refused'
@@ -81,14 +81,14 @@ export interface Batch {
   metadata?: Record<string, string> | null
 }
 
-/** Why a batch was refused as a whole; `line` counts from 1. */
+/** A reason for which the whole batch was rejected; `line` counts from 1. */
 interface BatchProblem {
   code?: string | null
   message: string
   line?: number | null
 }
 
-/** One line of a batch's results: either a response, or an error. */
+/** One line of a batch's results, with either a response or an error. */
 export interface BatchLine {
   id: string
   custom_id: string
