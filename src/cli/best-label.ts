@@ -1,7 +1,7 @@
-// A text's answer as a row of output: the best label and its score, or what went wrong.
+// The best label of a prediction, as members of an output row.
 import type { PredictResult, LabelScore } from '../client/types.ts'
 
-/** What is added to a row; `scores` only where more than the best label was asked for. */
+/** Members that are added to an input row; `scores` is absent for a top-k of 1. */
 export interface BestLabel {
   label?: string
   score?: number
@@ -9,14 +9,14 @@ export interface BestLabel {
   error?: string
 }
 
-export function bestLabel(answer: PredictResult, topK: number | undefined): BestLabel {
-  if (!Array.isArray(answer)) return { error: answer.error }
-  const [best] = answer
-  if (!best) return { error: 'the answer has no labels' }
-  return { label: best.label, score: best.score, ...(topK === 1 ? {} : { scores: answer }) }
+export function bestLabel(result: PredictResult, topK: number | undefined): BestLabel {
+  if (!Array.isArray(result)) return { error: result.error }
+  const [best] = result
+  if (!best) return { error: 'the response has no labels' }
+  return { label: best.label, score: best.score, ...(topK === 1 ? {} : { scores: result }) }
 }
 
-/** Four decimals are what a reader can use; files get all digits. */
+/** A score for the terminal, with four decimals; files contain all digits. */
 export function scoreText(score: number): string {
   return score.toFixed(4)
 }

@@ -1,11 +1,14 @@
-// Takes what has come, and waits for no more: a lone item goes on at once, a crowd goes on together.
+// Groups the items of an async iterable that are available together.
 
-/** @yields groups of at most `most` items, in order; never an empty one. */
-export async function* gather<T>(items: AsyncIterable<T>, most: number): AsyncGenerator<T[]> {
+/**
+ * A group ends when the next item is not yet available, so a single item is not delayed.
+ * @yields groups of 1 to `maxItems` items, in order.
+ */
+export async function* gather<T>(items: AsyncIterable<T>, maxItems: number): AsyncGenerator<T[]> {
   const iterator = items[Symbol.asyncIterator]()
   const advance = () => {
     const next = iterator.next()
-    // It is waited for later; until then its failure is nobody's.
+    // The promise is awaited later; until then its rejection must not count as unhandled.
     next.catch(() => undefined)
     return next
   }
@@ -15,10 +18,10 @@ export async function* gather<T>(items: AsyncIterable<T>, most: number): AsyncGe
     if (first.done) return
     const group = [first.value]
     next = advance()
-    // What is already in memory arrives before the event loop's next turn.
-    const turn = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)))
-    while (group.length < most) {
-      const more = await Promise.race([next.catch(() => undefined), turn])
+    // Items that are already in memory arrive before the next turn of the event loop.
+    const nextTurn = new Promise<undefined>((resolve) => setImmediate(() => resolve(undefined)))
+    while (group.length < maxItems) {
+      const more = await Promise.race([next.catch(() => undefined), nextTurn])
       if (!more || more.done) break
       group.push(more.value)
       next = advance()

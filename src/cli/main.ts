@@ -1,20 +1,23 @@
-// The `inferq` command: its process.
+// Process of the `inferq` command.
 import { EXIT, explain, InterruptedError } from './failure.ts'
 import { runProgram } from './program.ts'
 import { report, type Terminal } from './terminal.ts'
 
-const stopping = new AbortController()
+/** npx repeats the Ctrl-C that the terminal already sent; both arrive within this time and count as one. */
+const SAME_SIGNAL_MS = 500
+
+const interrupted = new AbortController()
 const { stdin, stdout, stderr } = process
-const terminal: Terminal = { stdin, stdout, stderr, signal: stopping.signal }
+const terminal: Terminal = { stdin, stdout, stderr, signal: interrupted.signal }
 
 onSignals()
-// Whoever read our output has enough (`inferq … | head`): that is no failure.
+// A reader that closes the pipe early (`inferq … | head`) is not a failure.
 stdout.on('error', () => process.exit(EXIT.ok))
 
 try {
   process.exitCode = await runProgram(process.argv.slice(2), terminal)
 } catch (error) {
-  if (stopping.signal.aborted) {
+  if (interrupted.signal.aborted) {
     if (error instanceof InterruptedError && error.message !== '') report(terminal, error.message)
     process.exitCode = EXIT.interrupted
   } else {
@@ -24,18 +27,17 @@ try {
     process.exitCode = code
   }
 }
-// A pipe that nobody closes, or an upload that was given up, must not keep us.
+// An open stdin or an aborted upload would keep the process alive.
 stdout.write('', () => process.exit())
 
-/** The first Ctrl-C stops in good order, a later one at once. */
+/** The first signal aborts the command, which saves its state; a later one exits immediately. */
 function onSignals(): void {
   let first = 0
   const onSignal = () => {
-    if (!stopping.signal.aborted) {
+    if (!interrupted.signal.aborted) {
       first = Date.now()
-      stopping.abort(new InterruptedError(''))
-      // npx passes on the Ctrl-C that the terminal has already sent: the two come together and are one.
-    } else if (Date.now() - first > 500) {
+      interrupted.abort(new InterruptedError(''))
+    } else if (Date.now() - first > SAME_SIGNAL_MS) {
       process.exit(EXIT.interrupted)
     }
   }

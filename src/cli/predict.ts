@@ -1,4 +1,4 @@
-// `inferq predict`: texts from the command line, or lines from stdin as they come.
+// `inferq predict`: classifies arguments, or lines of stdin as they arrive.
 import { Readable, addAbortSignal } from 'node:stream'
 import type { Inferq } from '../client/client.ts'
 import { InferqError } from '../client/errors.ts'
@@ -13,89 +13,89 @@ export interface PredictFlags extends PredictOptions {
   json?: boolean | undefined
 }
 
-/** Texts of one request, and requests under way at once: enough to fill a worker, little enough to answer soon. */
-const TEXTS = 64
-const AT_ONCE = 4
+/** Together these keep a worker busy, while one request still returns quickly. */
+const MAX_TEXTS_PER_REQUEST = 64
+const MAX_CONCURRENT_REQUESTS = 4
 
-/** @returns the exit code: failed when some text was. */
+/** @returns the exit code: `failed` when any text failed. */
 export async function predict(inferq: Inferq, texts: string[], flags: PredictFlags, terminal: Terminal) {
   const { json, ...options } = flags
   const { signal, stdout } = terminal
   const asTable = !json && stdout.isTTY === true
-  const ask = async (group: string[]) => {
-    return { group, answers: await answersTo(inferq, group, { ...options, signal }) }
+  const classify = async (group: string[]) => {
+    return { group, results: await classifyGroup(inferq, group, { ...options, signal }) }
   }
-  const groups = texts.length > 0 ? cut(texts) : gather(typedLines(terminal), TEXTS)
+  const groups = texts.length > 0 ? split(texts) : gather(readLines(terminal), MAX_TEXTS_PER_REQUEST)
+  const answered = Readable.from(groups).map(classify, { concurrency: MAX_CONCURRENT_REQUESTS, signal })
   let failed = 0
-  for await (const { group, answers } of Readable.from(groups).map(ask, { concurrency: AT_ONCE, signal })) {
-    const answered = answers as PredictResult[]
-    failed += answered.filter((answer) => !Array.isArray(answer)).length
-    const shown = asTable
-      ? tableOf(group, answered, texts.length === 1, widthOf(stdout))
-      : answered.map((answer, at) => `${JSON.stringify({ text: group[at], ...bestLabel(answer, options.topK) })}\n`)
-    await print(stdout, shown.join(''))
+  for await (const { group, results } of answered as AsyncIterable<{ group: string[]; results: PredictResult[] }>) {
+    failed += results.filter((result) => !Array.isArray(result)).length
+    const lines = asTable
+      ? tableLines(group, results, texts.length === 1, widthOf(stdout))
+      : results.map((result, at) => `${JSON.stringify({ text: group[at], ...bestLabel(result, options.topK) })}\n`)
+    await print(stdout, lines.join(''))
   }
   if (failed > 0) report(terminal, failed === 1 ? 'one text failed' : `${failed} texts failed`)
   return failed > 0 ? EXIT.failed : EXIT.ok
 }
 
-function* cut(texts: string[]): Generator<string[]> {
+function* split(texts: string[]): Generator<string[]> {
   if (texts.some((text) => text.trim() === '')) throw new UsageError('a text is empty')
-  for (let at = 0; at < texts.length; at += TEXTS) yield texts.slice(at, at + TEXTS)
+  for (let at = 0; at < texts.length; at += MAX_TEXTS_PER_REQUEST) yield texts.slice(at, at + MAX_TEXTS_PER_REQUEST)
 }
 
-/** Lines that have something on them. */
-async function* typedLines(terminal: Terminal): AsyncGenerator<string> {
-  if (terminal.stdin.isTTY) report(terminal, 'type texts, one a line; Ctrl-D ends')
+/** @yields the lines of stdin that are not blank. */
+async function* readLines(terminal: Terminal): AsyncGenerator<string> {
+  if (terminal.stdin.isTTY) report(terminal, 'type one text per line; Ctrl-D ends the input')
   for await (const { text } of linesOf(addAbortSignal(terminal.signal, terminal.stdin))) {
     if (text.trim() !== '') yield text
   }
 }
 
-/** Answers in order. What the server refuses of a group is those texts' own error; the others are asked again. */
-async function answersTo(inferq: Inferq, texts: string[], options: PredictOptions): Promise<PredictResult[]> {
+/** @returns results in order. Texts that the server rejects get their error, and the other ones are sent again. */
+async function classifyGroup(inferq: Inferq, texts: string[], options: PredictOptions): Promise<PredictResult[]> {
   try {
     return await inferq.predictMany(texts, options)
   } catch (error) {
     if (!(error instanceof InferqError)) throw error
-    if (error.status === 413) return await inHalves(inferq, texts, options, error)
-    const refused = refusedTexts(error, texts.length)
-    if (!refused) throw error
-    const fine = texts.filter((_text, at) => !refused.has(at))
-    const rest = fine.length > 0 ? await answersTo(inferq, fine, options) : []
+    if (error.status === 413) return await classifyHalves(inferq, texts, options, error)
+    const rejected = rejectedTexts(error, texts.length)
+    if (!rejected) throw error
+    const valid = texts.filter((_text, at) => !rejected.has(at))
+    const rest = valid.length > 0 ? await classifyGroup(inferq, valid, options) : []
     return texts.map((_text, at) => {
-      const reason = refused.get(at)
+      const reason = rejected.get(at)
       return reason === undefined ? (rest.shift() as PredictResult) : { error: reason }
     })
   }
 }
 
-/** Texts that are too much for one body. */
-async function inHalves(inferq: Inferq, texts: string[], options: PredictOptions, error: InferqError) {
+/** The body of the whole group is too large for one request. */
+async function classifyHalves(inferq: Inferq, texts: string[], options: PredictOptions, error: InferqError) {
   if (texts.length === 1) return [{ error: error.message }]
   const half = Math.ceil(texts.length / 2)
   return [
-    ...(await answersTo(inferq, texts.slice(0, half), options)),
-    ...(await answersTo(inferq, texts.slice(half), options)),
+    ...(await classifyGroup(inferq, texts.slice(0, half), options)),
+    ...(await classifyGroup(inferq, texts.slice(half), options)),
   ]
 }
 
-/** Which texts a refusal is about; undefined when it is about the request as a whole. */
-function refusedTexts({ status, problems }: InferqError, count: number): Map<number, string> | undefined {
+/** @returns the reasons by position of the text; undefined when the request as a whole is rejected. */
+function rejectedTexts({ status, problems }: InferqError, count: number): Map<number, string> | undefined {
   if (status !== 422 || problems.length === 0) return undefined
-  const places = problems.map(({ path, index, message }) => {
+  const reasons = problems.map(({ path, index, message }) => {
     const at = index ?? Number(/^inputs\[(\d+)\]/.exec(path ?? '')?.[1] ?? Number.NaN)
     return [at, message] as const
   })
-  return places.every(([at]) => Number.isInteger(at) && at < count) ? new Map(places) : undefined
+  return reasons.every(([at]) => Number.isInteger(at) && at < count) ? new Map(reasons) : undefined
 }
 
-function tableOf(texts: string[], answers: PredictResult[], isOnly: boolean, columns: number): string[] {
-  return answers.flatMap((answer, at) => {
+function tableLines(texts: string[], results: PredictResult[], isOnly: boolean, columns: number): string[] {
+  return results.flatMap((result, at) => {
     const text = oneLine(texts[at] ?? '')
-    if (!Array.isArray(answer)) return [`${'error'.padEnd(16)} ${shorten(text, columns - 18)}\n  ${answer.error}\n`]
-    const shown = isOnly ? answer : answer.slice(0, 1)
-    return shown.map(({ label, score }) => {
+    if (!Array.isArray(result)) return [`${'error'.padEnd(16)} ${shorten(text, columns - 18)}\n  ${result.error}\n`]
+    const labels = isOnly ? result : result.slice(0, 1)
+    return labels.map(({ label, score }) => {
       const start = `${scoreText(score).padStart(8)}  ${oneLine(label).padEnd(14)}`
       return isOnly ? `${start.trimEnd()}\n` : `${start}  ${shorten(text, Math.max(20, columns - start.length - 3))}\n`
     })

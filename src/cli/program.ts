@@ -1,4 +1,4 @@
-// The commands and their options.
+// Commands and options of `inferq`.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
@@ -9,14 +9,14 @@ import { addModelCommands } from './models/commands.ts'
 import { predict, type PredictFlags } from './predict.ts'
 import { report, type Terminal } from './terminal.ts'
 
-/** @param args without the program's name. @returns the exit code. @throws what `explain` explains. */
+/** @param args without the program's name. @returns the exit code. @throws errors for `explain`. */
 export async function runProgram(args: string[], terminal: Terminal): Promise<number> {
   let code: number = EXIT.ok
   const program = new Command('inferq')
-    .description('Asks an inferq server from the command line, and looks after its models.')
+    .description('Classifies texts with an inferq server, and manages its models.')
     .version(VERSION)
-    .addOption(new Option('--url <url>', 'where the server is').env('INFERQ_URL').default('http://localhost:8000'))
-    .addOption(new Option('--key <key>', 'an API key').env('INFERQ_API_KEY'))
+    .addOption(new Option('--url <url>', 'base URL of the server').env('INFERQ_URL').default('http://localhost:8000'))
+    .addOption(new Option('--key <key>', 'API key').env('INFERQ_API_KEY'))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
@@ -27,36 +27,49 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     .addHelpText('after', EXAMPLES)
   const client = () => clientOf(program.opts<ConnectFlags>(), terminal)
 
-  withPredictOptions(program.command('predict').argument('[texts...]', 'without any: lines from stdin'))
-    .description('Classifies texts while you wait.')
-    .option('--json', 'one JSON object a text, also on a terminal')
+  withPredictOptions(program.command('predict').argument('[texts...]', 'default: lines of stdin'))
+    .description('Classifies texts and prints the results immediately.')
+    .option('--json', 'one JSON object per text, also on a terminal')
     .addHelpText('after', PREDICT_EXAMPLES)
     .action(async (texts: string[], flags: PredictFlags) => {
-      code = await predict(client(), texts, cutUnlessTold(flags), terminal)
+      code = await predict(client(), texts, withExplicitTruncate(flags), terminal)
     })
 
   withPredictOptions(program.command('batch').argument('[file]', 'JSONL, CSV, TSV or plain lines; "-" is stdin'))
-    .description('Classifies a whole file; the same command again goes on after an interruption.')
+    .description('Classifies a whole file; the same command resumes an interrupted run.')
     .option('--input <file>', 'the same as the argument')
-    .option('--output <file>', 'a .jsonl or .csv; "-" is stdout (default: FILE.results.jsonl; stdout for a pipe)')
+    .option('--output <file>', 'a .jsonl or .csv file; "-" is stdout (default: FILE.results.jsonl; stdout for a pipe)')
     .addOption(
-      new Option('--format <format>', 'of the input, if its name does not tell').choices(['jsonl', 'csv', 'lines']),
+      new Option('--format <format>', 'of the input (default: by the file extension)').choices([
+        'jsonl',
+        'csv',
+        'lines',
+      ]),
     )
-    .addOption(new Option('--output-format <format>', 'if its name does not tell').choices(['jsonl', 'csv']))
-    .option('--column <name>', 'the column, or key, with the text (default: text, or the only one)')
-    .option('--pair-column <name>', 'the column with the second text, for models that judge pairs')
-    .option('--delimiter <character>', 'between the columns (default: a comma; a tab for .tsv)', oneCharacter)
-    .option('--restart', 'begin anew: earlier results are deleted, an unfinished batch is cancelled')
+    .addOption(
+      new Option('--output-format <format>', 'of the output (default: by the file extension)').choices([
+        'jsonl',
+        'csv',
+      ]),
+    )
+    .option('--column <name>', 'the column or key with the text (default: text, or the only column)')
+    .option('--pair-column <name>', 'the column with the second text, for models that classify pairs')
+    .option('--delimiter <character>', 'column separator (default: a comma; a tab for .tsv)', oneCharacter)
+    .option('--restart', 'start over: delete earlier results, and cancel an unfinished batch')
     .addHelpText('after', BATCH_EXAMPLES)
     .action(async (file: string | undefined, flags: BatchFlags) => {
       const input = file ?? flags.input
       if (!input || (file !== undefined && flags.input && flags.input !== file)) {
-        throw new UsageError('which file? Give one FILE, or "-" for stdin (inferq batch --help)')
+        throw new UsageError('give exactly one FILE, or "-" for stdin (see inferq batch --help)')
       }
-      code = await batch(client(), { ...cutUnlessTold(flags), input, url: program.opts<ConnectFlags>().url }, terminal)
+      code = await batch(
+        client(),
+        { ...withExplicitTruncate(flags), input, url: program.opts<ConnectFlags>().url },
+        terminal,
+      )
     })
 
-  addModelCommands(program, { client, terminal, end: (given) => (code = given) })
+  addModelCommands(program, { client, terminal, setExitCode: (value) => (code = value) })
 
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -74,37 +87,37 @@ interface ConnectFlags {
 
 function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Inferq {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-    throw new UsageError(`"${url}" is no URL such as http://localhost:8000`)
+    throw new UsageError(`"${url}" is not a URL such as http://localhost:8000`)
   return new Inferq({
     url,
     key,
-    // A command has the time that its user has: Ctrl-C ends it.
+    // A command waits without a limit; the user can interrupt it.
     maxBusyWait: Number.POSITIVE_INFINITY,
-    onBusy: (seconds) => report(terminal, `the server is busy; trying again in ${seconds} s`),
+    onBusy: (seconds) => report(terminal, `the server is busy; retrying in ${seconds} s`),
   })
 }
 
 function withPredictOptions(command: Command): Command {
   return command
-    .option('--model <name>', "a model, or name@revision (default: the server's)")
-    .option('--top-k <n>', 'at most so many labels a text', positiveInteger)
+    .option('--model <name>', "a model, or name@revision (default: the server's default model)")
+    .option('--top-k <n>', 'maximum number of labels per text', positiveInteger)
     .addOption(
-      new Option('--function <name>', "how logits become scores (default: the model's own)").choices([
+      new Option('--function <name>', "function from logits to scores (default: the model's own)").choices([
         'softmax',
         'sigmoid',
         'none',
       ]),
     )
-    .option('--no-truncate', "a text over the model's limit is an error instead of being cut")
+    .option('--no-truncate', "fail for a text that exceeds the model's limit instead of truncating it")
 }
 
-/** `--no-truncate` stands for a false; without it nothing is said, so that a line of a file may report otherwise. */
-function cutUnlessTold<Flags extends PredictOptions>(flags: Flags): Flags {
+/** Without `--no-truncate` the option stays undefined, so that a line of a batch file can set its own. */
+function withExplicitTruncate<Flags extends PredictOptions>(flags: Flags): Flags {
   return { ...flags, truncate: flags.truncate === false ? false : undefined }
 }
 
 function positiveInteger(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 1 on.')
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It must be a whole number of at least 1.')
   return Number(text)
 }
 
@@ -121,14 +134,14 @@ Examples:
   $ inferq batch reviews.csv --column review --output judged.csv
   $ inferq models list
 
-Exit codes: 0 fine, 1 something failed, 2 wrong usage, 130 interrupted.`
+Exit codes: 0 success, 1 failure, 2 invalid usage, 130 interrupted.`
 
 const PREDICT_EXAMPLES = `
 Examples:
   $ inferq predict "She saw him." "Her saw he."
   $ inferq predict --model sentiment --top-k 1 < lines.txt > answers.jsonl
 
-On a terminal answers are a table; in a pipe, or with --json, one JSON object a text. Blank lines are passed over.`
+Results are a table on a terminal; in a pipe, or with --json, one JSON object per text. Blank lines are skipped.`
 
 const BATCH_EXAMPLES = `
 Examples:
@@ -136,4 +149,4 @@ Examples:
   $ inferq batch requests.jsonl              # OpenAI batch lines, or {"text": "…"} objects
   $ zcat comments.txt.gz | inferq batch - --format lines > judged.jsonl
 
-Ctrl-C stops following; the batch goes on, and the same command again picks its results up.`
+Ctrl-C stops the command but not the batch; the same command resumes and fetches the rest of the results.`

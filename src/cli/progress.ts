@@ -1,4 +1,4 @@
-// Shows how far something is: a bar on a terminal, a line once in a while elsewhere.
+// Progress of a command: a bar on a terminal, otherwise a line every 10 s.
 import { SingleBar } from 'cli-progress'
 import { countText, secondsText } from './format.ts'
 import { Rate } from './rate.ts'
@@ -6,29 +6,29 @@ import { report, type Terminal } from './terminal.ts'
 
 export interface Progress {
   set(done: number): void
-  /** Says something without tearing the bar. */
+  /** Writes a line above the bar. */
   note(line: string): void
   stop(): void
 }
 
 export interface ProgressOptions {
-  /** What is counted, for example `rows`. */
+  /** The name of the counted items, for example `rows`. */
   unit: string
   total: number
-  /** What was done before. */
+  /** Items of an earlier run; they do not count for the rate. */
   done?: number
-  /** How a count reads. */
+  /** Formats a count. */
   count?: (count: number) => string
 }
 
-const LINE_EVERY_MS = 10_000
-const BAR_EVERY_MS = 500
+const LINE_INTERVAL_MS = 10_000
+const BAR_INTERVAL_MS = 500
 
 export function showProgress(terminal: Terminal, options: ProgressOptions): Progress {
   const { unit, total, done: before = 0, count = countText } = options
   const rate = new Rate(before, Date.now())
   let done = before
-  const facts = () => {
+  const values = () => {
     const now = Date.now()
     const percent = total > 0 ? Math.floor((done / total) * 100) : 100
     const pace = `${count(rate.perSecond(now))}${unit === '' ? '' : ' '}${unit}/s`
@@ -41,19 +41,19 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
       unit,
     }
   }
-  const shown = terminal.stderr.isTTY ? bar(terminal, total, done, facts) : lines(terminal, facts)
+  const display = terminal.stderr.isTTY ? showBar(terminal, total, done, values) : showLines(terminal, values)
   return {
     set: (now) => {
       done = now
       rate.add(done, Date.now())
-      shown.update(done)
+      display.update(done)
     },
-    note: (line) => shown.aside(() => report(terminal, line)),
-    stop: () => shown.stop(),
+    note: (line) => display.writeAbove(() => report(terminal, line)),
+    stop: () => display.stop(),
   }
 }
 
-interface Facts {
+interface Values {
   percent: number
   count: string
   of: string
@@ -62,14 +62,14 @@ interface Facts {
   unit: string
 }
 
-interface Shown {
+interface Display {
   update(done: number): void
-  aside(write: () => void): void
+  writeAbove(write: () => void): void
   stop(): void
 }
 
-function bar(terminal: Terminal, total: number, done: number, facts: () => Facts): Shown {
-  const single = new SingleBar({
+function showBar(terminal: Terminal, total: number, done: number, values: () => Values): Display {
+  const bar = new SingleBar({
     stream: terminal.stderr,
     format: '{bar} {percent} %  {count} of {of} {unit}  {pace}  {left} left',
     barCompleteChar: '█',
@@ -77,36 +77,36 @@ function bar(terminal: Terminal, total: number, done: number, facts: () => Facts
     barsize: 24,
     hideCursor: true,
     clearOnComplete: true,
-    // Ctrl-C is the command's own business.
+    // The command handles signals.
     gracefulExit: false,
     forceRedraw: true,
   })
-  let at = done
-  single.start(total, done, facts())
-  // Time goes on also while nothing comes.
-  const timer = setInterval(() => single.update(at, facts()), BAR_EVERY_MS)
+  let current = done
+  bar.start(total, done, values())
+  // The rate and the time left change also while no items arrive.
+  const timer = setInterval(() => bar.update(current, values()), BAR_INTERVAL_MS)
   const stop = () => {
     clearInterval(timer)
-    single.stop()
+    bar.stop()
   }
   return {
     update: (now) => {
-      at = now
-      single.update(now, facts())
+      current = now
+      bar.update(now, values())
     },
-    aside: (write) => {
+    writeAbove: (write) => {
       terminal.stderr.write('\r\u001b[2K')
       write()
-      single.render()
+      bar.render()
     },
     stop,
   }
 }
 
-function lines(terminal: Terminal, facts: () => Facts): Shown {
+function showLines(terminal: Terminal, values: () => Values): Display {
   const timer = setInterval(() => {
-    const { percent, count, of, unit, pace, left } = facts()
+    const { percent, count, of, unit, pace, left } = values()
     report(terminal, `${count} of ${of} ${unit} (${percent} %), ${pace}, ${left} left`)
-  }, LINE_EVERY_MS)
-  return { update: () => undefined, aside: (write) => write(), stop: () => clearInterval(timer) }
+  }, LINE_INTERVAL_MS)
+  return { update: () => undefined, writeAbove: (write) => write(), stop: () => clearInterval(timer) }
 }

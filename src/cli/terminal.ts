@@ -1,39 +1,39 @@
-// The world of a command: where it reads, where it writes, and when it has to stop.
+// Streams and interrupt signal of a command.
 import { once } from 'node:events'
 import type { ReadStream } from 'node:tty'
 import type { Readable, Writable } from 'node:stream'
 
 export interface Terminal {
   stdin: Readable & Partial<Pick<ReadStream, 'isTTY'>>
-  /** Answers go here, and nothing else. */
+  /** Results only. */
   stdout: OutputStream
-  /** Everything that is said to the person: progress, notes, errors. */
+  /** Progress, notes and errors. */
   stderr: OutputStream
-  /** Aborts at Ctrl-C; its reason is Interrupted. */
+  /** Aborts on SIGINT, SIGTERM and SIGHUP; its reason is an InterruptedError. */
   signal: AbortSignal
 }
 
 export type OutputStream = Writable & { isTTY?: boolean; columns?: number }
 
-/** Characters of a line; a pipe has as many as you like, and some terminals do not know. */
+/** Characters per line: unlimited for a pipe, 80 for a terminal without a known width. */
 export function widthOf({ isTTY, columns }: OutputStream): number {
   if (!isTTY) return Number.POSITIVE_INFINITY
   return columns !== undefined && columns > 0 ? columns : 80
 }
 
-/** One line for the person. */
+/** Writes one line for the user to stderr. */
 export function report({ stderr }: Terminal, line: string): void {
   stderr.write(`inferq: ${line}\n`)
 }
 
-/** Writes, and waits while whoever reads is slower. */
-export async function print(screen: OutputStream, text: string): Promise<void> {
-  if (!screen.write(text)) await once(screen, 'drain')
+/** Writes text, and waits while the reader is slower. */
+export async function print(stream: OutputStream, text: string): Promise<void> {
+  if (!stream.write(text)) await once(stream, 'drain')
 }
 
-/** Text that may hold anything as one line that cannot move the cursor: controls become spaces. */
+/** Replaces control characters by spaces, so that untrusted text is one line and cannot move the cursor. */
 export function oneLine(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- controls are what is looked for
+  // oxlint-disable-next-line no-control-regex -- the expression matches control characters on purpose
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
 }
 

@@ -1,4 +1,4 @@
-// `inferq batch`: whole files, cut into several batches, interrupted and gone on with.
+// `inferq batch`: whole files in several batches, interrupted and resumed.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -11,7 +11,7 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 import { startProcess } from '../helpers/start-process.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
-/** Small enough that a test's file is several batches. */
+/** Small, so that the input of a test becomes several batches. */
 const BATCH_LINES = 3_000
 
 let redisUrl: string
@@ -55,7 +55,7 @@ const numbered = (count: number) => Array.from({ length: count }, (_, n) => `tex
 type Row = Record<string, unknown> & { text: string; label?: string; score?: number; error?: string }
 
 describe('formats', () => {
-  it('CSV to CSV: the columns of the input, then label and score, in the order of the input', async () => {
+  it('CSV to CSV: the columns of the input, then label and score, in order', async () => {
     const cells = numbered(200).map((text, n) => (n % 3 === 0 ? `"${text}, ""quoted""\n${n}"` : text))
     write('in.csv', `\ufeffid,review\r\n${cells.map((cell, n) => `${n},${cell}\r\n`).join('')}`)
     const { code, stderr } = await batch(['in.csv', '--column', 'review', '--top-k', '1', '--output', 'out.csv'])
@@ -71,7 +71,7 @@ describe('formats', () => {
     })
   })
 
-  it('plain lines: the same answers as /predict gives', async () => {
+  it('plain lines: the same results as /predict', async () => {
     write('in.txt', 'She saw him.\n\nHer saw he.\n')
     expect((await batch(['in.txt'])).code).toBe(0)
     const rows = jsonLines(read('in.txt.results.jsonl'))
@@ -86,7 +86,7 @@ describe('formats', () => {
     })
   })
 
-  it('JSONL of objects keeps their keys; a row that fails has its error, and the exit code says so', async () => {
+  it('JSONL of objects keeps their keys; a row that fails has its error, and the exit code is 1', async () => {
     write('in.jsonl', '{"text":"fine","id":7}\n{"text":"","id":8}\n{"text":"also fine","id":9}\n')
     const { code, stderr } = await batch(['in.jsonl'])
     expect([code, stderr]).toEqual([1, expect.stringContaining('1 row failed')])
@@ -98,7 +98,7 @@ describe('formats', () => {
     ])
   })
 
-  it("OpenAI's lines come back as OpenAI's lines", async () => {
+  it("OpenAI's batch lines become OpenAI's result lines", async () => {
     const line = (id: string, body: object) => JSON.stringify({ custom_id: id, method: 'POST', url: '/predict', body })
     write('in.jsonl', [line('b', { inputs: 'x' }), line('a', { inputs: 'x', model: 'nope' })].join('\n'))
     expect((await batch(['in.jsonl', '--output', 'out.jsonl'])).code).toBe(1)
@@ -123,24 +123,24 @@ describe('formats', () => {
   })
 })
 
-it('cuts a file that is too large for one batch, and keeps its order', async () => {
+it('splits a file that is too large for one batch, and keeps its order', async () => {
   const texts = numbered(2 * BATCH_LINES + 500)
   write('in.txt', texts.join('\n'))
   expect((await batch(['in.txt', '--top-k', '1'])).code).toBe(0)
   expect(jsonLines(read('in.txt.results.jsonl')).map(({ text }) => text)).toEqual(texts)
 })
 
-it('says that a run is finished, and begins anew when it is told to', async () => {
+it('reports a finished run, and starts over with --restart', async () => {
   write('in.txt', 'one\ntwo\n')
   await batch(['in.txt'])
   const first = read('in.txt.results.jsonl')
   const again = await batch(['in.txt'])
-  expect([again.code, again.stderr]).toEqual([0, expect.stringMatching(/finished already, .*: 2 rows/)])
-  expect((await batch(['in.txt', '--restart'])).stderr).not.toContain('finished already')
+  expect([again.code, again.stderr]).toEqual([0, expect.stringMatching(/already finished on .*: 2 rows/)])
+  expect((await batch(['in.txt', '--restart'])).stderr).not.toContain('already finished')
   expect(read('in.txt.results.jsonl')).toBe(first)
 })
 
-describe('goes on where it was', () => {
+describe('resumes', () => {
   const texts = numbered(3 * BATCH_LINES)
   const rows = () => jsonLines(read('in.txt.results.jsonl').replace(/[^\n]+$/, ''))
   const started = () => {
@@ -149,20 +149,20 @@ describe('goes on where it was', () => {
   }
   beforeEach(() => write('in.txt', texts.join('\n')))
 
-  it('after Ctrl-C: the same command again, every row once and in order', async () => {
+  it('after SIGINT: every row once and in order', async () => {
     const { child, someRows, ended } = started()
     await someRows()
     child.kill('SIGINT')
     const { code, stderr } = await ended
     expect(code).toBe(130)
-    expect(stderr).toMatch(/stopped after [\d,]+ of 9,000 rows; the server goes on with batch_/)
+    expect(stderr).toMatch(/stopped after [\d,]+ of 9,000 rows; the server continues with batch_/)
     expect(rows().length).toBeLessThan(texts.length)
     const again = await batch(['in.txt', '--top-k', '1'])
-    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('going on after row')])
+    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('resuming after row')])
     expect(rows().map(({ text }) => text)).toEqual(texts)
   })
 
-  it('after it was killed, with half a line written', async () => {
+  it('after SIGKILL, with an incomplete line in the output', async () => {
     const { child, someRows, ended } = started()
     await someRows()
     child.kill('SIGKILL')
@@ -172,7 +172,7 @@ describe('goes on where it was', () => {
     expect(rows().map(({ text }) => text)).toEqual(texts)
   })
 
-  it('through a restart of the server, by itself', { timeout: 120_000 }, async () => {
+  it('after a restart of the server, in the same run', { timeout: 120_000 }, async () => {
     const port = await freePort()
     const startApi = () =>
       startProcess(resolve('dist/api/main.js'), {
@@ -186,14 +186,14 @@ describe('goes on where it was', () => {
     )
     await waitFor('some rows', () => rows().length > 0, { within: 60_000 })
     await api.stop()
-    await waitFor('the note of the outage', () => cli.said.stderr.includes('retrying for up to'), { within: 30_000 })
+    await waitFor('the note of the outage', () => cli.output.stderr.includes('retrying for up to'), { within: 30_000 })
     api = await startApi()
     expect((await cli.ended).code).toBe(0)
     expect(rows().map(({ text }) => text)).toEqual(texts)
     await api.stop()
   })
 
-  it('but not over another input, nor with other options', async () => {
+  it('neither with another input nor with other options', async () => {
     const { child, someRows, ended } = started()
     await someRows()
     child.kill('SIGINT')
@@ -203,12 +203,12 @@ describe('goes on where it was', () => {
     expect([others.code, others.stderr]).toEqual([1, expect.stringContaining('unfinished run with other options')])
     write('in.txt', 'something else')
     const another = await batch(['in.txt', '--top-k', '1'])
-    expect([another.code, another.stderr]).toEqual([1, expect.stringContaining('over another input')])
+    expect([another.code, another.stderr]).toEqual([1, expect.stringContaining('unfinished run with another input')])
     expect(read('in.txt.results.jsonl')).toBe(before)
   })
 })
 
-describe('says what is wrong, and leaves nothing behind', () => {
+describe('reports the error and leaves no files for', () => {
   const failing = async (args: string[], more: CliOptions = {}) => {
     const { code, stderr } = await batch([...args, '--output', 'out.jsonl'], more)
     expect(() => read('out.jsonl')).toThrow('ENOENT')
@@ -218,14 +218,14 @@ describe('says what is wrong, and leaves nothing behind', () => {
   }
 
   it.each([
-    ['a column that is not there', 'in.csv', 'id,text\n1,a\n', ['--column', 'nope'], 2, 'there are "id", "text"'],
+    ['an unknown column', 'in.csv', 'id,text\n1,a\n', ['--column', 'nope'], 2, 'the columns are "id", "text"'],
     ['a malformed line', 'in.jsonl', '{"text":"a"}\n{"text":\n', [], 1, 'line 2 is not JSON'],
-    ['a model that is not there', 'in.txt', 'a\n', ['--model', 'nope'], 1, 'served are tiny-fp32, tiny-multilabel'],
-    ['a format that nothing tells', 'in.dat', 'a\n', [], 2, 'give --format'],
+    ['an unknown model', 'in.txt', 'a\n', ['--model', 'nope'], 1, 'served models: tiny-fp32, tiny-multilabel'],
+    ['an unknown file extension', 'in.dat', 'a\n', [], 2, 'give --format'],
     ['an empty file', 'in.txt', '', [], 1, 'is empty'],
     ['a zip', 'in.csv', 'PK\u0003\u0004', [], 1, 'unpack it'],
     [
-      'an id that comes twice',
+      'a duplicate id',
       'in.jsonl',
       '{"custom_id":"a","body":{"inputs":"x"}}\n'.repeat(2),
       [],
@@ -240,17 +240,17 @@ describe('says what is wrong, and leaves nothing behind', () => {
   it('a missing file', async () => {
     expect(await failing(['nope.csv'])).toEqual({
       code: 1,
-      stderr: 'inferq: nope.csv: there is no such file or folder\n',
+      stderr: 'inferq: nope.csv: no such file or folder\n',
     })
   })
 
-  it('a server that is away', async () => {
+  it('a server that does not answer', async () => {
     write('in.txt', 'a\n')
     const { code, stderr } = await failing(['in.txt'], { env: { INFERQ_URL: `http://127.0.0.1:${await freePort()}` } })
     expect([code, stderr]).toEqual([1, expect.stringContaining('does not answer (ECONNREFUSED)')])
   })
 
-  it('an output that is somebody else’s', async () => {
+  it('an output that is not from a run', async () => {
     write('in.txt', 'a\n')
     write('mine.csv', 'precious')
     const { code, stderr } = await batch(['in.txt', '--output', 'mine.csv'])

@@ -1,4 +1,4 @@
-// `inferq predict` as people use it: texts, pipes, errors that a person can act on.
+// `inferq predict`: arguments, pipes and error messages.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../src/launcher/ports.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -7,16 +7,16 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
 let stack: Stack
-let guarded: Stack
+let withKeys: Stack
 
 beforeAll(async () => {
   const redisUrl = await emptyRedis()
   stack = await startStack({ redisUrl })
-  // The same workers behind an api that wants a key.
-  guarded = await startStack({ redisUrl, workers: 0, apiEnv: { API_KEYS: 'me:secret' } })
+  // The same workers with an api that requires an API key.
+  withKeys = await startStack({ redisUrl, workers: 0, apiEnv: { API_KEYS: 'me:secret' } })
 })
 afterAll(async () => {
-  await guarded.stop()
+  await withKeys.stop()
   await stack.stop()
 })
 
@@ -28,7 +28,7 @@ const rowsOf = (text: string) =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as { text: string; label?: string; scores?: unknown[]; error?: string })
 
-it('answers texts of the command line, the labels as the server gives them', async () => {
+it('classifies arguments, with the labels of the server', async () => {
   const { code, stdout, stderr } = await predict(['She saw him.', 'Her saw he.'])
   const answer: unknown = await (await fetch(`${stack.url}/predict?text=She%20saw%20him.`)).json()
   expect([code, stderr]).toEqual([0, ''])
@@ -36,79 +36,79 @@ it('answers texts of the command line, the labels as the server gives them', asy
   expect(rowsOf(stdout)[0]?.scores).toEqual(answer)
 })
 
-it('takes a model, a number of labels and a function', async () => {
+it('accepts a model, a top-k and a function', async () => {
   const args = ['--model', 'tiny-multilabel', '--top-k', '1', '--function', 'none', 'text']
   const [row] = rowsOf((await predict(args)).stdout)
   expect(row).toEqual({ text: 'text', label: expect.any(String), score: expect.any(Number) })
 })
 
-it('answers a thousand lines in their order, CRLF and blank ones among them', async () => {
+it('classifies a thousand lines in order, with CRLF and blank lines', async () => {
   const texts = Array.from({ length: 1_000 }, (_, n) => `text number ${n}${' and more'.repeat(n % 9)}`)
   const { code, stdout } = await predict(['--top-k', '1'], { input: texts.join('\r\n\r\n') })
   expect(code).toBe(0)
   expect(rowsOf(stdout).map(({ text }) => text)).toEqual(texts)
 })
 
-it('answers a line when it comes, not when the pipe ends', async () => {
-  const { child, said, ended } = startCli(['predict'], { env: { INFERQ_URL: stack.url } })
+it('classifies a line as it arrives, before the pipe ends', async () => {
+  const { child, output, ended } = startCli(['predict'], { env: { INFERQ_URL: stack.url } })
   child.stdin.write('first\n')
-  await waitFor('the first answer', () => rowsOf(said.stdout).length === 1)
+  await waitFor('the first result', () => rowsOf(output.stdout).length === 1)
   child.stdin.write('second\n')
-  await waitFor('the second answer', () => rowsOf(said.stdout).length === 2)
+  await waitFor('the second result', () => rowsOf(output.stdout).length === 2)
   child.stdin.end()
   expect((await ended).code).toBe(0)
 })
 
-it('ends with 130 at Ctrl-C', async () => {
-  const { child, said, ended } = startCli(['predict'], { env: { INFERQ_URL: stack.url } })
+it('exits with 130 on SIGINT', async () => {
+  const { child, output, ended } = startCli(['predict'], { env: { INFERQ_URL: stack.url } })
   child.stdin.write('first\n')
-  await waitFor('the first answer', () => said.stdout.includes('\n'))
+  await waitFor('the first result', () => output.stdout.includes('\n'))
   child.kill('SIGINT')
   expect(await ended).toMatchObject({ code: 130, stderr: '' })
 })
 
-it('a text that cannot be served has its own error, its neighbours their answers, and the exit code says so', async () => {
+it('prints the error of a text that fails and the results of the others, and exits with 1', async () => {
   const { code, stdout, stderr } = await predict([], { input: `fine\n${'x'.repeat(100_001)}\nfine too\n` })
   expect(rowsOf(stdout).map(({ error }) => error)).toEqual([undefined, 'is longer than 100000 characters', undefined])
   expect([code, stderr]).toEqual([1, 'inferq: one text failed\n'])
 })
 
-it('sends what is too much for one request in several', async () => {
+it('splits texts that exceed the size of one request', async () => {
   const texts = Array.from({ length: 64 }, (_, n) => `${n} ${'word '.repeat(10_000)}`.trim())
   const { code, stdout } = await predict(['--top-k', '1'], { input: texts.join('\n') })
   expect([code, rowsOf(stdout).length]).toEqual([0, 64])
 })
 
-it('uses an API key from the environment or an option', async () => {
-  const url = { INFERQ_URL: guarded.url }
+it('sends an API key from the environment or an option', async () => {
+  const url = { INFERQ_URL: withKeys.url }
   const without = await predict(['a'], { env: url })
   expect([without.code, without.stderr]).toEqual([
     1,
-    expect.stringMatching(/wants an API key .*--key or INFERQ_API_KEY/),
+    expect.stringMatching(/requires an API key .*--key or set INFERQ_API_KEY/),
   ])
   expect((await predict(['a'], { env: { ...url, INFERQ_API_KEY: 'secret' } })).code).toBe(0)
   expect((await predict(['a', '--key', 'secret'], { env: url })).code).toBe(0)
 })
 
-describe('says what is wrong in one line, without a stack', () => {
-  it('a model that is not there, with those that are', async () => {
+describe('prints one line without a stack for', () => {
+  it('an unknown model, with the served ones', async () => {
     const { code, stderr } = await predict(['--model', 'nope', 'a'])
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^inferq: the server says: no such model; served are .*tiny-fp32.*\n$/)
+    expect(stderr).toMatch(/^inferq: the server responded: no such model; served are .*tiny-fp32.*\n$/)
   })
 
-  it('a server that is away', async () => {
+  it('a server that does not answer', async () => {
     const { code, stderr } = await predict(['a'], { env: { INFERQ_URL: `http://127.0.0.1:${await freePort()}` } })
     expect(code).toBe(1)
     expect(stderr).toMatch(/^inferq: .* does not answer \(ECONNREFUSED\)\. Is inferq running there\? .*\n$/)
   })
 
-  it('something else on that port', async () => {
+  it('another program on the port', async () => {
     const { code, stderr } = await predict(['a'], { env: { INFERQ_URL: `${stack.url}/docs` } })
     expect([code, stderr.split('\n').length]).toEqual([1, 2])
   })
 
-  it('lines that are no UTF-8', async () => {
+  it('invalid UTF-8', async () => {
     const { code, stderr } = await predict([], { input: Buffer.from([0x61, 0x0a, 0xff, 0x0a]) })
     expect([code, stderr]).toEqual([1, expect.stringMatching(/^inferq: not UTF-8 text .*\n$/)])
   })
@@ -117,11 +117,11 @@ describe('says what is wrong in one line, without a stack', () => {
 it.each([
   ['an unknown option', ['predict', '--bogus'], /unknown option '--bogus'/],
   ['an unknown command', ['predcit'], /unknown command 'predcit'[^]*Did you mean predict/],
-  ['a number that is none', ['predict', '--top-k', 'many', 'a'], /must be a whole number from 1 on/],
+  ['an invalid number', ['predict', '--top-k', 'many', 'a'], /must be a whole number of at least 1/],
   ['an empty text', ['predict', ' '], /a text is empty/],
-  ['a URL that is none', ['predict', '--url', 'localhost:8000', 'a'], /is no URL such as/],
+  ['an invalid URL', ['predict', '--url', 'localhost:8000', 'a'], /is not a URL such as/],
   ['no command', [], /Usage: inferq/],
-  ['no file', ['batch'], /which file\?/],
+  ['no file', ['batch'], /give exactly one FILE/],
 ])('exits with 2 for %s', async (_what, args, message) => {
   const { code, stderr } = await runCli(args)
   expect([code, stderr]).toEqual([2, expect.stringMatching(message)])
@@ -132,7 +132,7 @@ it.each([
   [['batch', '--help'], /--column[^]*Examples:/],
   [['models', 'add', '--help'], /--force/],
   [['--version'], /^\d+\.\d+\.\d+\n$/],
-])('%j helps', async (args, text) => {
+])('%j prints help', async (args, text) => {
   const { code, stdout } = await runCli(args)
   expect([code, stdout]).toEqual([0, expect.stringMatching(text)])
 })

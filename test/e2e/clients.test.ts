@@ -1,4 +1,4 @@
-// Clients that people already have, unmodified.
+// Unmodified clients of other products.
 import { InferenceClient } from '@huggingface/inference'
 import Replicate from 'replicate'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => stack?.stop())
 
-async function plainly(): Promise<unknown> {
+async function predictDirectly(): Promise<unknown> {
   const headers = { Authorization: 'Bearer ann-secret', 'Content-Type': 'application/json' }
   const response = await fetch(`${stack.url}/predict`, {
     method: 'POST',
@@ -28,17 +28,17 @@ async function plainly(): Promise<unknown> {
 describe('@huggingface/inference', () => {
   it('classifies at the local endpoint, with the labels and scores of /predict', async () => {
     const client = new InferenceClient('ann-secret', { endpointUrl: `${stack.url}/models/tiny-fp32` })
-    expect(await client.textClassification({ inputs: text })).toEqual(await plainly())
+    expect(await client.textClassification({ inputs: text })).toEqual(await predictDirectly())
     const [best, ...rest] = await client.textClassification({ inputs: text, parameters: { top_k: 1 } })
     expect([best?.label, rest]).toEqual([expect.any(String), []])
   })
 
-  it('also at the root of the server', async () => {
+  it('classifies at the root of the server', async () => {
     const client = new InferenceClient('ann-secret', { endpointUrl: stack.url })
-    expect(await client.textClassification({ inputs: text })).toEqual(await plainly())
+    expect(await client.textClassification({ inputs: text })).toEqual(await predictDirectly())
   })
 
-  it('reports our errors in its own words', async () => {
+  it('reports an error of the server', async () => {
     const client = new InferenceClient('wrong', { endpointUrl: `${stack.url}/models/tiny-fp32` })
     await expect(client.textClassification({ inputs: text })).rejects.toThrow(/API key/)
   })
@@ -46,22 +46,22 @@ describe('@huggingface/inference', () => {
 
 describe('replicate', () => {
   it('runs a model and returns its output', async () => {
-    expect(await replicate.run('anybody/tiny-fp32', { input: { text } })).toEqual(await plainly())
+    expect(await replicate.run('owner/tiny-fp32', { input: { text } })).toEqual(await predictDirectly())
   })
 
   it('runs a version by polling', async () => {
-    const { version } = await replicate.predictions.create({ model: 'anybody/tiny-fp32', input: { text }, wait: 10 })
-    const output = await replicate.run(`anybody/tiny-fp32:${version}`, {
+    const { version } = await replicate.predictions.create({ model: 'owner/tiny-fp32', input: { text }, wait: 10 })
+    const output = await replicate.run(`owner/tiny-fp32:${version}`, {
       input: { text },
       wait: { mode: 'poll', interval: 20 },
     })
-    expect(output).toEqual(await plainly())
+    expect(output).toEqual(await predictDirectly())
   })
 
   it('creates, gets, waits for and lists predictions', async () => {
     const created = await replicate.predictions.create({ version: 'tiny-fp32', input: { text } })
     const done = await replicate.wait(created, { interval: 20 })
-    expect(done).toMatchObject({ id: created.id, status: 'succeeded', output: await plainly() })
+    expect(done).toMatchObject({ id: created.id, status: 'succeeded', output: await predictDirectly() })
     expect((await replicate.predictions.get(created.id)).status).toBe('succeeded')
     const { results } = await replicate.predictions.list()
     expect(results.map(({ id }) => id)).toContain(created.id)

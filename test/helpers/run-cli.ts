@@ -1,10 +1,10 @@
-// The command line as a person runs it: the real program of dist/, its output and its exit code.
+// Runs the command line as a process from dist/.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 
 export interface CliOptions {
-  /** Written to its stdin, which is closed then; undefined: the test writes and closes it. */
+  /** Written to stdin, which is then closed; undefined leaves stdin open for the test. */
   input?: string | Buffer | undefined
   cwd?: string
   env?: Record<string, string | undefined>
@@ -18,8 +18,8 @@ export interface CliEnd {
 
 export interface RunningCli {
   child: ChildProcessWithoutNullStreams
-  /** What it has said so far. */
-  said: { stdout: string; stderr: string }
+  /** The output so far. */
+  output: { stdout: string; stderr: string }
   ended: Promise<CliEnd>
 }
 
@@ -30,14 +30,14 @@ export function startCli(args: string[], options: CliOptions = {}): RunningCli {
     env: { ...process.env, INFERQ_URL: undefined, INFERQ_API_KEY: undefined, MODELS_DIR: undefined, ...options.env },
     ...(options.cwd ? { cwd: options.cwd } : {}),
   })
-  const said = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text))
-  // It may end before it has read everything.
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
+  // The process may end before it has read all of its input.
   child.stdin.on('error', () => undefined)
   if (options.input !== undefined) child.stdin.end(options.input)
-  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...said }))
-  return { child, said, ended }
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
+  return { child, output, ended }
 }
 
 export function runCli(args: string[], options: CliOptions = {}): Promise<CliEnd> {

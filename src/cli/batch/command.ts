@@ -1,4 +1,4 @@
-// `inferq batch`: a whole file of texts, while nobody waits; resumes where it was.
+// `inferq batch`: classifies a whole file; a later run of the same command resumes.
 import { basename } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
 import type { PredictOptions, ServerInfo } from '../../client/types.ts'
@@ -18,7 +18,7 @@ import { report, type Terminal } from '../terminal.ts'
 export interface BatchFlags extends PredictOptions {
   /** A path, or `-` for stdin. */
   input: string
-  /** A path, or `-` for stdout; undefined: beside the input, or stdout for a pipe. */
+  /** A path, or `-` for stdout; by default a file next to the input, or stdout for a pipe. */
   output?: string | undefined
   format?: Format | undefined
   outputFormat?: OutputFormat | undefined
@@ -26,43 +26,43 @@ export interface BatchFlags extends PredictOptions {
   pairColumn?: string | undefined
   delimiter?: string | undefined
   restart?: boolean | undefined
-  /** The server, as it was named. */
+  /** The URL of the server, as given. */
   url: string
 }
 
-/** What a server that does not report it takes (http-api.md, "Batches"). */
-const USUAL_LIMITS = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
-/** Planning is shown from here on; smaller files take no time. */
-const LARGE_BYTES = 20 * 1_048_576
+/** Limits of a server that does not report its own (http-api.md, "Batches"). */
+const DEFAULT_LIMITS = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
+/** Larger inputs show the progress of planning. */
+const LARGE_INPUT_BYTES = 20 * 1_048_576
 
-/** @returns the exit code: failed when some row was. */
+/** @returns the exit code: `failed` when any row failed. */
 export async function batch(inferq: Inferq, flags: BatchFlags, terminal: Terminal): Promise<number> {
-  const outputPath = outputOf(flags)
+  const outputPath = outputPathOf(flags)
   const stateFile = new StateFile(outputPath)
   const source = flags.input === '-' ? await openPipe(terminal, outputPath) : await openFile(flags.input)
   let isDone = outputPath === undefined
   try {
-    const layout = await layoutOf(source, readingOf(flags))
-    const how = howOf(flags, layout)
+    const layout = await layoutOf(source, inputOptionsOf(flags))
+    const optionsKey = optionsKeyOf(flags, layout)
     const earlier = await loadState(inferq, stateFile, outputPath, flags.restart)
-    if (earlier) checkSameRun(earlier, source, how, outputPath)
+    if (earlier) checkSameRun(earlier, source, optionsKey, outputPath)
     if (earlier?.finishedAt !== undefined) {
       isDone = true
       return reportFinished(earlier, outputPath, terminal)
     }
     if (earlier)
-      report(terminal, `going on after row ${countText(earlier.written)} of ${countText(earlier.plan.total)}`)
-    const state = earlier ?? (await newState(inferq, source, layout, how, terminal))
-    const code = await work(inferq, { flags, source, layout, state, stateFile, outputPath, terminal })
+      report(terminal, `resuming after row ${countText(earlier.written)} of ${countText(earlier.plan.total)}`)
+    const state = earlier ?? (await newState(inferq, source, layout, optionsKey, terminal))
+    const code = await runPlan(inferq, { flags, source, layout, state, stateFile, outputPath, terminal })
     isDone = true
     return code
   } finally {
-    // A pipe cannot be read again: its copy stays for the run that goes on.
+    // A pipe cannot be read again, so its copy is kept for the run that resumes.
     if (isDone) await source.discard()
   }
 }
 
-interface Work {
+interface RunPlanOptions {
   flags: BatchFlags
   source: Source
   layout: Layout
@@ -72,7 +72,10 @@ interface Work {
   terminal: Terminal
 }
 
-async function work(inferq: Inferq, { flags, source, layout, state, stateFile, outputPath, terminal }: Work) {
+async function runPlan(
+  inferq: Inferq,
+  { flags, source, layout, state, stateFile, outputPath, terminal }: RunPlanOptions,
+) {
   const { signal } = terminal
   const began = Date.now()
   const before = state.written
@@ -89,7 +92,7 @@ async function work(inferq: Inferq, { flags, source, layout, state, stateFile, o
   try {
     await new PlanRun({ inferq, source, layout, filename, state, stateFile, output, writer, progress, signal }).finish()
   } catch (error) {
-    if (signal.aborted) throw new InterruptedError(farewell(state, outputPath), { cause: error })
+    if (signal.aborted) throw new InterruptedError(interruptedMessage(state, outputPath), { cause: error })
     throw error
   } finally {
     progress.stop()
@@ -97,14 +100,14 @@ async function work(inferq: Inferq, { flags, source, layout, state, stateFile, o
     if (outputPath !== undefined && isUntouched(state)) await discardRun(stateFile, outputPath)
   }
   const seconds = (Date.now() - began) / 1_000
-  // Of less than a second no speed can be told.
-  const pace =
+  // A run of less than a second has no meaningful rate.
+  const duration =
     seconds < 1 ? '' : ` in ${secondsText(seconds)} (${countText((state.written - before) / seconds)} rows/s)`
-  report(terminal, `${countText(state.written)} rows${pace}${into(outputPath)}`)
+  report(terminal, `${countText(state.written)} rows${duration}${outputSuffix(outputPath)}`)
   return reportFailed(state, terminal)
 }
 
-function outputOf({ input, output }: BatchFlags): string | undefined {
+function outputPathOf({ input, output }: BatchFlags): string | undefined {
   if (output === '-' || (output === undefined && input === '-')) return undefined
   return output ?? `${input}.results.jsonl`
 }
@@ -114,19 +117,19 @@ function outputFormatOf(flags: BatchFlags, outputPath: string | undefined): Outp
   return outputPath !== undefined && formatOf(outputPath) === 'csv' ? 'csv' : 'jsonl'
 }
 
-function readingOf(flags: BatchFlags) {
+function inputOptionsOf(flags: BatchFlags) {
   const { input, column, pairColumn, model, topK, truncate, truncationDirection } = flags
   const format = flags.format ?? (input === '-' ? 'lines' : formatOf(input))
   if (format === undefined) {
-    throw new UsageError(`what is in ${input}? Its name does not tell: give --format jsonl, csv or lines`)
+    throw new UsageError(`unknown file extension of ${input}: give --format jsonl, csv or lines`)
   }
   const options = { model, topK, truncate, truncationDirection, function: flags.function }
   const delimiter = flags.delimiter ?? (input.toLowerCase().endsWith('.tsv') ? '\t' : ',')
   return { format, column, pairColumn, delimiter, options }
 }
 
-/** Two commands with the same text here are the same run. */
-function howOf(flags: BatchFlags, { kind, column, pairColumn, delimiter, options }: Layout): string {
+/** Commands of the same run have the same key. */
+function optionsKeyOf(flags: BatchFlags, { kind, column, pairColumn, delimiter, options }: Layout): string {
   return JSON.stringify({ url: flags.url, kind, column, pairColumn, delimiter, ...options })
 }
 
@@ -134,66 +137,65 @@ async function newState(
   inferq: Inferq,
   source: Source,
   layout: Layout,
-  how: string,
+  optionsKey: string,
   terminal: Terminal,
 ): Promise<State> {
   const info = await inferq.info(terminal.signal)
   await checkModel(inferq, layout.options.model, terminal.signal)
-  const shown =
-    source.bytes > LARGE_BYTES
+  const progress =
+    source.bytes > LARGE_INPUT_BYTES
       ? showProgress(terminal, { unit: 'read', total: source.bytes, count: bytesText })
       : undefined
   try {
-    const plan = await planOf(source, layout, limitsOf(info), terminal.signal, shown)
-    return { v: 1, input: source.identity, how, plan, written: 0, bytes: 0, failed: 0, sent: {} }
+    const plan = await planOf(source, layout, limitsOf(info), terminal.signal, progress)
+    return { v: 1, input: source.identity, how: optionsKey, plan, written: 0, bytes: 0, failed: 0, sent: {} }
   } finally {
-    shown?.stop()
+    progress?.stop()
   }
 }
 
-/** Better told before a file is sent than of each of its rows. @throws Failure that names the models there are. */
+/** Without this check every row would fail after the upload. @throws CommandError that lists the served models. */
 async function checkModel(inferq: Inferq, wanted: string | undefined, signal: AbortSignal): Promise<void> {
   if (wanted === undefined) return
   const name = wanted.split('@')[0]?.split('/').at(-1)
   const models = await inferq.models.list(signal)
   const found = models.find(({ id }) => id === name)
-  if (found?.state === 'refused') throw new CommandError(`the workers refuse the model "${name}": ${found.reason}`)
+  if (found?.state === 'refused') throw new CommandError(`the workers refused the model "${name}": ${found.reason}`)
   if (found) return
   const names = models.flatMap(({ id, state }) => (state === 'refused' ? [] : [id]))
-  throw new CommandError(`there is no model "${wanted}"; served are ${names.join(', ') || 'none'}`)
+  throw new CommandError(`no such model "${wanted}"; served models: ${names.join(', ') || 'none'}`)
 }
 
 function limitsOf({ limits }: ServerInfo): BatchLimits {
   return {
-    lines: limits['max_batch_lines'] ?? USUAL_LIMITS.lines,
-    bytes: limits['max_file_bytes'] ?? USUAL_LIMITS.bytes,
-    line: limits['max_body_bytes'] ?? USUAL_LIMITS.line,
+    lines: limits['max_batch_lines'] ?? DEFAULT_LIMITS.lines,
+    bytes: limits['max_file_bytes'] ?? DEFAULT_LIMITS.bytes,
+    line: limits['max_body_bytes'] ?? DEFAULT_LIMITS.line,
   }
 }
 
 function reportFinished(state: State, outputPath: string | undefined, terminal: Terminal): number {
   const when = new Date(state.finishedAt ?? 0).toLocaleString('sv-SE')
-  report(terminal, `finished already, ${when}: ${countText(state.written)} rows${into(outputPath)}`)
-  report(terminal, '--restart does it again')
+  report(terminal, `already finished on ${when}: ${countText(state.written)} rows${outputSuffix(outputPath)}`)
+  report(terminal, '--restart runs it again')
   return reportFailed(state, terminal)
 }
 
 function reportFailed({ failed }: State, terminal: Terminal): number {
   if (failed === 0) return EXIT.ok
-  report(terminal, `${countText(failed)} ${failed === 1 ? 'row' : 'rows'} failed; the output says why ("error")`)
+  report(terminal, `${countText(failed)} ${failed === 1 ? 'row' : 'rows'} failed; see "error" in the output`)
   return EXIT.failed
 }
 
-function farewell({ written, plan, sent }: State, outputPath: string | undefined): string {
+function interruptedMessage({ written, plan, sent }: State, outputPath: string | undefined): string {
   const ids = Object.values(sent).flatMap(({ batchId }) => batchId ?? [])
   const last = plan.parts.findLast((_part, at) => sent[at]?.batchId !== undefined)
-  const goesOn = ids.length > 0 ? `the server goes on with ${ids.join(', ')}` : 'nothing was sent yet'
-  const rest = last && last.row + last.rows < plan.total ? ', the rest is not sent yet' : ''
-  const how =
-    outputPath === undefined ? 'Its results are kept there' : 'The same command goes on where this one stopped'
-  return `stopped after ${countText(written)} of ${countText(plan.total)} rows; ${goesOn}${rest}. ${how}`
+  const onServer = ids.length > 0 ? `the server continues with ${ids.join(', ')}` : 'no batch is created yet'
+  const rest = last && last.row + last.rows < plan.total ? ', the remaining rows are not uploaded yet' : ''
+  const next = outputPath === undefined ? 'The server keeps the results' : 'Run the same command again to resume'
+  return `stopped after ${countText(written)} of ${countText(plan.total)} rows; ${onServer}${rest}. ${next}`
 }
 
-function into(outputPath: string | undefined): string {
+function outputSuffix(outputPath: string | undefined): string {
   return outputPath === undefined ? '' : ` → ${outputPath}`
 }

@@ -1,4 +1,4 @@
-// The records of a table, each with the byte where the next one begins.
+// Records of a CSV file, with their byte offsets.
 import { CsvError, parse } from 'csv-parse'
 import { pipeline, Readable } from 'node:stream'
 import { CommandError } from '../failure.ts'
@@ -6,11 +6,11 @@ import type { InputPosition } from './source.ts'
 
 export interface CsvRecord {
   cells: string[]
-  /** Bytes from the beginning of the input to the next record. */
+  /** Offset of the next record from the start of the input, in bytes. */
   end: number
 }
 
-/** RFC 4180 with LF or CRLF, blank lines passed over. @throws Failure that names the line. */
+/** Parses RFC 4180 with LF or CRLF; blank lines are skipped. @throws CommandError that names the line. */
 export async function* csvRecordsOf(
   bytes: AsyncIterable<Uint8Array>,
   from: InputPosition,
@@ -24,8 +24,8 @@ export async function* csvRecordsOf(
     skip_empty_lines: true,
     max_record_size: 64 * 1_048_576,
   })
-  // What goes wrong reaches the one who reads the parser.
-  pipeline(Readable.from(utf8(bytes)), parser, () => undefined)
+  // Errors of the pipeline are thrown by the iteration over the parser.
+  pipeline(Readable.from(checkedUtf8(bytes)), parser, () => undefined)
   const records = parser as AsyncIterable<{ info: { bytes: number }; record: string[] }>
   try {
     for await (const { info, record } of records) yield { cells: record, end: from.byte + info.bytes }
@@ -35,20 +35,20 @@ export async function* csvRecordsOf(
   }
 }
 
-/** The parser takes bytes that are not UTF-8 for strange letters; better to report so. */
-async function* utf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** Passes the bytes through; the parser would replace invalid UTF-8 without an error. @throws CommandError */
+async function* checkedUtf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
-  let before = 0
+  let offset = 0
   const check = (part: Uint8Array | undefined) => {
     try {
       decoder.decode(part, { stream: part !== undefined })
     } catch {
-      throw new CommandError(`not UTF-8 text (after byte ${before}); save the table as "CSV UTF-8"`)
+      throw new CommandError(`not UTF-8 text (after byte ${offset}); save the table as "CSV UTF-8"`)
     }
   }
   for await (const part of bytes) {
     check(part)
-    before += part.length
+    offset += part.length
     yield part
   }
   check(undefined)
@@ -60,13 +60,13 @@ function explain(error: CsvError): string {
     case 'CSV_RECORD_INCONSISTENT_FIELDS_LENGTH':
     case 'CSV_RECORD_INCONSISTENT_COLUMNS': {
       const cells = (error as { record?: unknown[] }).record?.length
-      return `${line} has another number of columns (${cells}) than the header; is a quote or a comma missing?`
+      return `${line} has ${cells} columns, unlike the header; is a quote or a delimiter missing?`
     }
     case 'CSV_QUOTE_NOT_CLOSED':
-      return `${line} opens a quote that nothing closes`
+      return `${line} opens a quote that is never closed`
     case 'INVALID_OPENING_QUOTE':
-      return `${line} has a quote in the middle of a cell that does not begin with one`
+      return `${line} has a quote inside an unquoted cell`
     default:
-      return `the table cannot be read: ${error.message}`
+      return `malformed table: ${error.message}`
   }
 }

@@ -1,4 +1,4 @@
-// The rows of an input: what is asked of the server for each, and what of it belongs into the output.
+// Rows of the input, as requests and as fields of the output.
 import { bodyOf } from '../../client/body.ts'
 import { linesOf } from '../../client/lines.ts'
 import type { PredictOptions } from '../../client/types.ts'
@@ -6,7 +6,7 @@ import { CommandError, UsageError } from '../failure.ts'
 import { csvRecordsOf } from './csv.ts'
 import { bytesOf, type Format, type Source, type InputPosition } from './source.ts'
 
-/** A line of a batch file. */
+/** A line of the file that is uploaded for a batch. */
 export interface Request {
   custom_id: string
   method: string
@@ -16,68 +16,69 @@ export interface Request {
 
 export interface InputRow {
   request: Request
-  /** The input's own columns, in their order; of OpenAI's lines only the id. */
+  /** The columns or keys of the input, in their order; for OpenAI's batch lines only the id. */
   fields: Record<string, unknown>
-  /** Bytes from the beginning of the input to what follows. */
+  /** Offset of the next row from the start of the input, in bytes. */
   end: number
 }
 
 export interface InputOptions {
   format: Format
-  /** Which column or key has the text, and the second text of a pair. */
+  /** The column or key of the text. */
   column?: string | undefined
+  /** The column or key of the second text of a pair. */
   pairColumn?: string | undefined
   delimiter: string
   options: PredictOptions
 }
 
-/** What is known of an input after its beginning was looked at. */
+/** The input options, completed from the first row. */
 export interface Layout extends InputOptions {
-  /** `requests`: OpenAI's lines, sent as they are. */
+  /** `requests`: OpenAI's batch lines, which contain whole requests. */
   kind: 'requests' | 'objects' | 'table' | 'lines'
-  /** A table's columns. */
+  /** The columns of a table; otherwise empty. */
   header: string[]
-  /** The route that every line is for. */
+  /** The route for every line. */
   endpoint: string
 }
 
-const USUAL_ENDPOINT = '/predict'
+const DEFAULT_ENDPOINT = '/predict'
 const START: InputPosition = { row: 0, byte: 0 }
 
-/** Looks at the beginning of an input. @throws Failure when there is none; WrongUsage when a column does not exist. */
-export async function layoutOf(source: Source, reading: InputOptions): Promise<Layout> {
+/** Reads the first row. @throws CommandError for an input without rows; UsageError for a column that does not exist. */
+export async function layoutOf(source: Source, input: InputOptions): Promise<Layout> {
   if (source.bytes === 0) throw new CommandError(`${source.path} is empty`)
-  if (reading.format === 'lines') return { ...reading, kind: 'lines', header: [], endpoint: USUAL_ENDPOINT }
-  if (reading.format === 'csv') return tableLayout(source, reading)
+  if (input.format === 'lines') return { ...input, kind: 'lines', header: [], endpoint: DEFAULT_ENDPOINT }
+  if (input.format === 'csv') return tableLayout(source, input)
   for await (const { value, line } of jsonLines(source, START)) {
     const first = objectAt(value, line)
     const isRequests = 'custom_id' in first && 'body' in first
-    const endpoint = isRequests && typeof first['url'] === 'string' ? first['url'] : USUAL_ENDPOINT
-    return { ...reading, kind: isRequests ? 'requests' : 'objects', header: [], endpoint }
+    const endpoint = isRequests && typeof first['url'] === 'string' ? first['url'] : DEFAULT_ENDPOINT
+    return { ...input, kind: isRequests ? 'requests' : 'objects', header: [], endpoint }
   }
   throw new CommandError(`${source.path} has no rows`)
 }
 
-async function tableLayout(source: Source, reading: InputOptions): Promise<Layout> {
-  for await (const { cells: header } of csvRecordsOf(bytesOf(source), START, reading.delimiter)) {
-    const twice = header.find((name, at) => header.indexOf(name) !== at)
-    if (twice !== undefined) throw new CommandError(`${source.path} has two columns "${twice}"`)
-    const column = reading.column ?? (header.length === 1 ? header[0] : 'text')
-    for (const wanted of [column, reading.pairColumn]) {
+async function tableLayout(source: Source, input: InputOptions): Promise<Layout> {
+  for await (const { cells: header } of csvRecordsOf(bytesOf(source), START, input.delimiter)) {
+    const duplicate = header.find((name, at) => header.indexOf(name) !== at)
+    if (duplicate !== undefined) throw new CommandError(`${source.path} has two columns "${duplicate}"`)
+    const column = input.column ?? (header.length === 1 ? header[0] : 'text')
+    for (const wanted of [column, input.pairColumn]) {
       if (wanted === undefined || header.includes(wanted)) continue
-      const there = header.map((name) => `"${name}"`).join(', ')
+      const columns = header.map((name) => `"${name}"`).join(', ')
       throw new UsageError(
-        reading.column === undefined && wanted === column
-          ? `which column has the texts? Give --column: one of ${there}`
-          : `there is no column "${wanted}"; there are ${there}`,
+        input.column === undefined && wanted === column
+          ? `--column is required, one of ${columns}`
+          : `no such column "${wanted}"; the columns are ${columns}`,
       )
     }
-    return { ...reading, column, kind: 'table', header, endpoint: USUAL_ENDPOINT }
+    return { ...input, column, kind: 'table', header, endpoint: DEFAULT_ENDPOINT }
   }
   throw new CommandError(`${source.path} has no header`)
 }
 
-/** The rows from a place on, up to byte `end`. Blank lines are passed over. @throws Failure, Unreadable */
+/** @yields the rows from a position up to byte `end`, without blank lines. @throws CommandError, InvalidTextError */
 export async function* rowsOf(
   source: Source,
   layout: Layout,
@@ -88,22 +89,22 @@ export async function* rowsOf(
   let row = from.row
   for await (const { fields, text, pair, request, end: after } of entriesOf(source, layout, from, end)) {
     row += 1
-    if (request) yield { request: completed(request, options), fields, end: after }
+    if (request) yield { request: withDefaults(request, options), fields, end: after }
     else {
       const body = { inputs: pair === undefined ? text : [[text, pair]], ...options }
-      yield { request: { custom_id: `row-${row}`, method: 'POST', url: USUAL_ENDPOINT, body }, fields, end: after }
+      yield { request: { custom_id: `row-${row}`, method: 'POST', url: DEFAULT_ENDPOINT, body }, fields, end: after }
     }
   }
 }
 
-/** A line of OpenAI's keeps what it says; options of the command fill in what it does not. */
-function completed(request: Request, options: Record<string, unknown>): Request {
+/** The options of the command apply to members that the line itself does not set. */
+function withDefaults(request: Request, options: Record<string, unknown>): Request {
   return Object.keys(options).length === 0 ? request : { ...request, body: { ...options, ...request.body } }
 }
 
 interface Entry {
   fields: Record<string, unknown>
-  /** What stands where a text should; the server says what is wrong with it. */
+  /** Any JSON value; the server reports one that is not a text. */
   text?: unknown
   pair?: unknown
   request?: Request
@@ -153,21 +154,21 @@ function parsedLine(text: string, line: number): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    throw new CommandError(`line ${line} is not JSON; is the format right? (--format jsonl, csv or lines)`)
+    throw new CommandError(`line ${line} is not JSON; check --format (jsonl, csv or lines)`)
   }
 }
 
 function objectAt(value: unknown, line: number): Record<string, unknown> {
   if (typeof value === 'string') return { text: value }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
-  throw new CommandError(`line ${line} is neither an object such as {"text": "…"} nor a text`)
+  throw new CommandError(`line ${line} is neither an object such as {"text": "…"} nor a string`)
 }
 
 function textAt(fields: Record<string, unknown>, column: string, pairColumn: string | undefined, line: number) {
   for (const wanted of [column, pairColumn]) {
     if (wanted === undefined || Object.hasOwn(fields, wanted)) continue
-    const hint = `it has ${Object.keys(fields).join(', ') || 'nothing'}; --column names the one with the text`
-    throw new CommandError(`line ${line} has no "${wanted}": ${hint}`)
+    const keys = Object.keys(fields).join(', ') || 'none'
+    throw new CommandError(`line ${line} has no key "${wanted}", only ${keys}; --column sets the key with the text`)
   }
   return { text: fields[column], pair: pairColumn === undefined ? undefined : fields[pairColumn] }
 }
@@ -176,9 +177,8 @@ function requestAt(
   fields: Record<string, unknown>,
   line: number,
 ): { request: Request; fields: Record<string, unknown> } {
-  const { custom_id, method = 'POST', url = USUAL_ENDPOINT, body } = fields
-  if (typeof custom_id !== 'string')
-    throw new CommandError(`line ${line} has no custom_id, and the lines before it have`)
+  const { custom_id, method = 'POST', url = DEFAULT_ENDPOINT, body } = fields
+  if (typeof custom_id !== 'string') throw new CommandError(`line ${line} has no custom_id, unlike the lines before it`)
   if (typeof body !== 'object' || body === null) throw new CommandError(`line ${line} has no body`)
   return { request: { ...fields, custom_id, method, url, body } as Request, fields: { custom_id } }
 }

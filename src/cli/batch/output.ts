@@ -1,15 +1,15 @@
-// Where results are written: a file that can be cut back to what is known to be in it, or stdout.
+// Output of a run: a file or stdout.
 import { type FileHandle, open } from 'node:fs/promises'
 import { print, type OutputStream } from '../terminal.ts'
 
 export interface Output {
-  /** Bytes written, those of earlier runs included. */
+  /** Bytes written, including those of earlier runs. */
   readonly bytes: number
   write(text: string): Promise<void>
   close(): Promise<void>
 }
 
-/** @param bytes what of the file is kept: what lies behind was written after the last time the state was. */
+/** @param bytes the length to truncate the file to; later bytes were written after the state was last saved. */
 export async function openOutput(path: string, bytes: number): Promise<Output> {
   const file = await open(path, bytes === 0 ? 'w' : 'r+')
   await file.truncate(bytes)

@@ -1,4 +1,4 @@
-// Results as lines of the output: the input's own columns, then what the model said of the row.
+// Output rows: the columns of the input, then the result.
 import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
 import { type BestLabel, bestLabel } from '../best-label.ts'
@@ -13,9 +13,9 @@ export interface Result {
 
 export interface ResultWriterOptions {
   format: OutputFormat
-  /** OpenAI's lines are given back as the server writes them. */
+  /** The lines of the server are written unchanged, for inputs of OpenAI's batch lines. */
   verbatim: boolean
-  /** The input's keys or columns. */
+  /** The keys or columns of the input. */
   names: string[]
   topK: number | undefined
 }
@@ -26,12 +26,12 @@ export class ResultWriter {
 
   constructor(options: ResultWriterOptions) {
     this.#options = options
-    // A table of examples often has labels of its own; both are wanted then.
+    // A labeled data set has such columns itself; the output keeps both.
     const taken = ['label', 'score', 'scores', 'error'].some((name) => options.names.includes(name))
     this.#prefix = taken ? 'predicted_' : ''
   }
 
-  /** What a file begins with. */
+  /** The first line of the output; empty for JSONL. */
   get header(): string {
     const { format, names } = this.#options
     return format === 'csv' ? stringify([[...names, ...this.#columns()]]) : ''
@@ -46,8 +46,8 @@ export class ResultWriter {
   }
 
   #object({ row, line }: Result): Record<string, unknown> {
-    const said = Object.entries(this.#judge(line)).map(([name, value]) => [this.#prefix + name, value] as const)
-    return { ...row.fields, ...Object.fromEntries(said) }
+    const members = Object.entries(this.#bestLabel(line)).map(([name, value]) => [this.#prefix + name, value] as const)
+    return { ...row.fields, ...Object.fromEntries(members) }
   }
 
   #columns(): string[] {
@@ -58,7 +58,7 @@ export class ResultWriter {
 
   #cells({ row, line }: Result): string[] {
     const { names, topK = 1 } = this.#options
-    const { label, score, scores, error } = this.#judge(line)
+    const { label, score, scores, error } = this.#bestLabel(line)
     const ranked = scores ?? (label === undefined ? [] : [{ label, score: score ?? 0 }])
     const columns = Array.from({ length: topK }, (_, at) => ranked[at]).flatMap((each) =>
       each ? [each.label, String(each.score)] : ['', ''],
@@ -66,33 +66,33 @@ export class ResultWriter {
     return [...names.map((name) => cell(row.fields[name])), ...columns, error ?? '']
   }
 
-  #judge(line: BatchLine): BestLabel {
-    return judgedLine(line, this.#options.topK)
+  #bestLabel(line: BatchLine): BestLabel {
+    return bestLabelOf(line, this.#options.topK)
   }
 }
 
-/** Whether a row has no answer. */
+/** Whether a row has an error instead of a result. */
 export function isFailedRow({ response, error }: BatchLine): boolean {
   return error !== null || !response || response.status_code >= 400
 }
 
-/** @param topK as it was asked for; 1 leaves the list of scores out. */
-function judgedLine(line: BatchLine, topK: number | undefined): BestLabel {
-  if (isFailedRow(line)) return { error: messageOf(line) }
+/** @param topK the requested number of labels; 1 omits the list of scores. */
+function bestLabelOf(line: BatchLine, topK: number | undefined): BestLabel {
+  if (isFailedRow(line)) return { error: errorOf(line) }
   const scores = scoresOf(line.response?.body)
-  return scores ? bestLabel(scores, topK) : { error: 'the answer is not one list of labels: use a JSONL output' }
+  return scores ? bestLabel(scores, topK) : { error: 'the response is not a single list of labels; use a JSONL output' }
 }
 
-function messageOf({ response, error }: BatchLine): string {
+function errorOf({ response, error }: BatchLine): string {
   if (error) return error.message
   const body = (response?.body ?? {}) as { detail?: unknown; error?: unknown }
   const inner =
     typeof body.error === 'object' && body.error !== null ? (body.error as { message?: unknown }) : undefined
-  const said = [inner?.message, body.detail, body.error].find((each) => typeof each === 'string')
-  return said ?? `the server answered ${response?.status_code}`
+  const message = [inner?.message, body.detail, body.error].find((each) => typeof each === 'string')
+  return message ?? `the server returned status ${response?.status_code}`
 }
 
-/** A text's answer is a list; a pair's, or one text's in Hugging Face's shape, a list of one list. */
+/** The scores of a text are a list; those of a pair, or of Hugging Face's shape, a list that contains one list. */
 function scoresOf(body: unknown): LabelScore[] | undefined {
   if (!Array.isArray(body)) return undefined
   const list: unknown[] = body.length === 1 && Array.isArray(body[0]) ? (body[0] as unknown[]) : body

@@ -1,4 +1,4 @@
-// Where a batch's input is: a file that can be read again from any byte. A pipe is put into one first.
+// Input of a run: a file, or a copy of a pipe, readable from any byte.
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdtemp, open, rm, stat } from 'node:fs/promises'
@@ -15,17 +15,17 @@ export type Format = 'jsonl' | 'csv' | 'lines'
 export interface Source {
   path: string
   bytes: number
-  /** Tells whether it is the same input when the command is given again. */
+  /** Identifies the input in a later run of the same command. */
   identity: string
-  /** Removes what was made for it. */
+  /** Deletes the copy of a pipe. */
   discard: () => Promise<void>
 }
 
-/** @throws Failure when it cannot be read, or is a compressed file. */
+/** @throws CommandError for a compressed file, or a path that is not a file. */
 export async function openFile(path: string): Promise<Source> {
   const found = await stat(path)
-  if (!found.isFile()) throw new CommandError(`${path} is not a file; a pipe is read with "-"`)
-  await refuseCompressed(path)
+  if (!found.isFile()) throw new CommandError(`${path} is not a file; "-" reads a pipe`)
+  await rejectCompressed(path)
   return {
     path,
     bytes: found.size,
@@ -34,11 +34,11 @@ export async function openFile(path: string): Promise<Source> {
   }
 }
 
-/** Reads stdin to its end. @param beside the output's path; the copy lies beside it, or else in a folder of its own. */
-export async function openPipe(terminal: Terminal, beside: string | undefined): Promise<Source> {
-  if (terminal.stdin.isTTY) throw new UsageError('"-" reads a pipe, and there is none: give a FILE')
-  const folder = beside === undefined ? await mkdtemp(join(tmpdir(), 'inferq-')) : undefined
-  const path = folder === undefined ? `${beside}.input` : join(folder, 'input')
+/** Copies stdin to a file, next to the output, or in a temporary directory without an output file. */
+export async function openPipe(terminal: Terminal, outputPath: string | undefined): Promise<Source> {
+  if (terminal.stdin.isTTY) throw new UsageError('"-" reads a pipe, and stdin is a terminal: give a FILE')
+  const directory = outputPath === undefined ? await mkdtemp(join(tmpdir(), 'inferq-')) : undefined
+  const path = directory === undefined ? `${outputPath}.input` : join(directory, 'input')
   const hash = createHash('sha256')
   let bytes = 0
   const count = new Transform({
@@ -48,10 +48,10 @@ export async function openPipe(terminal: Terminal, beside: string | undefined): 
       done(null, part)
     },
   })
-  const discard = () => rm(folder ?? path, { recursive: true, force: true })
+  const discard = () => rm(directory ?? path, { recursive: true, force: true })
   try {
     await pipeline(terminal.stdin, count, createWriteStream(path), { signal: terminal.signal })
-    await refuseCompressed(path)
+    await rejectCompressed(path)
   } catch (error) {
     await discard()
     throw error
@@ -60,12 +60,12 @@ export async function openPipe(terminal: Terminal, beside: string | undefined): 
   return { path, bytes, identity: `sha256 ${hash.digest('hex')}`, discard }
 }
 
-/** Its bytes from `start` up to `end` (not included), or all the rest. */
+/** Reads the bytes from `start` up to and without `end`; by default up to the last one. */
 export function bytesOf(source: Source, start = 0, end = source.bytes): AsyncIterable<Uint8Array> {
   return createReadStream(source.path, { start, end: Math.max(start, end) - 1, highWaterMark: 256 * 1_024 })
 }
 
-/** The format that a name tells; undefined when it tells none. */
+/** @returns the format by the file extension; undefined for an unknown one. */
 export function formatOf(path: string): Format | undefined {
   const formats: Record<string, Format> = {
     '.jsonl': 'jsonl',
@@ -77,19 +77,19 @@ export function formatOf(path: string): Format | undefined {
   return formats[extname(path).toLowerCase()]
 }
 
-async function refuseCompressed(path: string): Promise<void> {
+async function rejectCompressed(path: string): Promise<void> {
   const file = await open(path)
   try {
     const { buffer } = await file.read({ buffer: Buffer.alloc(4), length: 4, position: 0 })
     const start = buffer.toString('latin1')
     const kind = start.startsWith('PK') ? 'a zip file (or a spreadsheet)' : start.startsWith('\x1f\x8b') ? 'gzip' : ''
-    if (kind) throw new CommandError(`${path} is ${kind}: unpack it, or save it as CSV, first`)
+    if (kind) throw new CommandError(`${path} is ${kind}: unpack it, or save it as CSV`)
   } finally {
     await file.close()
   }
 }
 
-/** Where a part of the input begins. */
+/** The start of a part of the input. */
 export interface InputPosition {
   /** Rows before it. */
   row: number

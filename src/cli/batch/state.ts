@@ -1,21 +1,24 @@
-// What a run leaves beside its output, so that the same command goes on where it was.
+// State of a run, saved next to its output so that the same command resumes it.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { CommandError } from '../failure.ts'
 import type { Plan } from './plan.ts'
 
 export interface State {
   v: 1
-  /** Which input, and how it is asked about; another one is another run. */
+  /** The identity of the input. */
   input: string
+  /** The server and the options, as JSON; with other ones the run is not resumed. */
   how: string
   plan: Plan
-  /** Rows in the output, its bytes, and how many of them failed. */
+  /** Rows in the output. */
   written: number
+  /** Bytes in the output. */
   bytes: number
+  /** Rows in the output that failed. */
   failed: number
-  /** What the server has of each part that is not finished, by the part's number. */
+  /** The file and the batch of every unfinished part, by part number. */
   sent: Record<string, SentPart>
-  /** ISO 8601; present once everything is written. */
+  /** ISO 8601; present once all rows are written. */
   finishedAt?: string
 }
 
@@ -24,7 +27,7 @@ export interface SentPart {
   batchId?: string
 }
 
-/** Where a run keeps its state. Without an output file (stdout) nothing is kept. */
+/** The file `OUTPUT.inferq.json`; a run that writes to stdout has none. */
 export class StateFile {
   readonly path: string | undefined
 
@@ -32,7 +35,7 @@ export class StateFile {
     this.path = output === undefined ? undefined : `${output}.inferq.json`
   }
 
-  /** @throws Failure when it is there and cannot be used. */
+  /** @returns undefined without a file. @throws CommandError when it is invalid. */
   async read(): Promise<State | undefined> {
     if (this.path === undefined) return undefined
     try {
@@ -41,10 +44,10 @@ export class StateFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     }
-    throw new CommandError(`${this.path} cannot be read: delete it, or begin anew with --restart`)
+    throw new CommandError(`${this.path} is invalid: delete it, or start over with --restart`)
   }
 
-  /** Whole or not at all: it is written aside and renamed. */
+  /** Replaces the file atomically. */
   async write(state: State): Promise<void> {
     if (this.path === undefined) return
     await writeFile(`${this.path}.new`, JSON.stringify(state))

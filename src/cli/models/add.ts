@@ -1,5 +1,5 @@
-// `inferq models add`: a folder, or a model of the Hub, checked and put where workers look.
-import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
+// `inferq models add`: checks a model and copies it into the models folder.
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { findFile } from '../../worker/models/model-files.ts'
 import { Hub } from '../../worker/models/hub.ts'
@@ -7,12 +7,13 @@ import { type HubId, parseHubId } from '../../worker/models/hub-id.ts'
 import { INFERQ_FILE } from '../../worker/models/inferq-json.ts'
 import { findOnnx } from '../../worker/models/onnx-file.ts'
 import { CARD_FILE, TEXT_FILES } from '../../worker/models/inspect.ts'
+import { messageOf } from '../../errors.ts'
 import { EXIT, CommandError, UsageError } from '../failure.ts'
 import { type Progress, showProgress } from '../progress.ts'
 import { bytesText } from '../format.ts'
 import { report, type Terminal } from '../terminal.ts'
 import { loadForCheck } from './check.ts'
-import { inspect, listProblems } from './folder.ts'
+import { exists, inspect, isFolder, listProblems } from './folder.ts'
 
 export interface AddFlags {
   modelsDir: string
@@ -20,12 +21,12 @@ export interface AddFlags {
   force?: boolean | undefined
   hub: string
   token?: string | undefined
-  /** Where downloads are kept, for the next time and for workers. */
+  /** The folder for downloads; workers read it too. */
   cache: string
 }
 
-/** Milliseconds for a model of the Hub; what has come by then is kept. */
-const FETCH_MS = 3_600_000
+/** For one model of the Hub; the files downloaded by then are kept. */
+const DOWNLOAD_TIMEOUT_MS = 3_600_000
 
 export async function addModel(wanted: string, flags: AddFlags, terminal: Terminal): Promise<number> {
   const modelsDir = resolve(flags.modelsDir)
@@ -35,29 +36,29 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   }
   const name = flags.name ?? id?.model ?? basename(resolve(wanted))
   const target = join(modelsDir, name)
-  if (!flags.force && (await isThere(target))) {
-    throw new CommandError(`there is a model "${name}" in ${modelsDir}: --force replaces it, --name gives another name`)
+  if (!flags.force && (await exists(target))) {
+    throw new CommandError(`${modelsDir} already has a model "${name}": --force replaces it, --name sets another name`)
   }
-  const from = id ? await fetchFolder(id, flags, terminal) : resolve(wanted)
+  const from = id ? await download(id, flags, terminal) : resolve(wanted)
   const { manifest, problems } = await inspect(from, name)
   if (!manifest) throw new CommandError(listProblems(wanted, problems))
   const { line } = await loadForCheck(manifest, wanted, terminal)
   report(terminal, `${name}@${manifest.revision}: ${line}`)
-  await place(from, target, terminal.signal)
+  await install(from, target, terminal.signal)
   report(
     terminal,
-    `added: ${target} (${bytesText(manifest.bytes)}). Restart the workers, and it is served as "${name}"`,
+    `added ${target} (${bytesText(manifest.bytes)}); restart the workers, then it is served as "${name}"`,
   )
   return EXIT.ok
 }
 
-async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal: Terminal): Promise<string> {
+async function download(id: HubId, { hub, token, cache }: AddFlags, terminal: Terminal): Promise<string> {
   let bar: { file: string; progress: Progress } | undefined
   const events = {
     progress: (_model: string, file: string, bytes: number, total: number | undefined) => {
       if (bar?.file !== file) {
         bar?.progress.stop()
-        report(terminal, `fetching ${file}${total === undefined ? '' : `, ${bytesText(total)}`}`)
+        report(terminal, `downloading ${file}${total === undefined ? '' : `, ${bytesText(total)}`}`)
         bar = {
           file,
           progress: showProgress(terminal, { unit: '', total: total ?? bytes, done: bytes, count: bytesText }),
@@ -65,52 +66,38 @@ async function fetchFolder(id: HubId, { hub, token, cache }: AddFlags, terminal:
       }
       bar.progress.set(bytes)
     },
-    waiting: () => report(terminal, 'another process fetches this model already; waiting for it'),
-    stale: (_model: string, reason: string) => report(terminal, `${reason}; what was fetched before is taken`),
+    waiting: () => report(terminal, 'another process is downloading this model; waiting for it'),
+    stale: (_model: string, reason: string) => report(terminal, `${reason}; using the earlier download`),
   }
-  const options = { endpoint: hub, token, cacheDir: cache, timeoutMs: FETCH_MS, events }
+  const options = { endpoint: hub, token, cacheDir: cache, timeoutMs: DOWNLOAD_TIMEOUT_MS, events }
   try {
     return await new Hub(options).fetchFolder(id, terminal.signal)
   } catch (error) {
     terminal.signal.throwIfAborted()
-    throw new CommandError(error instanceof Error ? error.message : String(error), { cause: error })
+    throw new CommandError(messageOf(error), { cause: error })
   } finally {
     bar?.progress.stop()
   }
 }
 
-/** Copies what is served and what describes it; the folder appears under its name when it is whole. */
-async function place(from: string, target: string, signal: AbortSignal): Promise<void> {
-  // Not beside the models: a worker that starts now must not see half a folder.
-  const aside = join(dirname(target), '.adding', basename(target))
-  const [fresh, old] = [join(aside, 'new'), join(aside, 'old')]
-  await rm(aside, { recursive: true, force: true })
+/** Copies the files that are served or describe the model; the target folder appears only when it is complete. */
+async function install(from: string, target: string, signal: AbortSignal): Promise<void> {
+  // Staged in a hidden folder, because a worker may read the models folder meanwhile.
+  const staging = join(dirname(target), '.adding', basename(target))
+  const [complete, replaced] = [join(staging, 'new'), join(staging, 'old')]
+  await rm(staging, { recursive: true, force: true })
   try {
     const { parts } = await findOnnx(from)
     for (const file of [...TEXT_FILES, CARD_FILE, INFERQ_FILE, ...parts]) {
       signal.throwIfAborted()
       const found = await findFile(from, file)
       if (!found) continue
-      await mkdir(dirname(join(fresh, file)), { recursive: true })
-      await copyFile(found.path, join(fresh, file))
+      await mkdir(dirname(join(complete, file)), { recursive: true })
+      await copyFile(found.path, join(complete, file))
     }
-    if (await isThere(target)) await rename(target, old)
-    await rename(fresh, target)
+    if (await exists(target)) await rename(target, replaced)
+    await rename(complete, target)
   } finally {
-    await rm(dirname(aside), { recursive: true, force: true })
+    await rm(dirname(staging), { recursive: true, force: true })
   }
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
 }

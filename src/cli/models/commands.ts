@@ -1,5 +1,5 @@
-// `inferq models`: what is served, whether a folder can be, and how it gets to the workers. What they do is imported
-// when it is asked for: ONNX Runtime and the tokenizers take longer to load than all the rest.
+// `inferq models`: its subcommands and options.
+// Each implementation is imported on use, because ONNX Runtime and the tokenizers load slowly.
 import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
 import type { Inferq } from '../../client/client.ts'
@@ -10,65 +10,62 @@ import type { ListFlags } from './list.ts'
 export interface ModelCommands {
   client: () => Inferq
   terminal: Terminal
-  /** Takes the exit code. */
-  end: (code: number) => void
+  setExitCode: (code: number) => void
 }
 
-/** Those of the clone that this program lies in. */
+/** The folders of the clone that contains this program. */
 const OWN_MODELS = fileURLToPath(new URL('../../../models', import.meta.url))
 const OWN_CACHE = fileURLToPath(new URL('../../../.data/hub', import.meta.url))
 
-export function addModelCommands(program: Command, { client, terminal, end }: ModelCommands): void {
+export function addModelCommands(program: Command, { client, terminal, setExitCode }: ModelCommands): void {
   const models = program.command('models').description('Lists, checks and adds models.')
 
   withModelsDir(models.command('list'))
-    .description('What the server serves; when it is away, what is in the models folder.')
-    .option('--json', 'one JSON object a model')
+    .description('Lists the models of the server; without a server, those of the models folder.')
+    .option('--json', 'one JSON object per model')
     .action(async (flags: ListFlags) => {
       const { listModels } = await import('./list.ts')
-      end(await listModels(client(), flags, terminal))
+      setExitCode(await listModels(client(), flags, terminal))
     })
 
   models
     .command('check')
     .argument('<folder>')
-    .description(
-      'Loads a model and tells everything that is wrong with it, how fast it is, and how stable its scores are.',
-    )
+    .description('Loads a model and prints all of its problems, or its speed and the stability of its scores.')
     .action(async (folder: string) => {
       const { checkModel } = await import('./check.ts')
-      end(await checkModel(folder, terminal))
+      setExitCode(await checkModel(folder, terminal))
     })
 
   models
     .command('quantize')
     .argument('<folder>', 'with onnx/model.onnx (fp32)')
-    .description('Prints the commands that make a static int8 file of it.')
+    .description('Prints the commands that quantize it statically to int8.')
     .action(async (folder: string) => {
       const { explainQuantization } = await import('./quantize.ts')
-      end(await explainQuantization(folder, terminal))
+      setExitCode(await explainQuantization(folder, terminal))
     })
 
   withModelsDir(models.command('add'))
     .argument('<model>', 'a folder, or owner/name[@revision] of the Hugging Face Hub')
-    .description('Checks a model and puts it into the models folder.')
-    .option('--name <name>', "under which it is served (default: the folder's, or the last part of the id)")
-    .option('--force', 'replace a model of that name')
+    .description('Checks a model and copies it into the models folder.')
+    .option('--name <name>', "name to serve it under (default: the folder's, or the last part of the id)")
+    .option('--force', 'replace a model of the same name')
     .addOption(
-      new Option('--hub <url>', 'the Hub, or a mirror of it').env('HF_ENDPOINT').default('https://huggingface.co'),
+      new Option('--hub <url>', 'URL of the Hub, or of a mirror').env('HF_ENDPOINT').default('https://huggingface.co'),
     )
-    .addOption(new Option('--token <token>', 'for models that not everybody may read').env('HF_TOKEN'))
-    .addOption(new Option('--cache <folder>', 'where downloads are kept').env('MODELS_CACHE').default(OWN_CACHE))
+    .addOption(new Option('--token <token>', 'access token for private and gated models').env('HF_TOKEN'))
+    .addOption(new Option('--cache <folder>', 'folder for downloads').env('MODELS_CACHE').default(OWN_CACHE))
     .addHelpText('after', ADD_EXAMPLES)
     .action(async (model: string, flags: AddFlags) => {
       const { addModel } = await import('./add.ts')
-      end(await addModel(model, flags, terminal))
+      setExitCode(await addModel(model, flags, terminal))
     })
 }
 
 function withModelsDir(command: Command): Command {
   return command.addOption(
-    new Option('--models-dir <folder>', 'where the models are').env('MODELS_DIR').default(OWN_MODELS),
+    new Option('--models-dir <folder>', 'folder of the models').env('MODELS_DIR').default(OWN_MODELS),
   )
 }
 

@@ -1,4 +1,4 @@
-// `inferq models list`: from the server when it answers, else from the folder that workers would read.
+// `inferq models list`: models of the server, or else of the models folder.
 import { join } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
 import { ConnectionError } from '../../client/errors.ts'
@@ -16,22 +16,22 @@ export interface ListFlags {
 export async function listModels(inferq: Inferq, { modelsDir, json }: ListFlags, terminal: Terminal): Promise<number> {
   const models: Listed[] = await inferq.models.list(terminal.signal).catch((error: unknown) => {
     if (!(error instanceof ConnectionError)) throw error
-    report(terminal, `${error.message}; this is what is in ${modelsDir}`)
+    report(terminal, `${error.message}; listing the models in ${modelsDir}`)
     return modelsIn(modelsDir)
   })
   if (json) await print(terminal.stdout, models.map((model) => `${JSON.stringify(model)}\n`).join(''))
-  else if (models.length === 0) report(terminal, 'there is no model')
+  else if (models.length === 0) report(terminal, 'no models')
   else await print(terminal.stdout, table(models, widthOf(terminal.stdout)))
   return EXIT.ok
 }
 
-/** A folder may be fine and yet be served by nobody. */
+/** `in_folder`: a valid model of the folder, which may have no worker. */
 type Listed = Omit<ModelInfo, 'state'> & { state: ModelInfo['state'] | 'in_folder' }
 
 async function modelsIn(dir: string): Promise<Listed[]> {
-  const noHub = () => Promise.reject(new Error('a folder is read'))
+  const noHub = () => Promise.reject(new Error('the list contains no models of the Hub'))
   const { models, refused } = await readRegistry(dir, [], noHub)
-  const usable = models.map(({ name, problemType, labels, maxTokens, revision, file, bytes }) => ({
+  const valid = models.map(({ name, problemType, labels, maxTokens, revision, file, bytes }) => ({
     id: name,
     state: 'in_folder' as const,
     problem_type: problemType,
@@ -41,7 +41,7 @@ async function modelsIn(dir: string): Promise<Listed[]> {
     file: join(name, file),
     bytes,
   }))
-  return [...usable, ...refused.map(({ name, reason }) => ({ id: name, state: 'refused' as const, reason }))]
+  return [...valid, ...refused.map(({ name, reason }) => ({ id: name, state: 'refused' as const, reason }))]
 }
 
 const TITLES = ['NAME', 'TASK', 'REVISION', 'SIZE', 'STATE', 'LABELS']

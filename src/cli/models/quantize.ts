@@ -1,18 +1,19 @@
-// `inferq models quantize`: the commands that make a static int8 file. Node cannot quantise; ONNX Runtime's Python can.
-import { stat } from 'node:fs/promises'
+// `inferq models quantize`: prints the commands for static int8 quantization.
+// ONNX Runtime quantizes only in Python, not in Node.
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EXIT, CommandError } from '../failure.ts'
 import { print, type Terminal } from '../terminal.ts'
+import { exists } from './folder.ts'
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
-/** @throws Failure when there is no fp32 model to start from. */
+/** @throws CommandError when the folder has no fp32 model. */
 export async function explainQuantization(folder: string, terminal: Terminal): Promise<number> {
   const dir = resolve(folder)
-  if (!(await exists(dir))) throw new CommandError(`${folder}: there is no such folder`)
+  if (!(await exists(dir))) throw new CommandError(`${folder}: no such folder`)
   if (!(await exists(join(dir, 'onnx/model.onnx')))) {
-    throw new CommandError(`${folder}/onnx/model.onnx is missing: the fp32 model that is quantised. Where it comes from:
+    throw new CommandError(`${folder}/onnx/model.onnx is missing: the fp32 model to quantize. To export it:
   optimum-cli export onnx --model CHECKPOINT --task text-classification EXPORTED
   cp EXPORTED/model.onnx ${quoted(join(dir, 'onnx/'))}`)
   }
@@ -22,28 +23,21 @@ export async function explainQuantization(folder: string, terminal: Terminal): P
   const target = quoted(dir)
   await print(
     terminal.stdout,
-    `# Python 3.11, once:
+    `# Set-up, once, with Python 3.11:
 cd ${quoted(resolve(ROOT))}
 python3 -m venv .venv && .venv/bin/pip install -r models/training/requirements.txt
 
-# Ranges are calibrated on texts like those that will be classified: a few hundred, one a line.${replaced}
+# Calibration needs a few hundred texts like those to classify, one per line.${replaced}
 .venv/bin/python models/training/quantize.py ${target} --lines TEXTS.txt
 
-# A text's scores must not depend on its neighbours.
+# The check shows whether a text's scores depend on its neighbors.
 npx inferq models check ${target}
 `,
   )
   return EXIT.ok
 }
 
-/** For a POSIX shell. */
+/** Quotes a path for a POSIX shell. */
 function quoted(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }

@@ -8,12 +8,12 @@ it.each([
   [200, '3m 20s'],
   [7_500, '2h 5m'],
   [undefined, '?'],
-])('%s seconds read %s', (seconds, text) => expect(secondsText(seconds)).toBe(text))
+])('formats %s seconds as %s', (seconds, text) => expect(secondsText(seconds)).toBe(text))
 
 it.each([
   [999, '999 B'],
   [1_500, '1.5 kB'],
   [23_100_000, '23.1 MB'],
-])('%s bytes read %s', (bytes, text) => expect(bytesText(bytes)).toBe(text))
+])('formats %s bytes as %s', (bytes, text) => expect(bytesText(bytes)).toBe(text))
 
-it('counts with commas', () => expect(countText(1_234_567.4)).toBe('1,234,567'))
+it('separates thousands by commas', () => expect(countText(1_234_567.4)).toBe('1,234,567'))

@@ -6,11 +6,11 @@ async function* numbers(count: number): AsyncGenerator<number> {
   for (let n = 1; n <= count; n += 1) yield n
 }
 
-it('takes what is there together, in order, up to a limit', async () => {
+it('groups available items, in order, up to the limit', async () => {
   expect(await collect(gather(numbers(7), 3))).toEqual([[1, 2, 3], [4, 5, 6], [7]])
 })
 
-it('lets a lone item go on at once', async () => {
+it('does not delay a single item', async () => {
   let release: () => void = () => undefined
   const later = new Promise<void>((resolve) => (release = resolve))
   async function* slow() {
@@ -25,7 +25,7 @@ it('lets a lone item go on at once', async () => {
   expect(await groups.next()).toMatchObject({ done: true })
 })
 
-it('gives what came before a failure, then the failure', async () => {
+it('yields the items before a failure, then throws it', async () => {
   async function* failing() {
     yield 1
     throw new Error('broken')
@@ -35,4 +35,4 @@ it('gives what came before a failure, then the failure', async () => {
   await expect(groups.next()).rejects.toThrow('broken')
 })
 
-it('has no group of nothing', async () => expect(await collect(gather(numbers(0), 3))).toEqual([]))
+it('yields no empty group', async () => expect(await collect(gather(numbers(0), 3))).toEqual([]))

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { Rate } from '../../../src/cli/rate.ts'
 
-it('tells the speed of lately, not of the beginning', () => {
+it('measures within the window, not from the start', () => {
   const rate = new Rate(0, 0)
   for (let second = 1; second <= 60; second += 1) rate.add(second * 10, second * 1_000)
   for (let second = 61; second <= 90; second += 1) rate.add(600 + (second - 60) * 100, second * 1_000)
@@ -9,13 +9,13 @@ it('tells the speed of lately, not of the beginning', () => {
   expect(rate.secondsLeft(4_600, 90_000)).toBeCloseTo(10)
 })
 
-it('does not count what an earlier run has done', () => {
+it('does not count the items of an earlier run', () => {
   const rate = new Rate(50_000, 1_000)
   rate.add(50_100, 2_000)
   expect(rate.perSecond(2_000)).toBe(100)
 })
 
-it('knows nothing at the beginning, and is slow when nothing comes', () => {
+it('starts at 0, and decreases while no items arrive', () => {
   const rate = new Rate(0, 0)
   expect([rate.perSecond(0), rate.secondsLeft(10, 0)]).toEqual([0, undefined])
   rate.add(100, 1_000)
@@ -23,7 +23,7 @@ it('knows nothing at the beginning, and is slow when nothing comes', () => {
   expect(rate.secondsLeft(100, 10_000)).toBe(0)
 })
 
-it('evens out bursts', () => {
+it('averages over bursts', () => {
   const rate = new Rate(0, 0)
   for (const at of [4_000, 8_000, 12_000, 16_000]) rate.add((at / 4_000) * 1_024, at)
   expect(rate.perSecond(16_000)).toBe(256)

@@ -1,4 +1,4 @@
-// Inputs as people have them: endings, marks, quotes, blank lines; and the places where they are cut and begun again.
+// Reading of inputs: line endings, byte order marks, quotes, blank lines, and the split into parts.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,22 +16,22 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true, force: true }))
 
 const never = new AbortController().signal
-const usual = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
+const limits = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }
 
-async function opened(content: string | Buffer, reading: Partial<InputOptions> = {}): Promise<[Source, Layout]> {
+async function opened(content: string | Buffer, input: Partial<InputOptions> = {}): Promise<[Source, Layout]> {
   const path = join(dir, 'input')
   writeFileSync(path, content)
   const source = await openFile(path)
-  return [source, await layoutOf(source, { format: 'lines', delimiter: ',', options: {}, ...reading })]
+  return [source, await layoutOf(source, { format: 'lines', delimiter: ',', options: {}, ...input })]
 }
 
-async function readAll(content: string | Buffer, reading: Partial<InputOptions> = {}) {
-  const [source, layout] = await opened(content, reading)
+async function readAll(content: string | Buffer, input: Partial<InputOptions> = {}) {
+  const [source, layout] = await opened(content, input)
   return collect(rowsOf(source, layout))
 }
 
-async function inputsOf(content: string | Buffer, reading: Partial<InputOptions> = {}): Promise<unknown[]> {
-  return (await readAll(content, reading)).map(({ request }) => request.body['inputs'])
+async function inputsOf(content: string | Buffer, input: Partial<InputOptions> = {}): Promise<unknown[]> {
+  return (await readAll(content, input)).map(({ request }) => request.body['inputs'])
 }
 
 describe('plain lines', () => {
@@ -45,7 +45,7 @@ describe('plain lines', () => {
     expect(await inputsOf(content)).toEqual(['one', 'two'])
   })
 
-  it('keep what is inside: quotes, commas, line separators of Unicode, a mark that is not at the beginning', async () => {
+  it('keep quotes, commas, line separators of Unicode, and a byte order mark after the start', async () => {
     const lines = ['"a", b', 'line\u2028separator', ' \ufeffmark', 'tab\tand\rreturn']
     expect(await inputsOf(lines.join('\n'))).toEqual(lines)
   })
@@ -59,7 +59,7 @@ describe('plain lines', () => {
     await expect(inputsOf(Buffer.from([0x61, 0x0a, 0xff, 0xfe, 0x0a]))).rejects.toThrow(/not UTF-8 text .* byte 5/)
   })
 
-  it('take a letter that is cut between two reads', async () => {
+  it('join a character that is split between two reads', async () => {
     const long = 'é'.repeat(300_000)
     expect(await inputsOf(`x${long}\nend`)).toEqual([`x${long}`, 'end'])
   })
@@ -73,9 +73,9 @@ describe('a table', () => {
     ['CRLF and no final newline', 'id,text\r\n1,one\r\n2,two'],
     ['mixed endings', 'id,text\r\n1,one\n2,two\r\n'],
     ['a byte order mark', '\ufeffid,text\n1,one\n2,two\n'],
-    ['a mark before the column itself', '\ufefftext,id\none,1\ntwo,2\n'],
+    ['a byte order mark before the text column', '\ufefftext,id\none,1\ntwo,2\n'],
     ['blank lines', 'id,text\n\n1,one\n\n2,two\n\n'],
-    ['quotes that nobody needs', '"id","text"\n"1","one"\n"2","two"\n'],
+    ['unnecessary quotes', '"id","text"\n"1","one"\n"2","two"\n'],
   ])('with %s', async (_what, content) => {
     expect(await inputsOf(content, csv)).toEqual(['one', 'two'])
   })
@@ -96,19 +96,24 @@ describe('a table', () => {
     expect(await inputsOf('text,b\nx,y\n', { ...csv, pairColumn: 'b' })).toEqual([[['x', 'y']]])
   })
 
-  it('of one column needs no --column', async () => {
+  it('needs no --column for a single column', async () => {
     expect(await inputsOf('review\ngood\n', { format: 'csv' })).toEqual(['good'])
   })
 
   it.each([
-    ['no such column', 'id,text\n1,one\n', { column: 'review' }, 'no column "review"; there are "id", "text"'],
-    ['no column said', 'id,review\n1,one\n', { column: undefined }, 'Give --column: one of "id", "review"'],
-    ['no such second column', 'id,text\n1,a\n', { pairColumn: 'b' }, 'no column "b"'],
+    [
+      'no such column',
+      'id,text\n1,one\n',
+      { column: 'review' },
+      'no such column "review"; the columns are "id", "text"',
+    ],
+    ['no --column', 'id,review\n1,one\n', { column: undefined }, '--column is required, one of "id", "review"'],
+    ['no such second column', 'id,text\n1,a\n', { pairColumn: 'b' }, 'no such column "b"'],
     ['a column twice', 'text,text\na,b\n', {}, 'two columns "text"'],
-    ['a row too short', 'id,text\n1,one\n2\n', {}, 'line 3 has another number of columns (1)'],
-    ['a quote that stays open', 'id,text\n1,"one\n2,two\n', {}, 'opens a quote that nothing closes'],
-    ['nothing', '', {}, 'is empty'],
-  ])('says what is wrong: %s', async (_what, content, more, message) => {
+    ['a row too short', 'id,text\n1,one\n2\n', {}, 'line 3 has 1 columns, unlike the header'],
+    ['an unclosed quote', 'id,text\n1,"one\n2,two\n', {}, 'opens a quote that is never closed'],
+    ['an empty file', '', {}, 'is empty'],
+  ])('reports %s', async (_what, content, more, message) => {
     await expect(inputsOf(content, { ...csv, ...more })).rejects.toThrow(message)
   })
 })
@@ -116,12 +121,12 @@ describe('a table', () => {
 describe('JSONL', () => {
   const jsonl = { format: 'jsonl' as const }
 
-  it('of objects, of texts, with blank lines, CRLF and a mark', async () => {
+  it('of objects or strings, with blank lines, CRLF and a byte order mark', async () => {
     expect(await inputsOf('\ufeff{"text":"one","n":1}\r\n\r\n{"text":"two"}', jsonl)).toEqual(['one', 'two'])
     expect(await inputsOf('"one"\n"two"\n', jsonl)).toEqual(['one', 'two'])
   })
 
-  it("of OpenAI's lines: sent as they are, the command's options below their own", async () => {
+  it("of OpenAI's batch lines is unchanged; the command's options are defaults", async () => {
     const lines =
       '{"custom_id":"a","url":"/models/x","body":{"inputs":"hi","model":"own"}}\n{"custom_id":"b","body":{}}\n'
     const [source, layout] = await opened(lines, { ...jsonl, options: { model: 'given' } })
@@ -133,17 +138,17 @@ describe('JSONL', () => {
     ])
   })
 
-  it('with the text under another key', async () => {
+  it('with another key for the text', async () => {
     expect(await inputsOf('{"review":"good"}', { ...jsonl, column: 'review' })).toEqual(['good'])
   })
 
   it.each([
-    ['no JSON', '{"text":"a"}\n\n{"text"\n', 'line 3 is not JSON'],
+    ['invalid JSON', '{"text":"a"}\n\n{"text"\n', 'line 3 is not JSON'],
     ['a number', '{"text":"a"}\n7\n', 'line 2 is neither an object'],
-    ['no text', '{"text":"a"}\n{"body":"b"}\n', 'line 2 has no "text": it has body'],
-    ['a line that is no request', '{"custom_id":"a","body":{}}\n{"text":"b"}\n', 'line 2 has no custom_id'],
+    ['a missing key', '{"text":"a"}\n{"body":"b"}\n', 'line 2 has no key "text", only body'],
+    ['a line that is not a request', '{"custom_id":"a","body":{}}\n{"text":"b"}\n', 'line 2 has no custom_id'],
     ['only blank lines', '\n\n', 'has no rows'],
-  ])('says what is wrong: %s', async (_what, content, message) => {
+  ])('reports %s', async (_what, content, message) => {
     await expect(inputsOf(content, jsonl)).rejects.toThrow(message)
   })
 })
@@ -151,7 +156,7 @@ describe('JSONL', () => {
 it.each([
   ['zip', Buffer.from('PK\u0003\u0004rest')],
   ['gzip', Buffer.from([0x1f, 0x8b, 8, 0])],
-])('refuses a %s file', async (kind, content) => {
+])('rejects a %s file', async (kind, content) => {
   await expect(opened(content)).rejects.toThrow(`is ${kind === 'zip' ? 'a zip file' : 'gzip'}`)
 })
 
@@ -159,12 +164,12 @@ describe('a plan', () => {
   const table = `id,text\r\n${Array.from({ length: 25 }, (_, n) => `${n},"text ${n}, é\n${n}"\r\n\r\n`).join('')}`
 
   it.each([
-    ['lines', 'lines', Array.from({ length: 25 }, (_, n) => `text ${n} é\r\n\n`).join('')],
+    ['plain lines', 'lines', Array.from({ length: 25 }, (_, n) => `text ${n} é\r\n\n`).join('')],
     ['a table', 'csv', table],
     ['JSONL', 'jsonl', `\ufeff${Array.from({ length: 25 }, (_, n) => `{"text":"${n}é"}\n`).join('')}`],
-  ] as const)('of %s cuts by lines, and each part reads as the whole did', async (_what, format, content) => {
+  ] as const)('splits %s by lines, and the parts contain the rows of the whole', async (_what, format, content) => {
     const [source, layout] = await opened(content, { format })
-    const plan = await planOf(source, layout, { ...usual, lines: 10 }, never)
+    const plan = await planOf(source, layout, { ...limits, lines: 10 }, never)
     expect(plan.parts.map(({ row, rows }) => [row, rows])).toEqual([
       [0, 10],
       [10, 10],
@@ -176,9 +181,9 @@ describe('a plan', () => {
     expect(whole).toHaveLength(plan.total)
   })
 
-  it('cuts by bytes of what is sent, and never makes a part larger', async () => {
+  it('splits by the bytes of the upload, which no part exceeds', async () => {
     const [source, layout] = await opened('short\n'.repeat(100))
-    const plan = await planOf(source, layout, { ...usual, bytes: 1_000 }, never)
+    const plan = await planOf(source, layout, { ...limits, bytes: 1_000 }, never)
     const sizes = plan.parts.map(async (part) => {
       return Buffer.concat(await collect(requestBytes(source, layout, part))).length
     })
@@ -186,8 +191,8 @@ describe('a plan', () => {
     expect(plan.parts.length).toBeGreaterThan(5)
   })
 
-  it('refuses a row that the server would refuse the whole batch for', async () => {
+  it('rejects a row that exceeds the server limit', async () => {
     const [source, layout] = await opened(`fine\n${'x'.repeat(2_000)}\n`)
-    await expect(planOf(source, layout, { ...usual, line: 1_000 }, never)).rejects.toThrow('row 2 is too long')
+    await expect(planOf(source, layout, { ...limits, line: 1_000 }, never)).rejects.toThrow('row 2 is too long')
   })
 })

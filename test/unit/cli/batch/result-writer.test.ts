@@ -1,4 +1,4 @@
-// What is written for a row: its own columns, then the model's word on it, or the error.
+// Output rows: the columns of the input, then the labels or the error.
 import { parse } from 'csv-parse/sync'
 import { describe, expect, it } from 'vitest'
 import { type ResultWriterOptions, ResultWriter } from '../../../../src/cli/batch/result-writer.ts'
@@ -14,7 +14,7 @@ const ok = (body: unknown): BatchLine => ({
   response: { status_code: 200, request_id: 'r', body },
   error: null,
 })
-const refused = (status: number, body: unknown): BatchLine => ({
+const failed = (status: number, body: unknown): BatchLine => ({
   ...ok(body),
   response: { status_code: status, request_id: 'r', body },
 })
@@ -39,32 +39,32 @@ function written(fields: Record<string, unknown>, line: BatchLine, more: Partial
 describe('JSONL', () => {
   const json = (...args: Parameters<typeof written>) => JSON.parse(written(...args).text) as unknown
 
-  it('has the best label, its score, and all of them', () => {
+  it('has the best label, its score, and all scores', () => {
     expect(json({ text: 'a', n: 1 }, ok(scores))).toEqual({ text: 'a', n: 1, label: 'good', score: 0.75, scores })
   })
 
-  it('has no list where one label was asked for', () => {
+  it('has no list of scores for a top-k of 1', () => {
     expect(json({ text: 'a' }, ok(scores.slice(0, 1)), { topK: 1 })).toEqual({ text: 'a', label: 'good', score: 0.75 })
   })
 
-  it("takes a pair's answer, which is a list in a list", () => {
+  it('accepts the nested list of a pair', () => {
     expect(json({ text: 'a' }, ok([scores]))).toMatchObject({ label: 'good' })
   })
 
-  it('loses nothing that the input calls the same', () => {
+  it('keeps members of the input with the same name', () => {
     expect(json({ text: 'a', label: 'truth' }, ok(scores))).toMatchObject({ label: 'truth', predicted_label: 'good' })
   })
 
   it.each([
     ['an error of the batch', cancelled, 'was cancelled'],
-    ["OpenAI's shape", refused(404, { error: { message: 'no such model' } }), 'no such model'],
-    ['a problem document', refused(422, { detail: 'is empty' }), 'is empty'],
-    ['nothing that is known', refused(500, null), 'the server answered 500'],
-  ])('says why there is no label: %s', (_what, line, error) => {
+    ["OpenAI's shape", failed(404, { error: { message: 'no such model' } }), 'no such model'],
+    ['a problem document', failed(422, { detail: 'is empty' }), 'is empty'],
+    ['an unknown body', failed(500, null), 'the server returned status 500'],
+  ])('has the error instead of a label: %s', (_what, line, error) => {
     expect(json({ text: 'a' }, line)).toEqual({ text: 'a', error })
   })
 
-  it("gives OpenAI's lines back as they are", () => {
+  it("writes the lines of the server unchanged for OpenAI's batch lines", () => {
     expect(json({ custom_id: 'row-1' }, cancelled, { verbatim: true })).toEqual(cancelled)
   })
 })
@@ -82,19 +82,19 @@ describe('CSV', () => {
     ])
   })
 
-  it('has as many labels as were asked for', () => {
+  it('has columns for the requested number of labels', () => {
     expect(csv({ text: 'a' }, ok(scores), { topK: 3 })).toEqual([
       ['text', 'label', 'score', 'label_2', 'score_2', 'label_3', 'score_3', 'error'],
       ['a', 'good', '0.75', 'bad', '0.25', '', '', ''],
     ])
   })
 
-  it('writes what is no text as JSON, and nothing for what a row does not have', () => {
+  it('writes other values than strings as JSON, and missing ones as empty cells', () => {
     const more = { names: ['n', 'list', 'none'] }
     expect(csv({ n: 1, list: ['x'] }, cancelled, more)[1]).toEqual(['1', '["x"]', '', '', '', 'was cancelled'])
   })
 
-  it('has predicted_ in front where the input has such a column', () => {
+  it('prefixes its columns by predicted_ when the input has one of them', () => {
     expect(csv({ score: '5' }, ok(scores))[0]).toEqual([
       'score',
       'predicted_label',
