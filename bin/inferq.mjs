@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-// `inferq`: sets up what is missing in a clone, then runs the command line (src/cli/main.ts).
+// `inferq`: sets up a clone, then runs the command line (src/cli/main.ts).
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { root, setUp } from './setup.mjs'
 
-// Where the command was given: its paths are meant from there.
+// Relative paths of the arguments start here; the set-up changes the working directory.
 const here = process.cwd()
-// In an image there are no sources, and nothing is missing.
+// An image has no sources, and needs no set-up.
 if (existsSync(join(root, 'src'))) setUp('stderr')
 process.chdir(here)
 await import('../dist/cli/main.js')

@@ -1,4 +1,5 @@
-// What a fresh clone lacks: the dependencies, then the build. Only Node's own modules, since nothing else is there yet.
+// Set-up of a clone: dependencies, then the build.
+// It imports only modules of Node, because no others are installed yet.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
@@ -7,45 +8,46 @@ import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
-const WANTED_NODE = [20, 19]
+const MIN_NODE = [20, 19]
+/** Its modification time is the start of the last build. */
 const STAMP = 'dist/.built'
 
-/** Where setting up tells what it does; a command whose stdout is data has it told on stderr. */
-let voice = 'stdout'
+/** The stream for progress; stderr for commands that write results to stdout. */
+let progressStream = 'stdout'
 
-/** One line for the person who waits. */
-export function say(line) {
-  process[voice].write(`inferq: ${line}\n`)
+/** Writes one line of progress. */
+export function report(line) {
+  process[progressStream].write(`inferq: ${line}\n`)
 }
 
-/** Ends the process with one clear message; only for use before anything has been started. */
-export function giveUp(message) {
+/** Exits with a message; allowed only before other processes are started. */
+export function exitWith(message) {
   process.stderr.write(`inferq: ${message}\n`)
   process.exit(1)
 }
 
-/** Installs and builds what is missing or out of date; returns at once when nothing is. @param tellOn stdout or stderr */
-export function setUp(tellOn = 'stdout') {
-  voice = tellOn
+/** Installs and builds what is missing or out of date. @param stream stdout or stderr, for progress */
+export function setUp(stream = 'stdout') {
+  progressStream = stream
   checkNode()
   process.chdir(root)
-  if (!dependenciesInstalled()) install()
-  if (!built()) build()
+  if (!areDependenciesInstalled()) install()
+  if (!isBuilt()) build()
 }
 
 function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major > WANTED_NODE[0] || (major === WANTED_NODE[0] && minor >= WANTED_NODE[1])) return
-  giveUp(`Node ${process.versions.node} is too old: ${WANTED_NODE.join('.')} or newer is needed (https://nodejs.org).`)
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return
+  exitWith(`Node ${process.versions.node} is too old: ${MIN_NODE.join('.')} or newer is needed (https://nodejs.org).`)
 }
 
-/** Whether node_modules holds what package-lock.json names. Optional packages are those of other platforms. */
-function dependenciesInstalled() {
-  const present = 'node_modules/.package-lock.json'
-  if (!existsSync(present)) return false
-  const have = readPackages(present)
+/** Whether node_modules matches package-lock.json. Optional packages may be missing: some are for other platforms. */
+function areDependenciesInstalled() {
+  const installedLock = 'node_modules/.package-lock.json'
+  if (!existsSync(installedLock)) return false
+  const installed = readPackages(installedLock)
   return Object.entries(readPackages('package-lock.json')).every(
-    ([path, entry]) => path === '' || entry.optional || have[path]?.version === entry.version,
+    ([path, entry]) => path === '' || entry.optional || installed[path]?.version === entry.version,
   )
 }
 
@@ -54,29 +56,29 @@ function readPackages(file) {
 }
 
 function install() {
-  say('installing dependencies (npm ci); the first time takes a minute …')
-  // --include=dev: the build needs the compiler, also where NODE_ENV is "production".
-  const done = npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
-  if (done.status === 0) return
-  giveUp('"npm ci" failed (see above). Check that the npm registry can be reached, then run the same command again.')
+  report('installing dependencies (npm ci); the first time takes a minute …')
+  // --include=dev: the build needs the compiler, also when NODE_ENV is "production".
+  const result = npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
+  if (result.status === 0) return
+  exitWith('"npm ci" failed (see above). Check the connection to the npm registry, then run the same command again.')
 }
 
-/** Runs npm itself: the one that started us, or else the one on PATH. */
+/** Runs npm: the one that started this process, or else the one on PATH. */
 export function npm(args, env = process.env) {
-  const options = { stdio: ['ignore', voice === 'stdout' ? 1 : 2, 2], env }
+  const options = { stdio: ['ignore', progressStream === 'stdout' ? 1 : 2, 2], env }
   const cli = process.env.npm_execpath
   if (cli?.endsWith('npm-cli.js')) return spawnSync(process.execPath, [cli, ...args], options)
   return spawnSync('npm', args, options)
 }
 
-function built() {
+function isBuilt() {
   if (!existsSync(STAMP)) return false
   const since = statSync(STAMP).mtimeMs
   const inputs = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src']
   return inputs.every((path) => newest(path) <= since)
 }
 
-/** The latest change under a path, folders included: a removed file changes its folder. Milliseconds since 1970. */
+/** The latest modification under a path, in milliseconds since 1970; a removed file changes its folder. */
 function newest(path) {
   const stat = statSync(path)
   if (!stat.isDirectory()) return stat.mtimeMs
@@ -84,17 +86,17 @@ function newest(path) {
 }
 
 function build() {
-  say('building …')
+  report('building …')
   const began = new Date()
-  // A file whose source was moved must not remain in dist.
+  // The output of a moved or deleted source must not remain in dist.
   rmSync('dist', { recursive: true, force: true })
-  const done = npm(['run', '--silent', 'build'])
-  if (done.status !== 0) {
-    giveUp(
-      'the build failed (see above). If you did not change the sources: delete node_modules and dist and run it again.',
+  const result = npm(['run', '--silent', 'build'])
+  if (result.status !== 0) {
+    exitWith(
+      'the build failed (see above). If you did not change the sources, delete node_modules and dist, then run it again.',
     )
   }
-  // The stamp says when the build began, so that what changed while it ran is built next time.
+  // The stamp has the start of the build, so that sources that changed during it are built the next time.
   writeFileSync(STAMP, `${began.toISOString()}\n`)
   utimesSync(STAMP, began, began)
 }

@@ -1,8 +1,8 @@
-// `npm start`: sets up what is missing, then runs everything under one roof (src/launcher/main.ts).
+// `npm start`: sets up a clone, then starts all processes (src/launcher/main.ts).
 
-import { say, setUp } from './setup.mjs'
+import { report, setUp } from './setup.mjs'
 
 const helpOnly = process.argv.includes('--help')
-if (!helpOnly) say('starting …')
+if (!helpOnly) report('starting …')
 setUp()
 await import('../dist/launcher/main.js')

@@ -1,9 +1,10 @@
-// `npm test`: sets up what is missing, then every check and every test; the last line is "N passed, N failed".
+// `npm test`: sets up a clone, then runs all checks and tests.
+// The last line is "N passed, N failed".
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
-import { giveUp, npm, say, setUp } from './setup.mjs'
+import { exitWith, npm, report, setUp } from './setup.mjs'
 
 const began = Date.now()
 const results = mkdtempSync(join(tmpdir(), 'inferq-results-'))
@@ -21,13 +22,13 @@ const stages = [
   { title: 'end-to-end tests (real processes)', script: 'test:e2e' },
 ]
 if (chromium) stages.push({ title: `browser tests (${chromium})`, script: 'test:browser' })
-else notes.push('browser tests skipped: no Chromium was found (set CHROMIUM_PATH, or install chromium)')
+else notes.push('browser tests skipped: no Chromium found (set CHROMIUM_PATH, or install chromium)')
 
 const failedStage = stages.find((stage) => !passes(stage))
 if (failedStage) notes.push(`stopped at "npm run ${failedStage.script}"`)
 summarize()
 
-/** Runs one stage and adds up what its tests report; a failure that is no test's counts as one. */
+/** Runs one stage and adds up its test results; a failed stage without a failed test counts as one failure. */
 function passes({ title, script }) {
   section(title)
   const file = join(results, `${script.replace(':', '-')}.json`)
@@ -42,21 +43,21 @@ function passes({ title, script }) {
 async function findRedis() {
   const { redisBinary } = await import('../dist/launcher/redis-binary.js')
   try {
-    if (!process.env.TEST_REDIS_URL) say(`Redis: ${redisBinary(say)}`)
+    if (!process.env.TEST_REDIS_URL) report(`Redis: ${redisBinary(report)}`)
   } catch (error) {
-    giveUp(error.message)
+    exitWith(error.message)
   }
 }
 
-/** The browser for the page's tests; a machine that calls itself CI must have one. */
+/** The browser for the browser tests; CI=true requires one. */
 function findChromium() {
   const given = process.env.CHROMIUM_PATH
-  if (given && !existsSync(given)) giveUp(`CHROMIUM_PATH names ${given}, which does not exist.`)
+  if (given && !existsSync(given)) exitWith(`CHROMIUM_PATH is ${given}, which does not exist`)
   const folders = (process.env.PATH ?? '').split(delimiter)
   const programs = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
   const candidates = programs.flatMap((program) => folders.map((folder) => join(folder, program)))
   const found = given || candidates.find((path) => existsSync(path))
-  if (!found && process.env.CI === 'true') giveUp('No Chromium was found, and CI=true asks for one: install chromium.')
+  if (!found && process.env.CI === 'true') exitWith('no Chromium found, and CI=true requires one: install chromium')
   return found
 }
 
@@ -67,7 +68,7 @@ function section(title) {
 function summarize() {
   rmSync(results, { recursive: true, force: true })
   section(`done in ${Math.round((Date.now() - began) / 1_000)} s`)
-  for (const note of notes) say(note)
+  for (const note of notes) report(note)
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`)
   process.exitCode = total.failed > 0 ? 1 : 0
 }
