@@ -24,12 +24,12 @@ export function createApp(context: Context): Express {
   app.use(compression())
   app.get(
     '/openapi.json',
-    named('/openapi.json'),
+    setRouteName('/openapi.json'),
     sendDocument(openApiDocument(routes, context.config.apiKeys.length > 0)),
   )
-  app.use('/docs', named('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
-  app.use(DASHBOARD_PATH, named(DASHBOARD_PATH), createDashboard(context))
-  app.get('/favicon.ico', named('/favicon.ico'), (_request, response) => void response.status(204).end())
+  app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
+  app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), createDashboard(context))
+  app.get('/favicon.ico', setRouteName('/favicon.ico'), (_request, response) => void response.status(204).end())
   app.use(notFoundHandler)
   app.use(errorHandler(context.logger))
   return app
@@ -41,13 +41,13 @@ const docsOptions: swaggerUi.SwaggerUiOptions = {
 }
 
 /** The dashboard's page names a font service: a browser that opens it must not tell that service. */
-const onlyFromHere = { styleSrc: ["'self'", "'unsafe-inline'"], fontSrc: ["'self'", 'data:'] }
+const sameOriginOnly = { styleSrc: ["'self'", "'unsafe-inline'"], fontSrc: ["'self'", 'data:'] }
 
 /** Pages get the full set; an answer to a program needs only what keeps a browser from guessing its type. */
 function securityHeaders(): RequestHandler {
   // Served over plain http inside a network, so browsers must not be sent to https.
   const ofPages = helmet({
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null, ...onlyFromHere } },
+    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null, ...sameOriginOnly } },
     strictTransportSecurity: false,
   })
   return (request, response, next) => {
@@ -58,7 +58,7 @@ function securityHeaders(): RequestHandler {
 }
 
 /** The route's name in metrics and logs. */
-function named(route: string): RequestHandler {
+function setRouteName(route: string): RequestHandler {
   return (_request, response, next) => {
     requestState(response).route = route
     next()

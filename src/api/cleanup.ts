@@ -8,7 +8,7 @@ import { FAILED_TTL } from '../predict/predictions.ts'
 import { every } from '../async.ts'
 
 const SWEEP_MS = 60_000
-const JOBS_A_SWEEP = 1_000
+const MAX_JOBS_PER_SWEEP = 1_000
 /** Chunks go when their rows are written; these are left over from an api that died. Computed again if still needed. */
 const CHUNK_TTL = 3_600_000
 
@@ -29,11 +29,11 @@ export function sweepUntilClosed(context: Context): Promise<void> {
 async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
   for (const name of await readModelNames(redis)) {
     const queue = producer.queue(queueName(name, 'interactive'))
-    await queue.clean(config.resultTtl, JOBS_A_SWEEP, 'completed')
-    await queue.clean(FAILED_TTL, JOBS_A_SWEEP, 'failed')
+    await queue.clean(config.resultTtl, MAX_JOBS_PER_SWEEP, 'completed')
+    await queue.clean(FAILED_TTL, MAX_JOBS_PER_SWEEP, 'failed')
     const chunks = producer.queue(queueName(name, 'bulk'))
-    await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'completed')
-    await chunks.clean(CHUNK_TTL, JOBS_A_SWEEP, 'failed')
+    await chunks.clean(CHUNK_TTL, MAX_JOBS_PER_SWEEP, 'completed')
+    await chunks.clean(CHUNK_TTL, MAX_JOBS_PER_SWEEP, 'failed')
     await removeOrphanedJobs({ redis, producer, waitTimeout: config.waitTimeout }, name)
   }
 }

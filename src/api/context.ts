@@ -83,7 +83,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
 
 /** Starts what runs in the background. A Redis that is away is no error here: all of it recovers by itself. */
 export async function startContext(context: Context): Promise<void> {
-  await untilConnected(context.redis)
+  await waitForConnection(context.redis)
   context.replies.start()
   context.waiters.start()
   await context.fleet.start()
@@ -91,7 +91,7 @@ export async function startContext(context: Context): Promise<void> {
 }
 
 /** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
-export async function untilConnected(redis: Redis): Promise<void> {
+export async function waitForConnection(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return
   await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)
 }

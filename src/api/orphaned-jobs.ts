@@ -16,21 +16,21 @@ export interface OrphanedJobsOptions {
 }
 
 /** Jobs that are read in each state. */
-const OLDEST = 1_000
+const MAX_JOBS_PER_STATE = 1_000
 /** Clocks differ, and other apis may have other settings. */
 const MARGIN_MS = 3_600_000
 /** Removes the orphans among the oldest waiting jobs of a model; a job of an unknown kind stays. */
 export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: string): Promise<void> {
   for (const lane of ['interactive', 'bulk'] satisfies Lane[]) {
     const queue = queueName(model, lane)
-    const ids = await options.producer.queue(queue).getRanges(['wait', 'delayed'], 0, OLDEST - 1, true)
-    const orphaned = lane === 'bulk' ? await orphanedChunks(options, ids) : await orphanedCalls(options, ids)
+    const ids = await options.producer.queue(queue).getRanges(['wait', 'delayed'], 0, MAX_JOBS_PER_STATE - 1, true)
+    const orphaned = lane === 'bulk' ? await orphanedChunks(options, ids) : await orphanedInteractive(options, ids)
     for (const id of orphaned) await options.producer.remove(queue, id)
   }
 }
 
 /** A record is created before its job, so a job without a record is promised to no client. */
-async function orphanedCalls({ redis, waitTimeout }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {
+async function orphanedInteractive({ redis, waitTimeout }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {
   const madeBefore = Date.now() - waitTimeout - MARGIN_MS
   const parsed = ids.map((id) => ({ id, job: parseJobId(id) }))
   const late = parsed.filter(({ job }) => job.kind === 'texts' && (uuidTime(job.uuid) ?? madeBefore) < madeBefore)

@@ -5,7 +5,7 @@ import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
 import { createApp } from './app.ts'
 import type { ApiConfig } from './config.ts'
-import { type Context, createContext, startContext, stopContext, untilConnected } from './context.ts'
+import { type Context, createContext, startContext, stopContext, waitForConnection } from './context.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 import { sweepUntilClosed } from './cleanup.ts'
 import type { Server } from 'node:http'
@@ -13,7 +13,7 @@ import { retry, settledWithin } from '../async.ts'
 import { durabilityProblems } from '../redis/info.ts'
 
 /** The part of SHUTDOWN_GRACE that is reserved for closing connections, milliseconds. */
-const LAST_STEPS_MS = 5_000
+const CLOSE_RESERVE_MS = 5_000
 const RETRY_MS = 1_000
 
 export class ApiService implements Service {
@@ -51,7 +51,7 @@ export class ApiService implements Service {
     shutdown.abort()
     const handedBack = this.#context.batchService.stop()
     const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
-    const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - LAST_STEPS_MS))
+    const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS))
     drainTimeout.abort()
     if (!inTime && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
     await handedBack
@@ -61,7 +61,7 @@ export class ApiService implements Service {
   /** Waits until Redis answers. @throws StartupError when it may lose jobs. */
   async #requireDurableRedis(): Promise<void> {
     const { shutdown, logger, redis } = this.#context
-    await untilConnected(redis)
+    await waitForConnection(redis)
     const problems = await retry(() => durabilityProblems(redis), {
       ms: RETRY_MS,
       signal: shutdown.signal,

@@ -21,8 +21,8 @@ const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padSt
 it('a filtered page is full, also with many unwanted entries in between', async () => {
   for (let number = 0; number < 30; number += 1) await redis.zadd(listKey('things', 'me'), 1_000 + number, uuid(number))
   const find = async (id: string) => ({ number: Number(id.slice(-12)) })
-  const wanted = ({ number }: { number: number }) => number % 10 === 0
-  const page = (after: string | undefined) => pageAfter(redis, 'things', 'me', { after, limit: 2, find, wanted })
+  const filter = ({ number }: { number: number }) => number % 10 === 0
+  const page = (after: string | undefined) => pageAfter(redis, 'things', 'me', { after, limit: 2, find, filter })
   const first = await page(undefined)
   expect(first.found.map(({ record }) => record.number)).toEqual([20, 10])
   expect(first.hasMore).toBe(true)

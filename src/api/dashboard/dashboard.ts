@@ -15,9 +15,9 @@ import { type AdminLogin, requireAdmin } from './login.ts'
 export const DASHBOARD_PATH = '/admin/queues'
 
 const lanes: Lane[] = ['interactive', 'bulk']
-const ROWS_SHOWN = 20
+const MAX_ROWS_SHOWN = 20
 /** With ADMIN_WRITE: retry, promote, pause and resume. Nothing that removes or adds jobs. */
-const WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
+const ALLOWED_WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
 
 export interface DashboardOptions {
   config: {
@@ -51,7 +51,7 @@ export function createDashboard(options: DashboardOptions): Router {
   const router = Router()
   router.use(
     requireAdmin(options.admin),
-    refuseWrites(options.config.adminWrite),
+    rejectWrites(options.config.adminWrite),
     showModels,
     serverAdapter.getRouter(),
   )
@@ -65,7 +65,7 @@ function createAdapter(options: DashboardOptions, model: ServedModel, name: stri
     allowRetries: adminWrite,
   })
   adapter.setFormatter('data', (data: unknown) => (adminShowTexts ? data : withoutTexts(data)))
-  adapter.setFormatter('returnValue', (value: unknown) => labelled(options, model.name, value))
+  adapter.setFormatter('returnValue', (value: unknown) => withLabels(options, model.name, value))
   adapter.setFormatter('progress', () => '')
   return adapter
 }
@@ -78,7 +78,7 @@ export function withoutTexts(data: unknown): unknown {
 }
 
 /** A result with labels and scores instead of numbers: the first rows, and no text. */
-function labelled(options: DashboardOptions, model: string, value: unknown): unknown {
+function withLabels(options: DashboardOptions, model: string, value: unknown): unknown {
   const parsed = value === null || value === undefined ? undefined : readResult(value)
   if (!parsed) return value === null || value === undefined ? value : 'hidden'
   const { rows, ...summary } = parsed
@@ -86,7 +86,7 @@ function labelled(options: DashboardOptions, model: string, value: unknown): unk
     .models()
     .find(({ name }) => name === model)
     ?.records.get(parsed.revision)
-  const shown = record ? rows.slice(0, ROWS_SHOWN).map((row) => scoreRow(row, record, {})) : []
+  const shown = record ? rows.slice(0, MAX_ROWS_SHOWN).map((row) => scoreRow(row, record, {})) : []
   return { ...summary, rows: rows.length, shown }
 }
 
@@ -98,10 +98,10 @@ function readResult(value: unknown): TextsResult | undefined {
   }
 }
 
-function refuseWrites(mayWrite: boolean): RequestHandler {
+function rejectWrites(mayWrite: boolean): RequestHandler {
   return (request, _response, next) => {
     if (request.method === 'GET' || request.method === 'HEAD') return next()
-    if (mayWrite && request.method === 'PUT' && WRITES.test(request.path)) return next()
+    if (mayWrite && request.method === 'PUT' && ALLOWED_WRITES.test(request.path)) return next()
     throw new AppError('Unauthorized', 403, mayWrite ? 'this is not allowed here' : 'read-only: ADMIN_WRITE is off')
   }
 }

@@ -9,7 +9,7 @@ import type { RequestHandler } from 'express'
 import { AppError } from '../../errors.ts'
 
 const KEY_BYTES = 32
-const stretch = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)
+const scryptAsync = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)
 const adminKey = recordKey('admin')
 
 export class AdminLogin {
@@ -31,7 +31,7 @@ export class AdminLogin {
   async prepare(): Promise<void> {
     if (this.#password !== undefined) return
     const password = randomBytes(12).toString('base64url')
-    const made = await this.#redis.set(adminKey, await hash(password), 'NX')
+    const made = await this.#redis.set(adminKey, await hashPassword(password), 'NX')
     // Whatever the level of the log: it is told nowhere else.
     const log = this.#logger.child({}, { level: 'warn' })
     if (made) log.warn({ user: this.#user, password }, 'made a login for the dashboard: it is shown only here')
@@ -57,13 +57,13 @@ export class AdminLogin {
     const stored = await this.#redis.get(adminKey)
     const [salt, expected] = (stored ?? '').split(':').map((part) => Buffer.from(part, 'base64'))
     if (!salt || !expected || expected.length !== KEY_BYTES) return false
-    return timingSafeEqual(await stretch(given, salt, KEY_BYTES), expected)
+    return timingSafeEqual(await scryptAsync(given, salt, KEY_BYTES), expected)
   }
 }
 
-async function hash(password: string): Promise<string> {
+async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16)
-  return `${salt.toString('base64')}:${(await stretch(password, salt, KEY_BYTES)).toString('base64')}`
+  return `${salt.toString('base64')}:${(await scryptAsync(password, salt, KEY_BYTES)).toString('base64')}`
 }
 
 /** Lets only the administrator on, and only from this site: Basic credentials are sent by browsers on their own. */

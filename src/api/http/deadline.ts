@@ -18,7 +18,7 @@ export class ClientDisconnectedError extends AppError {
 }
 
 /** Every call ends: making an error, with its stack, for each would be a cost that nobody sees. */
-const OVER = new ClientDisconnectedError()
+const ENDED = new ClientDisconnectedError()
 
 /** @param waitMs milliseconds. @param stopping aborts when the process can wait no longer. */
 export function startDeadline(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Deadline {
@@ -35,7 +35,7 @@ export function startDeadline(waitMs: number, hungUp: AbortSignal, stopping: Abo
     signal: controller.signal,
     expiresAt: Date.now() + waitMs,
     end: () => {
-      controller.abort(OVER)
+      controller.abort(ENDED)
       clearTimeout(timer)
       hungUp.removeEventListener('abort', onHangUp)
       stopping.removeEventListener('abort', onStop)

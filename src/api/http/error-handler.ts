@@ -8,7 +8,7 @@ import { asAppError, problemOf } from './problem.ts'
 import { requestState } from './request-log.ts'
 
 /** Some clients repeat a 503 without a pause: on a predict route none is sent before this age of the request, milliseconds. */
-const HOLD_503_MS = 1_000
+const MIN_503_AGE_MS = 1_000
 
 export const notFoundHandler: RequestHandler = () => {
   throw notFound('there is nothing at this path; /docs lists what there is')
@@ -31,7 +31,7 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
     }
     if (error.status !== 503 || !isPredict) return send()
     const age = performance.now() - startedAt
-    const timer = setTimeout(send, HOLD_503_MS - age)
+    const timer = setTimeout(send, MIN_503_AGE_MS - age)
     response.on('close', () => clearTimeout(timer))
   }
 }

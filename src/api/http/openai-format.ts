@@ -34,7 +34,7 @@ function typeOf({ status }: AppError): string {
 }
 
 /** One page of a list. @param ids of what is on it, as clients see them. */
-export function listOf(data: { id: string }[], hasMore: boolean) {
+export function listObject(data: { id: string }[], hasMore: boolean) {
   return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore }
 }
 
@@ -43,15 +43,15 @@ export const fileId = (uuid: string) => `file-${uuid}`
 export const batchId = (uuid: string) => `batch_${uuid}`
 
 /** The UUID in an id of that kind. @throws AppError 404 for anything else: it is the id of nothing here. */
-export function uuidIn(kind: 'file' | 'batch', id: string): string {
+export function uuidFromId(kind: 'file' | 'batch', id: string): string {
   const [prefix, uuid] = [id.slice(0, kind.length + 1), id.slice(kind.length + 1)]
   if ((prefix === `${kind}-` || prefix === `${kind}_`) && isUuid(uuid)) return uuid
   throw notFound(`no such ${kind}`)
 }
 
 /** Whole seconds, as OpenAI tells times. */
-export function seconds(epochMs: number): number
-export function seconds(epochMs: number | undefined): number | null
-export function seconds(epochMs: number | undefined): number | null {
+export function toUnixSeconds(epochMs: number): number
+export function toUnixSeconds(epochMs: number | undefined): number | null
+export function toUnixSeconds(epochMs: number | undefined): number | null {
   return epochMs === undefined ? null : Math.floor(epochMs / 1_000)
 }

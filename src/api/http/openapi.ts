@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
 import { z } from 'zod'
 import { VERSION } from '../../version.ts'
-import type { Documented, Route } from './route.ts'
+import type { DocumentedResponse, Route } from './route.ts'
 import { openAiErrorDocument } from './openai-format.ts'
 import { problemDocument } from './problem.ts'
 
@@ -73,7 +73,7 @@ function bodyOf(schema: z.ZodType, example: unknown) {
   return { required: true, content: { 'application/json': { schema, ...(example === undefined ? {} : { example }) } } }
 }
 
-function responseOf({ description, schema, example, contentType }: Documented) {
+function responseOf({ description, schema, example, contentType }: DocumentedResponse) {
   if (!schema) return { description }
   const media = { schema, ...(example === undefined ? {} : { example }) }
   return { description, content: { [contentType ?? 'application/json']: media } }

@@ -12,7 +12,7 @@ export interface PageOptions<T> {
   /** undefined: it has expired, and leaves the list. */
   find: (uuid: string) => Promise<T | undefined>
   /** Which of them; all when left out. */
-  wanted?: (record: T) => boolean
+  filter?: (record: T) => boolean
 }
 
 /** @throws AppError 404 when `after` is not in the list. */
@@ -20,7 +20,7 @@ export async function pageAfter<T>(
   redis: Redis,
   list: string,
   owner: string,
-  { after, limit, order = 'desc', find, wanted = () => true }: PageOptions<T>,
+  { after, limit, order = 'desc', find, filter = () => true }: PageOptions<T>,
 ): Promise<{ found: { id: OwnedId; record: T }[]; hasMore: boolean }> {
   const direction = order === 'desc' ? 'next' : 'previous'
   // From the beginning, oldest first, is from before all that was ever made.
@@ -37,7 +37,7 @@ export async function pageAfter<T>(
     await removeFromList(redis, list, owner, ...expired)
     for (const [index, uuid] of ids.entries()) {
       const record = records[index]
-      if (record === undefined || !wanted(record)) continue
+      if (record === undefined || !filter(record)) continue
       if (found.length === limit) return { found, hasMore: true }
       found.push({ id: { owner, uuid }, record })
     }

@@ -52,7 +52,7 @@ export interface RouteReply {
   body?: unknown
 }
 
-export interface Documented {
+export interface DocumentedResponse {
   description: string
   schema?: z.ZodType
   example?: unknown
@@ -85,7 +85,7 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   body?: Body
   /** A body, or parameters, that work in /docs as they are. */
   example?: { body?: unknown; params?: Record<string, string>; query?: Record<string, string> }
-  responses: Record<number, Documented>
+  responses: Record<number, DocumentedResponse>
   /** Problem documents that this route may answer with, besides 401, 404 (route) and 500. */
   errorStatuses?: number[]
   handler: (

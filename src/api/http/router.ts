@@ -25,7 +25,7 @@ export interface HttpContext {
   uploads: UploadTimeouts
 }
 
-const EVENTS = 'text/event-stream'
+const EVENT_STREAM = 'text/event-stream'
 
 /** Adds every route; a known path with another method answers 405, with what is allowed. */
 export function mountRoutes<Context extends HttpContext>(
@@ -47,15 +47,15 @@ export function mountRoutes<Context extends HttpContext>(
       } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
-      const answer = () => answerWith(route, context, request, response).catch(next)
+      const answer = () => handleRequest(route, context, request, response).catch(next)
       if (!route.body) return void answer()
-      refuseOtherTypes(request)
+      rejectNonJson(request)
       return readBody(request, response, (error?: unknown) => (error === undefined ? void answer() : next(error)))
     })
   }
 }
 
-async function answerWith<Context extends HttpContext>(
+async function handleRequest<Context extends HttpContext>(
   route: Route<Context>,
   context: Context,
   request: Request,
@@ -63,7 +63,7 @@ async function answerWith<Context extends HttpContext>(
 ): Promise<void> {
   const { config } = context
   const owner = route.public ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
-  refuseUnacceptable(route, request)
+  rejectUnacceptable(route, request)
   const hungUp = new AbortController()
   response.on('close', () => response.writableFinished || hungUp.abort())
   const reply = await route.handler(context, {
@@ -71,10 +71,10 @@ async function answerWith<Context extends HttpContext>(
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
     body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,
-    uploadBody: route.form ? incoming(context, request) : undefined,
+    uploadBody: route.form ? uploadBodyOf(context, request) : undefined,
     owner,
     prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
-    wantsEvents: route.supportsSse === true && request.accepts(['application/json', EVENTS]) === EVENTS,
+    wantsEvents: route.supportsSse === true && request.accepts(['application/json', EVENT_STREAM]) === EVENT_STREAM,
     range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
@@ -84,7 +84,7 @@ async function answerWith<Context extends HttpContext>(
   await send(request, response, reply)
 }
 
-function incoming({ uploads }: HttpContext, request: Request): UploadBody {
+function uploadBodyOf({ uploads }: HttpContext, request: Request): UploadBody {
   return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
 }
 
@@ -129,7 +129,7 @@ function bodyOf(request: Request): Buffer {
 }
 
 /** @throws AppError 415 unless the body says that it is JSON in UTF-8; one without a body is left to be found empty. */
-function refuseOtherTypes(request: Request): void {
+function rejectNonJson(request: Request): void {
   const type = request.get('content-type')
   if (type === undefined && !Number(request.get('content-length')) && !request.get('transfer-encoding')) return
   const charset = /charset\s*=\s*"?([^\s;"]+)/i.exec(type ?? '')?.[1]?.toLowerCase() ?? 'utf-8'
@@ -138,11 +138,11 @@ function refuseOtherTypes(request: Request): void {
   throw new AppError('Validation', 415, 'the body must be application/json in UTF-8')
 }
 
-function refuseUnacceptable(route: Route<never>, request: Request): void {
+function rejectUnacceptable(route: Route<never>, request: Request): void {
   const accept = request.get('accept')
   if (route.isBinary || accept === undefined || accept === '*/*') return
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
-  if (route.supportsSse) types.push(EVENTS)
+  if (route.supportsSse) types.push(EVENT_STREAM)
   if (request.accepts(types) !== false) return
   throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
 }

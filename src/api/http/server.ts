@@ -23,7 +23,7 @@ export function createHttpServer(listener: RequestListener, uploads: UploadTimeo
   server.on('error', () => undefined)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && uploads.has(socket)) return
-    answerClientError(error, socket)
+    sendClientError(error, socket)
   })
   return server
 }
@@ -57,7 +57,7 @@ const clientErrors: Record<string, [status: number, detail: string]> = {
   HPE_HEADER_OVERFLOW: [431, 'the headers are too large'],
 }
 
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'this is not HTTP']
   const document = problemOf(new AppError('Validation', status, detail), '', '')

@@ -7,27 +7,27 @@ export interface ServerEvent {
 }
 
 /** Proxies close connections on which nothing comes for a minute. */
-const ALIVE_MS = 15_000
+const KEEP_ALIVE_MS = 15_000
 
 /** @param closing aborts when the process stops. */
-export function eventsOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): RouteReply {
+export function sseReply(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): RouteReply {
   return {
     status: 200,
     headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' },
-    body: new Streamed(textOf(events, closing)),
+    body: new Streamed(encodeEvents(events, closing)),
   }
 }
 
-async function* textOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): AsyncGenerator<string> {
-  let next = nextOf(events)
+async function* encodeEvents(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): AsyncGenerator<string> {
+  let next = nextEvent(events)
   try {
     while (!closing.aborted) {
-      const came = await cameInTime(next)
+      const came = await withinKeepAlive(next)
       if (came === undefined) yield ': still here\n\n'
       else if (came.done) return
       else {
         yield `event: ${came.value.event}\ndata: ${JSON.stringify(came.value.data)}\n\n`
-        next = nextOf(events)
+        next = nextEvent(events)
       }
     }
   } finally {
@@ -35,31 +35,31 @@ async function* textOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal
   }
 }
 
-type Came = IteratorResult<ServerEvent>
+type NextEvent = IteratorResult<ServerEvent>
 
 /** Who stops listening never looks at the last one: should it fail, that is nobody's error. */
-function nextOf(events: AsyncGenerator<ServerEvent>): Promise<Came> {
+function nextEvent(events: AsyncGenerator<ServerEvent>): Promise<NextEvent> {
   const next = events.next()
   next.catch(() => undefined)
   return next
 }
 
 /** undefined when nothing came for a while. */
-async function cameInTime(next: Promise<Came>): Promise<Came | undefined> {
-  const alarm = new Alarm(ALIVE_MS)
+async function withinKeepAlive(next: Promise<NextEvent>): Promise<NextEvent | undefined> {
+  const alarm = new Timer(KEEP_ALIVE_MS)
   try {
-    return await Promise.race([next, alarm.rings])
+    return await Promise.race([next, alarm.expired])
   } finally {
     alarm.stop()
   }
 }
 
-class Alarm {
-  readonly rings: Promise<undefined>
+class Timer {
+  readonly expired: Promise<undefined>
   stop: () => void = () => undefined
 
   constructor(ms: number) {
-    this.rings = new Promise((resolve) => {
+    this.expired = new Promise((resolve) => {
       const timer = setTimeout(() => resolve(undefined), ms)
       this.stop = () => clearTimeout(timer)
     })

@@ -6,18 +6,18 @@ import { AppError } from '../../errors.ts'
 
 export interface MinUploadRate {
   /** Milliseconds in which at least so many bytes must come. */
-  everyMs: number
+  windowMs: number
   bytes: number
 }
 
-const PACE: MinUploadRate = { everyMs: 120_000, bytes: 120 * 1_024 }
+const DEFAULT_RATE: MinUploadRate = { windowMs: 120_000, bytes: 120 * 1_024 }
 
 export class UploadTimeouts {
-  readonly #pace: MinUploadRate
+  readonly #minRate: MinUploadRate
   readonly #sockets = new WeakSet<Socket>()
 
-  constructor(pace: MinUploadRate = PACE) {
-    this.#pace = pace
+  constructor(pace: MinUploadRate = DEFAULT_RATE) {
+    this.#minRate = pace
   }
 
   /** Whether a request of this connection is an upload that goes on. */
@@ -32,9 +32,9 @@ export class UploadTimeouts {
     this.#sockets.add(socket)
     let before = socket.bytesRead
     const timer = setInterval(() => {
-      if (socket.bytesRead - before < this.#pace.bytes) stalled.abort(tooSlow())
+      if (socket.bytesRead - before < this.#minRate.bytes) stalled.abort(stalledError())
       before = socket.bytesRead
-    }, this.#pace.everyMs)
+    }, this.#minRate.windowMs)
     const end = () => {
       clearInterval(timer)
       this.#sockets.delete(socket)
@@ -45,6 +45,6 @@ export class UploadTimeouts {
   }
 }
 
-function tooSlow(): AppError {
+function stalledError(): AppError {
   return new AppError('Timeout', 408, 'the upload did not move', { headers: { Connection: 'close' } })
 }

@@ -1,12 +1,12 @@
 // A batch as clients see it (OpenAI's object).
 import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
-import { batchId, fileId, seconds } from '../http/openai-format.ts'
+import { batchId, fileId, toUnixSeconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
 import type { FoundBatch } from '../../batches/batch.ts'
 
 export function toBatchObject({ id, record }: FoundBatch): BatchObject {
-  const at = (end: BatchRecord['end']) => (record.end === end ? seconds(record.ended_at) : null)
+  const at = (end: BatchRecord['end']) => (record.end === end ? toUnixSeconds(record.ended_at) : null)
   const errors = record.errors === undefined ? undefined : (JSON.parse(record.errors) as LineProblem[])
   return {
     id: batchId(id.uuid),
@@ -18,14 +18,14 @@ export function toBatchObject({ id, record }: FoundBatch): BatchObject {
     status: statusOf(record),
     output_file_id: record.output === undefined ? null : fileId(record.output),
     error_file_id: record.error === undefined ? null : fileId(record.error),
-    created_at: seconds(record.created_at),
-    in_progress_at: seconds(record.in_progress_at),
-    expires_at: seconds(record.expires_at),
-    finalizing_at: seconds(record.finalizing_at),
+    created_at: toUnixSeconds(record.created_at),
+    in_progress_at: toUnixSeconds(record.in_progress_at),
+    expires_at: toUnixSeconds(record.expires_at),
+    finalizing_at: toUnixSeconds(record.finalizing_at),
     completed_at: at('completed'),
     failed_at: at('failed'),
     expired_at: at('expired'),
-    cancelling_at: seconds(record.cancelling_at),
+    cancelling_at: toUnixSeconds(record.cancelling_at),
     cancelled_at: at('cancelled'),
     request_counts: { total: record.total, completed: record.completed, failed: record.failed },
     metadata: JSON.parse(record.metadata) as Record<string, string> | null,

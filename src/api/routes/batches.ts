@@ -7,13 +7,13 @@ import { requestHash } from '../../records/idempotency.ts'
 import { rejectWhenRedisFull } from '../../predict/admission.ts'
 import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import type { Context } from '../context.ts'
-import { batchId, listOf, uuidIn } from '../http/openai-format.ts'
+import { batchId, listObject, uuidFromId } from '../http/openai-format.ts'
 import { pageAfter } from '../http/pagination.ts'
 import { type ApiRequest, type RouteReply, type Route, Streamed } from '../http/route.ts'
 import { route } from './route.ts'
 import { batchObject, type BatchBody, type Schemas } from './schema.ts'
 import { toBatchObject } from './batch-view.ts'
-import { eventsOf } from '../http/sse.ts'
+import { sseReply } from '../http/sse.ts'
 import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batch.ts'
 
 const EXAMPLE_ID = 'batch_0190f3f2-7c1e-7000-8000-000000000000'
@@ -27,7 +27,7 @@ const EXAMPLE_BODY = {
 }
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
-const aBatch = { description: 'The batch', schema: batchObject }
+const batchResponse = { description: 'The batch', schema: batchObject }
 
 const listQuery = z.strictObject({
   after: z.string().optional().describe('The last id of the page before'),
@@ -49,7 +49,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       body: schemas.batch,
       example: { body: EXAMPLE_BODY },
-      responses: { 200: aBatch },
+      responses: { 200: batchResponse },
       errorStatuses: [400, 404, 409, 413, 415, 422, 429, 503, 507],
       handler: create,
     }),
@@ -64,9 +64,9 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errorStatuses: [404, 422, 503],
       handler: async ({ redis }, { owner, query: { after, limit } }) => {
         const find = (uuid: string) => readBatch(redis, { owner, uuid })
-        const cursor = after === undefined ? undefined : uuidIn('batch', after)
+        const cursor = after === undefined ? undefined : uuidFromId('batch', after)
         const page = await pageAfter(redis, BATCHES_LIST, owner, { after: cursor, limit, find })
-        return { status: 200, body: listOf(page.found.map(toBatchObject), page.hasMore) }
+        return { status: 200, body: listObject(page.found.map(toBatchObject), page.hasMore) }
       },
     }),
     route({
@@ -77,14 +77,14 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       params: idParams,
       example,
-      responses: { 200: aBatch },
+      responses: { 200: batchResponse },
       supportsSse: true,
       errorStatuses: [404, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         if (!request.wantsEvents)
           return { status: 200, headers: { 'Cache-Control': 'no-cache' }, body: toBatchObject(batch) }
-        return eventsOf(progress(context, request, batch), context.shutdown.signal)
+        return sseReply(progress(context, request, batch), context.shutdown.signal)
       },
     }),
     route({
@@ -95,7 +95,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       params: idParams,
       example,
-      responses: { 200: aBatch },
+      responses: { 200: batchResponse },
       errorStatuses: [404, 409, 503],
       handler: async (context, request) => {
         const batch = await context.batches.cancel(await find(context, request))
@@ -110,7 +110,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       params: idParams,
       example,
-      responses: { 200: { ...aBatch, description: 'The new batch' } },
+      responses: { 200: { ...batchResponse, description: 'The new batch' } },
       errorStatuses: [404, 409, 429, 503, 507],
       handler: retry,
     }),
@@ -139,10 +139,10 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
   ]
 }
 
-type OfOne = ApiRequest<{ id: string }, unknown, unknown>
+type BatchRequest = ApiRequest<{ id: string }, unknown, unknown>
 
-function find({ batches }: Context, { owner, params }: Pick<OfOne, 'owner' | 'params'>): Promise<FoundBatch> {
-  return batches.find(owner, uuidIn('batch', params.id))
+function find({ batches }: Context, { owner, params }: Pick<BatchRequest, 'owner' | 'params'>): Promise<FoundBatch> {
+  return batches.find(owner, uuidFromId('batch', params.id))
 }
 
 async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
@@ -160,7 +160,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
   return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(batch) }
 }
 
-async function retry(context: Context, request: OfOne): Promise<RouteReply> {
+async function retry(context: Context, request: BatchRequest): Promise<RouteReply> {
   const batch = await find(context, request)
   const { record, id } = batch
   rejectWhenRedisFull(context)
@@ -191,7 +191,7 @@ function inputOf({ endpoint, input_file_id: file, requests }: BatchBody): BatchI
     problems.push({ path: 'endpoint', message: 'must be /predict, /invocations or /models/NAME' })
   }
   if (problems.length > 0) throw invalid(problems)
-  if (requests === undefined) return { file: uuidIn('file', file ?? '') }
+  if (requests === undefined) return { file: uuidFromId('file', file ?? '') }
   const lines = requests.map((each) => `${JSON.stringify({ method: 'POST', url: endpoint, ...each })}\n`)
   return { lines: () => linesOnly(lines), name: 'requests.jsonl' }
 }
@@ -211,7 +211,7 @@ function outputTtlOf({ output_expires_after: after }: BatchBody, most: number): 
   return after && Math.min(most, after.seconds * 1_000)
 }
 
-async function* progress(context: Context, { disconnected }: OfOne, batch: FoundBatch) {
+async function* progress(context: Context, { disconnected }: BatchRequest, batch: FoundBatch) {
   const until = AbortSignal.any([disconnected, context.shutdown.signal])
   for await (const each of context.batches.changes(batch, until)) {
     const ended = each.record.ended_at !== undefined

@@ -4,7 +4,7 @@ import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
 import { FILES_LIST, type FileRecord, readFileRecord } from '../../records/files.ts'
 import type { Context } from '../context.ts'
-import { fileId, listOf, seconds, uuidIn } from '../http/openai-format.ts'
+import { fileId, listObject, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
 import { parseRange } from '../http/range.ts'
 import { type ApiRequest, type Route, Streamed } from '../http/route.ts'
 import { route } from './route.ts'
@@ -14,7 +14,7 @@ import { pageAfter } from '../http/pagination.ts'
 const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
-const MAX_NAME = 512
+const MAX_NAME_CHARS = 512
 
 const fileObject = z.object({
   id: z.string(),
@@ -48,7 +48,7 @@ export const fileRoutes: Route<Context>[] = [
     form,
     responses: { 200: { description: 'The file', schema: fileObject } },
     errorStatuses: [400, 408, 413, 415, 422, 503, 507],
-    handler: async (context, request) => ({ status: 200, body: viewFile(await upload(context, request)) }),
+    handler: async (context, request) => ({ status: 200, body: toFileObject(await upload(context, request)) }),
   }),
   route({
     method: 'get',
@@ -62,10 +62,10 @@ export const fileRoutes: Route<Context>[] = [
     handler: async ({ redis }, { owner, query }) => {
       const { after, purpose, ...rest } = query
       const find = (uuid: string) => readFileRecord(redis, { owner, uuid })
-      const cursor = after === undefined ? undefined : uuidIn('file', after)
-      const wanted = (record: FileRecord) => purpose === undefined || record.purpose === purpose
-      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find, wanted })
-      return { status: 200, body: listOf(page.found.map(viewFile), page.hasMore) }
+      const cursor = after === undefined ? undefined : uuidFromId('file', after)
+      const filter = (record: FileRecord) => purpose === undefined || record.purpose === purpose
+      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find, filter })
+      return { status: 200, body: listObject(page.found.map(toFileObject), page.hasMore) }
     },
   }),
   route({
@@ -78,7 +78,7 @@ export const fileRoutes: Route<Context>[] = [
     example,
     responses: { 200: { description: 'The file', schema: fileObject } },
     errorStatuses: [404, 503],
-    handler: async (context, request) => ({ status: 200, body: viewFile(await find(context, request)) }),
+    handler: async (context, request) => ({ status: 200, body: toFileObject(await find(context, request)) }),
   }),
   route({
     method: 'get',
@@ -136,7 +136,7 @@ export const fileRoutes: Route<Context>[] = [
 ]
 
 function find({ files }: Context, { owner, params }: ApiRequest<{ id: string }, unknown, unknown>): Promise<FoundFile> {
-  return files.find(owner, uuidIn('file', params.id))
+  return files.find(owner, uuidFromId('file', params.id))
 }
 
 async function upload(
@@ -148,9 +148,9 @@ async function upload(
   if (!file) throw invalid([{ path: 'file', message: 'is missing' }])
   const { id, bytes } = file.stored
   try {
-    const ttl = keptFor(fields, config.fileTtl)
+    const ttl = ttlOf(fields, config.fileTtl)
     if (fields.get('purpose') !== 'batch') throw invalid([{ path: 'purpose', message: 'must be "batch"' }])
-    const name = file.name.slice(0, MAX_NAME).toWellFormed() || 'file.jsonl'
+    const name = file.name.slice(0, MAX_NAME_CHARS).toWellFormed() || 'file.jsonl'
     return await files.publish(id, name, bytes, ttl)
   } catch (error) {
     await files.discard(id)
@@ -159,20 +159,20 @@ async function upload(
 }
 
 /** OpenAI's `expires_after`, milliseconds. */
-function keptFor(fields: Map<string, string>, most: number): number {
+function ttlOf(fields: Map<string, string>, most: number): number {
   const given = fields.get('expires_after[seconds]')
   if (given === undefined) return most
   if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(most, Number(given) * 1_000)
   throw invalid([{ path: 'expires_after[seconds]', message: 'must be a whole number of seconds' }])
 }
 
-function viewFile({ id, record }: FoundFile): z.infer<typeof fileObject> {
+function toFileObject({ id, record }: FoundFile): z.infer<typeof fileObject> {
   return {
     id: fileId(id.uuid),
     object: 'file',
     bytes: record.bytes,
-    created_at: seconds(record.created_at),
-    expires_at: seconds(record.expires_at),
+    created_at: toUnixSeconds(record.created_at),
+    expires_at: toUnixSeconds(record.expires_at),
     filename: record.filename,
     purpose: record.purpose,
     status: 'processed',

@@ -3,7 +3,7 @@ import type { Heartbeat } from '../../fleet/heartbeat.ts'
 import type { ServedModel } from '../../fleet/fleet.ts'
 import { z } from 'zod'
 
-type Told = Heartbeat['models'][number]
+type ReportedModel = Heartbeat['models'][number]
 
 export const statsObject = z.object({
   /** The sum over workers, the shortest length first. */
@@ -17,13 +17,13 @@ export type ModelStats = z.infer<typeof statsObject>
 
 /** Of the current revision, by the workers that take jobs. */
 export function modelStats({ name, current, workers }: ServedModel): ModelStats {
-  const isCurrent = (told: Told) => told.name === name && told.revision === current.revision
+  const isCurrent = (told: ReportedModel) => told.name === name && told.revision === current.revision
   const running = workers.filter(({ state }) => state === 'running')
   return combineStats(running.flatMap(({ models }) => models.filter(isCurrent)))
 }
 
 /** What several workers told of one model, or one of them. */
-export function combineStats(told: Told[]): ModelStats {
+export function combineStats(told: ReportedModel[]): ModelStats {
   const rates = new Map<number, number>()
   for (const { tokens, textsPerSecond } of told.flatMap(({ speeds }) => speeds ?? [])) {
     rates.set(tokens, (rates.get(tokens) ?? 0) + textsPerSecond)

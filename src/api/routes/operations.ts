@@ -9,8 +9,8 @@ import type { RouteReply, Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { waitingCalls } from '../../predict/admission.ts'
 
-const ok = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
-const isOk: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
+const okResponses = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
+const okReply: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
 export const operationRoutes: Route<Context>[] = [
   route({
@@ -19,8 +19,8 @@ export const operationRoutes: Route<Context>[] = [
     tag: 'Operations',
     public: true,
     summary: 'The process lives',
-    responses: ok,
-    handler: () => isOk,
+    responses: okResponses,
+    handler: () => okReply,
   }),
   route({
     method: 'get',
@@ -28,11 +28,11 @@ export const operationRoutes: Route<Context>[] = [
     tag: 'Operations',
     public: true,
     summary: 'Redis answers, and the process is not about to stop',
-    responses: ok,
+    responses: okResponses,
     errorStatuses: [503],
     handler: async (context) => {
       await checkReady(context)
-      return isOk
+      return okReply
     },
   }),
   ...(['/health', '/ping'] as const).map((path) =>
@@ -43,12 +43,12 @@ export const operationRoutes: Route<Context>[] = [
       public: true,
       summary:
         path === '/health' ? 'Ready, and every known model has a live worker' : 'The same as /health, for SageMaker',
-      responses: ok,
+      responses: okResponses,
       errorStatuses: [503],
       handler: async (context) => {
         await checkReady(context)
         checkModels(context)
-        return isOk
+        return okReply
       },
     }),
   ),

@@ -24,7 +24,7 @@ const exampleScores = [
   { label: 'unacceptable', score: 0.02 },
 ]
 const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
-const asPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
+const pendingPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
 
 export function predictRoutes(schemas: Schemas): Route<Context>[] {
   const flat = {
@@ -45,7 +45,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       isPredict: true,
       body: schemas.predict,
       example: predictBody,
-      responses: { 200: flat, 202: asPrediction },
+      responses: { 200: flat, 202: pendingPrediction },
       errorStatuses,
       handler: (context, request) =>
         predict(context, request, inputsOf(request.body), request.body.model, 'flat', path),
@@ -64,7 +64,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       params,
       body: schemas.huggingFace,
       example: { ...nestedBody, params: example },
-      responses: { 200: nested, 202: asPrediction },
+      responses: { 200: nested, 202: pendingPrediction },
       errorStatuses,
       handler: (context, request) => {
         const model = request.params.name ?? request.params.model ?? request.body.model
@@ -97,12 +97,12 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
   ]
 }
 
-type Asked = ApiRequest<unknown, unknown, unknown>
+type AnyRequest = ApiRequest<unknown, unknown, unknown>
 
 /** A call that asks for an identity of its own is a prediction; any other is plain. */
 function predict(
   context: Context,
-  request: Asked,
+  request: AnyRequest,
   inputs: Inputs,
   model: string | undefined,
   shape: Shape,
@@ -117,7 +117,7 @@ function predict(
 
 async function predictSync(
   context: Context,
-  request: Asked,
+  request: AnyRequest,
   inputs: Inputs,
   wanted: string | undefined,
   shape: Shape,
@@ -140,7 +140,7 @@ async function predictSync(
     return {
       status: 200,
       headers: { ...headers, ...preferenceApplied(request.prefer) },
-      body: shaped(scored, inputs, shape),
+      body: toShape(scored, inputs, shape),
     }
   } catch (error) {
     context.metrics.texts.inc({ model: target.model.name, outcome: 'not_answered' }, inputs.items.length)
@@ -153,7 +153,7 @@ async function predictSync(
 /** 200 in the route's own shape when it is done in time, else 202 with the prediction. */
 async function predictWithId(
   context: Context,
-  request: Asked,
+  request: AnyRequest,
   inputs: Inputs,
   wanted: string | undefined,
   shape: Shape,
@@ -174,10 +174,10 @@ async function predictWithId(
   return {
     status: 200,
     headers: { ...headers, ...answerHeaders(model, answers) },
-    body: shaped(scored, inputs, shape),
+    body: toShape(scored, inputs, shape),
   }
 }
 
-function shaped<T>(scored: T[], inputs: Inputs, shape: Shape): T | T[] | undefined {
+function toShape<T>(scored: T[], inputs: Inputs, shape: Shape): T | T[] | undefined {
   return shape === 'flat' && inputs.single ? scored[0] : scored
 }

@@ -94,7 +94,7 @@ function inputOf(job: JobSnapshot, { single, truncate, scores }: AnswerOptions):
     ...(scores.topK === undefined ? {} : { top_k: scores.topK }),
     ...(scores.fn === undefined ? {} : { function_to_apply: scores.fn }),
   }
-  const items = job.state === 'missing' ? [] : job.data.items.map(asGiven)
+  const items = job.state === 'missing' ? [] : job.data.items.map(toInputValue)
   return {
     ...(single && typeof items[0] === 'string' ? { text: items[0] } : { inputs: items }),
     ...(truncate === 'no' ? { truncate: false } : truncate === 'left' ? { truncation_direction: 'Left' } : {}),
@@ -102,7 +102,7 @@ function inputOf(job: JobSnapshot, { single, truncate, scores }: AnswerOptions):
   }
 }
 
-function asGiven({ text, pair }: Item): string | [string, string] {
+function toInputValue({ text, pair }: Item): string | [string, string] {
   return pair === undefined ? text : [text, pair]
 }
 

@@ -24,7 +24,7 @@ const createResponses = {
   201: { ...object, description: 'Made, and finished while you waited' },
   202: { ...object, description: 'Made; poll urls.get' },
 }
-const createProblems = [400, 404, 406, 409, 413, 415, 422, 429, 503]
+const createErrorStatuses = [400, 404, 406, 409, 413, 415, 422, 429, 503]
 const idParams = z.object({ id: z.string() })
 
 export function predictionRoutes(schemas: Schemas): Route<Context>[] {
@@ -41,7 +41,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       body: schemas.prediction,
       example: { body: EXAMPLE_BODY, params: example },
       responses: createResponses,
-      errorStatuses: createProblems,
+      errorStatuses: createErrorStatuses,
       handler: (context, request) => createOne(context, request, path, request.params.name),
     })
   return [
@@ -60,7 +60,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       body: schemas.prediction,
       example: { body: EXAMPLE_BODY, params: { id: EXAMPLE_ID } },
       responses: createResponses,
-      errorStatuses: createProblems,
+      errorStatuses: createErrorStatuses,
       handler: (context, request) => {
         const uuid = request.params.id.toLowerCase()
         if (!isUuid(uuid)) throw invalid([{ path: 'id', message: 'must be a UUID' }])
@@ -128,7 +128,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
   ]
 }
 
-type Asked = ApiRequest<unknown, unknown, unknown>
+type AnyRequest = ApiRequest<unknown, unknown, unknown>
 
 async function createOne(
   context: Context,
@@ -178,24 +178,24 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
 
 async function listPredictions(
   context: Context,
-  { owner, baseUrl }: Asked,
+  { owner, baseUrl }: AnyRequest,
   cursorText: string | undefined,
 ): Promise<RouteReply> {
   const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
   if (cursorText !== undefined && !cursor) throw malformed('this cursor was not made here')
   const page = await readPage(context.redis, PREDICTIONS_LIST, owner, PAGE_SIZE, cursor)
-  const found = await Promise.all(page.ids.map((uuid) => findOrNothing(context, owner, uuid)))
+  const found = await Promise.all(page.ids.map((uuid) => findIfPresent(context, owner, uuid)))
   const expired = page.ids.filter((_uuid, index) => found[index] === undefined)
   await removeFromList(context.redis, PREDICTIONS_LIST, owner, ...expired)
   const present = found.filter((prediction) => prediction !== undefined)
-  const views = await Promise.all(present.map((prediction) => viewOrNothing(context, prediction, baseUrl)))
+  const views = await Promise.all(present.map((prediction) => objectIfLabelsKnown(context, prediction, baseUrl)))
   const results = views.filter((view) => view !== undefined)
   const address = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
   return { status: 200, body: { previous: address(page.previous), next: address(page.next), results } }
 }
 
 /** One whose labels nobody knows any more is left out; asked for by itself, it says so. */
-async function viewOrNothing(
+async function objectIfLabelsKnown(
   context: Context,
   prediction: Prediction,
   baseUrl: string,
@@ -208,7 +208,7 @@ async function viewOrNothing(
   }
 }
 
-async function findOrNothing(context: Context, owner: string, uuid: string): Promise<Prediction | undefined> {
+async function findIfPresent(context: Context, owner: string, uuid: string): Promise<Prediction | undefined> {
   try {
     return await context.predictions.find(owner, uuid)
   } catch (error) {

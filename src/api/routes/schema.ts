@@ -19,8 +19,8 @@ export function createSchemas(limits: SchemaLimits) {
     input: schemas.predictionInput,
     metadata: metadata.optional().describe('Yours, given back with the prediction'),
     stream: z.boolean().optional().describe('Taken and ignored'),
-    webhook: notYet('is not served yet: poll the prediction, or use Prefer: wait'),
-    webhook_events_filter: notYet('is not served yet'),
+    webhook: unsupported('is not served yet: poll the prediction, or use Prefer: wait'),
+    webhook_events_filter: unsupported('is not served yet'),
   })
   const batch = z.strictObject({
     input_file_id: z.string().optional().describe('A file with purpose "batch"'),
@@ -36,13 +36,13 @@ export function createSchemas(limits: SchemaLimits) {
       .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
       .optional()
       .describe('How long output and error file are kept. Default and most: BATCH_TTL'),
-    webhook: notYet('is not served yet: poll the batch, or follow its results'),
+    webhook: unsupported('is not served yet: poll the batch, or follow its results'),
   })
   return { ...schemas, batch, prediction }
 }
 
 /** A field of the contract that is refused for now, with a message that says so. */
-function notYet(message: string) {
+function unsupported(message: string) {
   return z
     .unknown()
     .refine((value) => value === undefined, { error: message })

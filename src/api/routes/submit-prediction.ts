@@ -58,7 +58,7 @@ export async function submit(
     })
     await end
     const isNew = !replayed && waitMs === 0
-    const prediction = isNew ? { id, record, job: justAdded(data) } : await context.predictions.find(owner, uuid)
+    const prediction = isNew ? { id, record, job: addedJob(data) } : await context.predictions.find(owner, uuid)
     const headers = {
       Location: `${baseUrl}/v1/predictions/${uuid}`,
       ...preferenceApplied(prefer),
@@ -71,6 +71,6 @@ export async function submit(
 }
 
 /** The job of a caller who does not wait for it: not read back, since it is known to be there. */
-function justAdded(data: TextsJob): JobSnapshot {
+function addedJob(data: TextsJob): JobSnapshot {
   return { state: 'waiting', data, addedAt: Date.now(), attempts: 0, position: undefined }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { eventsOf, type ServerEvent } from '../../../../src/api/http/sse.ts'
+import { sseReply, type ServerEvent } from '../../../../src/api/http/sse.ts'
 import type { Streamed } from '../../../../src/api/http/route.ts'
 
 const unhandled: unknown[] = []
@@ -9,7 +9,7 @@ afterEach(() => void process.off('unhandledRejection', onUnhandled))
 
 async function textOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): Promise<string> {
   let text = ''
-  for await (const piece of (eventsOf(events, closing).body as Streamed).content) text += String(piece)
+  for await (const piece of (sseReply(events, closing).body as Streamed).content) text += String(piece)
   return text
 }
 
@@ -26,7 +26,7 @@ it('are told one after the other, and what fails is thrown to whoever listens', 
 
 it('that fail when nobody listens any more are no unhandled rejection', async () => {
   const closing = new AbortController()
-  const { content } = eventsOf(oneThenFailure(), closing.signal).body as Streamed
+  const { content } = sseReply(oneThenFailure(), closing.signal).body as Streamed
   const pieces = content[Symbol.asyncIterator]()
   expect((await pieces.next()).value).toContain('event: progress')
   closing.abort()

@@ -18,9 +18,9 @@ afterEach(() => {
 /** Sends the beginning of a request of 1,000 bytes, and a few more whenever it is asked to. */
 async function begin(
   path: string,
-  pace = { everyMs: 100, bytes: 1 },
+  rate = { windowMs: 100, bytes: 1 },
 ): Promise<{ answer: () => string; more: () => void }> {
-  const uploads = new UploadTimeouts(pace)
+  const uploads = new UploadTimeouts(rate)
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     if (request.url === '/upload') {
       const stalled = uploads.watch(request)
@@ -63,7 +63,7 @@ describe('an upload', () => {
   })
 
   it('is cut when it crawls', async () => {
-    const { answer, more } = await begin('/upload', { everyMs: 100, bytes: 500 })
+    const { answer, more } = await begin('/upload', { windowMs: 100, bytes: 500 })
     await waitFor('the answer', () => (answer() ? true : (more(), false)), { every: 50 })
     expect(answer()).toMatch(/^HTTP\/1\.1 408 /)
   })
