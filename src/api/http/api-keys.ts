@@ -4,9 +4,9 @@ import * as env from '../../env.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 
-/** A client that may call: only hashes of name and secret are kept. */
+/** An API key; only hashes of its name and secret are kept. */
 export interface ApiKey {
-  /** Short hash of the key's name; owns what is made with the key. */
+  /** Short hash of the key's name; records that are created with the key belong to it. */
   owner: string
   /** SHA-256 of the secret. */
   digest: Buffer
@@ -21,10 +21,10 @@ export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transfo
   }),
 )
 
-/** The owner of what is made without keys. */
+/** The owner of all records when no API keys are configured. */
 const PUBLIC_OWNER = 'public'
 
-/** 12 hexadecimal digits that stand for a key's name. */
+/** The first 12 hexadecimal digits of the name's SHA-256. */
 function ownerOf(keyName: string): string {
   return sha256(keyName).toString('hex').slice(0, 12)
 }
@@ -34,17 +34,17 @@ export function sha256(text: string): Buffer {
 }
 
 /**
- * Who asks, by the Authorization header. Without keys everybody is the same owner.
- * @throws AppError 401 when keys are configured and none, or a wrong one, was sent.
+ * @returns the owner that the Authorization header identifies; the public owner when no keys are configured.
+ * @throws AppError 401 when keys are configured and the header has none of them.
  */
 export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined): string {
   if (keys.length === 0) return PUBLIC_OWNER
   const digest = sha256(/^(?:Bearer|Token) (.+)$/i.exec(authorization ?? '')?.[1] ?? '')
-  // Every key is compared, so that the time tells nothing.
+  // Every key is compared, so that the duration does not depend on which key matches.
   const matches = keys.filter((key) => timingSafeEqual(key.digest, digest))
   const [key] = matches
   if (!key) {
-    throw new AppError('Unauthorized', 401, 'an API key is needed: Authorization: Bearer SECRET', {
+    throw new AppError('Unauthorized', 401, 'API key required; send Authorization: Bearer SECRET', {
       headers: { 'WWW-Authenticate': 'Bearer' },
     })
   }

@@ -1,44 +1,48 @@
-// How long a caller waits: until the time is up, the caller hangs up, or the process has to stop.
+// Deadline of a request: aborts on timeout, client disconnect or shutdown.
 import { AppError, timedOut } from '../../errors.ts'
 
 export interface Deadline {
-  /** Aborts with the error to be thrown as its reason. */
+  /** Aborts with the error to throw as its reason. */
   signal: AbortSignal
   /** Epoch milliseconds. */
   expiresAt: number
-  /** No more waiting: frees timer and listeners, and aborts the signal for whoever still waits. */
+  /** Frees the timer and the listeners, and aborts the signal, so that every pending wait on it ends. */
   end: () => void
 }
 
-/** The caller is gone: nobody reads an answer. */
+/** The client closed its connection before the response; 499 as in nginx, seen only in logs and metrics. */
 export class ClientDisconnectedError extends AppError {
   constructor() {
-    super('Timeout', 499, 'the caller hung up')
+    super('Timeout', 499, 'client disconnected')
   }
 }
 
-/** Every call ends: making an error, with its stack, for each would be a cost that nobody sees. */
+/** The abort reason of every deadline that ends normally; shared, because creating an error with its stack is slow. */
 const ENDED = new ClientDisconnectedError()
 
-/** @param waitMs milliseconds. @param stopping aborts when the process can wait no longer. */
-export function startDeadline(waitMs: number, hungUp: AbortSignal, stopping: AbortSignal): Deadline {
+/**
+ * @param waitMs milliseconds until the timeout.
+ * @param disconnected aborts when the client disconnects.
+ * @param drainTimeout aborts when the shutdown grace ends.
+ */
+export function startDeadline(waitMs: number, disconnected: AbortSignal, drainTimeout: AbortSignal): Deadline {
   const controller = new AbortController()
-  const onTime = () => controller.abort(timedOut(`no answer within ${waitMs / 1_000} s`))
-  const onHangUp = () => controller.abort(new ClientDisconnectedError())
-  const onStop = () => controller.abort(timedOut('the server is stopping'))
-  const timer = setTimeout(onTime, waitMs)
-  hungUp.addEventListener('abort', onHangUp, { once: true })
-  stopping.addEventListener('abort', onStop, { once: true })
-  if (hungUp.aborted) onHangUp()
-  if (stopping.aborted) onStop()
+  const onTimeout = () => controller.abort(timedOut(`no result within ${waitMs / 1_000} s`))
+  const onDisconnect = () => controller.abort(new ClientDisconnectedError())
+  const onShutdown = () => controller.abort(timedOut('the server is shutting down'))
+  const timer = setTimeout(onTimeout, waitMs)
+  disconnected.addEventListener('abort', onDisconnect, { once: true })
+  drainTimeout.addEventListener('abort', onShutdown, { once: true })
+  if (disconnected.aborted) onDisconnect()
+  if (drainTimeout.aborted) onShutdown()
   return {
     signal: controller.signal,
     expiresAt: Date.now() + waitMs,
     end: () => {
       controller.abort(ENDED)
       clearTimeout(timer)
-      hungUp.removeEventListener('abort', onHangUp)
-      stopping.removeEventListener('abort', onStop)
+      disconnected.removeEventListener('abort', onDisconnect)
+      drainTimeout.removeEventListener('abort', onShutdown)
     },
   }
 }

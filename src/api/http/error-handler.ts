@@ -1,4 +1,4 @@
-// The edge: whatever was thrown becomes a problem document.
+// Error middleware: turns thrown errors into problem documents.
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
@@ -7,11 +7,11 @@ import { ClientDisconnectedError } from './deadline.ts'
 import { asAppError, problemOf } from './problem.ts'
 import { requestState } from './request-log.ts'
 
-/** Some clients repeat a 503 without a pause: on a predict route none is sent before this age of the request, milliseconds. */
+/** Minimum age of a predict request when its 503 is sent, milliseconds: some clients retry a 503 without back-off. */
 const MIN_503_AGE_MS = 1_000
 
 export const notFoundHandler: RequestHandler = () => {
-  throw notFound('there is nothing at this path; /docs lists what there is')
+  throw notFound('no such route; see /docs')
 }
 
 export function errorHandler(logger: Logger): ErrorRequestHandler {
@@ -23,10 +23,10 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
     if (error instanceof ClientDisconnectedError) return void response.destroy()
     const send = () => {
       if (response.destroyed) return
-      const likeOpenAi = errors === 'openai'
-      const document = likeOpenAi ? openAiError(error) : problemOf(error, request.path, id)
+      const isOpenAi = errors === 'openai'
+      const document = isOpenAi ? openAiError(error) : problemOf(error, request.path, id)
       response.status(error.status).set(error.headers)
-      response.type(likeOpenAi ? 'application/json' : 'application/problem+json')
+      response.type(isOpenAi ? 'application/json' : 'application/problem+json')
       response.send(request.method === 'HEAD' ? '' : JSON.stringify(document))
     }
     if (error.status !== 503 || !isPredict) return send()

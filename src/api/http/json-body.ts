@@ -1,9 +1,10 @@
-// Bytes of a body to a JSON value: UTF-8 or nothing, and never deeper than any body of ours is.
+// Parses a request body as UTF-8 JSON of limited depth.
 import { malformed, invalid } from '../../errors.ts'
 
+/** Levels of nesting; no valid body has more. */
 const MAX_DEPTH = 16
 
-/** @throws AppError 400 for what is not a JSON object or array in UTF-8, 422 for one that is nested too deep. */
+/** @throws AppError 400 for a body that is not UTF-8 JSON or is a scalar, 422 for a list or for too deep nesting. */
 export function parseJson(bytes: Buffer): unknown {
   if (bytes.length === 0) throw malformed('the body is empty')
   const value = parse(decode(bytes))

@@ -1,4 +1,5 @@
-// Reads a multipart/form-data body as it comes: the file goes into the store, whole or not at all.
+// Streams a multipart/form-data body into the file store.
+// An incomplete file is never stored: its stream fails instead of ending.
 import type { Readable } from 'node:stream'
 import { Busboy, type BusboyInstance } from '@fastify/busboy'
 import { AppError, invalid, malformed } from '../../errors.ts'
@@ -7,15 +8,16 @@ import type { UploadBody } from './route.ts'
 
 export interface Form<Stored> {
   fields: Map<string, string>
-  /** undefined: there was no file. */
+  /** undefined when the body has no file. */
   file: { name: string; stored: Stored } | undefined
 }
 
 const LIMITS = { files: 1, fields: 20, fieldSize: 1_024, fieldNameSize: 100, parts: 30 }
 
 /**
- * @param store gets the bytes of the field `file`; what it throws is thrown.
- * @throws AppError 400, 408, 413, 415.
+ * @param store receives the bytes of the field `file`; its errors are thrown.
+ * @throws AppError 400 for a malformed body, 408 when the upload stalls, 413 for a too large file, 415 for another
+ * content type, 422 for an empty file; ClientDisconnectedError when the client disconnects.
  */
 export async function readForm<Stored>(
   { contentType, stream, stalled }: UploadBody,
@@ -32,14 +34,16 @@ export async function readForm<Stored>(
     parser.on('file', (field, file, filename: string | undefined) => {
       if (field !== 'file' || storing) return void file.resume()
       name = filename ?? ''
-      // A form may break before the store reads its first byte: whoever reads then is told.
+      // The parser may fail before the store reads its first byte; the later read rejects with this error.
       file.on('error', () => undefined)
       upload = file
-      storing = store(wholeFile(file, maxBytes))
+      storing = store(completeFile(file, maxBytes))
       storing.catch(reject)
     })
     parser.on('finish', resolve)
-    parser.on('error', (error: unknown) => reject(error instanceof AppError ? error : malformed('the form is broken')))
+    parser.on('error', (error: unknown) =>
+      reject(error instanceof AppError ? error : malformed('malformed multipart body')),
+    )
     stream.on('close', () => stream.readableEnded || reject(new ClientDisconnectedError()))
     stalled.addEventListener('abort', () => reject(stalled.reason as Error), { once: true })
   })
@@ -48,11 +52,11 @@ export async function readForm<Stored>(
     await parsed
     return { fields, file: storing && { name, stored: await storing } }
   } catch (error) {
-    // What still comes is dropped, so that the answer finds a connection; what is half stored is removed first.
+    // The rest of the body is discarded, so that the response can be sent; a partial file is removed before it is sent.
     stream.unpipe(parser)
     stream.resume()
     parser.destroy(error as Error)
-    // The parser leaves a file open that it has not read to its end.
+    // The parser does not close a file that it has not read to the end.
     upload?.destroy(error as Error)
     await storing?.catch(() => undefined)
     throw error
@@ -66,22 +70,24 @@ function parserFor(contentType: string, maxBytes: number): BusboyInstance {
   try {
     return new Busboy({ headers: { 'content-type': contentType }, limits: { ...LIMITS, fileSize: maxBytes } })
   } catch {
-    throw malformed('the form has no boundary')
+    throw malformed('the multipart body has no boundary')
   }
 }
 
-/** @throws AppError 413 when it is cut off at the limit, 422 when there is nothing in it. */
-async function* wholeFile(file: Readable & { truncated?: boolean }, maxBytes: number): AsyncGenerator<Buffer> {
+/** Yields the file's bytes. @throws AppError 413 when the parser cuts the file at the limit, 422 when it is empty. */
+async function* completeFile(file: Readable & { truncated?: boolean }, maxBytes: number): AsyncGenerator<Buffer> {
   let bytes = 0
-  for await (const piece of file) {
-    bytes += (piece as Buffer).length
+  for await (const chunk of file) {
+    bytes += (chunk as Buffer).length
     if (file.truncated) throw tooLarge(maxBytes)
-    yield piece as Buffer
+    yield chunk as Buffer
   }
   if (file.truncated) throw tooLarge(maxBytes)
   if (bytes === 0) throw invalid([{ path: 'file', message: 'is empty' }])
 }
 
 function tooLarge(maxBytes: number): AppError {
-  return new AppError('TooLarge', 413, `the file has more than ${maxBytes} bytes`, { headers: { Connection: 'close' } })
+  return new AppError('TooLarge', 413, `the file is larger than ${maxBytes} bytes`, {
+    headers: { Connection: 'close' },
+  })
 }

@@ -1,4 +1,4 @@
-// Errors and lists in the shape of OpenAI's API, which the routes of files and batches speak.
+// Errors, lists, ids and times in the format of OpenAI's API, for the routes of files and batches.
 import { z } from 'zod'
 import { type AppError, type Problem, notFound, codeOf } from '../../errors.ts'
 import { isUuid } from '../../records/ids.ts'
@@ -33,23 +33,23 @@ function typeOf({ status }: AppError): string {
   return status >= 500 ? 'server_error' : 'invalid_request_error'
 }
 
-/** One page of a list. @param ids of what is on it, as clients see them. */
+/** One page of a list, in OpenAI's format. @param data objects with their public ids. */
 export function listObject(data: { id: string }[], hasMore: boolean) {
   return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore }
 }
 
-/** `file-UUID` and `batch_UUID`: what clients know, and what the records have. */
+/** Public ids: `file-UUID` and `batch_UUID`; records have the UUID alone. */
 export const fileId = (uuid: string) => `file-${uuid}`
 export const batchId = (uuid: string) => `batch_${uuid}`
 
-/** The UUID in an id of that kind. @throws AppError 404 for anything else: it is the id of nothing here. */
+/** The UUID in a public id of that kind. @throws AppError 404 for any other text, since no record can have that id. */
 export function uuidFromId(kind: 'file' | 'batch', id: string): string {
   const [prefix, uuid] = [id.slice(0, kind.length + 1), id.slice(kind.length + 1)]
   if ((prefix === `${kind}-` || prefix === `${kind}_`) && isUuid(uuid)) return uuid
   throw notFound(`no such ${kind}`)
 }
 
-/** Whole seconds, as OpenAI tells times. */
+/** Whole Unix seconds, as OpenAI's API expresses times; null when the time is not set. */
 export function toUnixSeconds(epochMs: number): number
 export function toUnixSeconds(epochMs: number | undefined): number | null
 export function toUnixSeconds(epochMs: number | undefined): number | null {

@@ -1,4 +1,4 @@
-// The OpenAPI document, made from the route table and the same schemas that check requests.
+// Generates the OpenAPI document from the route table and the schemas that validate requests.
 import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
 import { z } from 'zod'
@@ -9,7 +9,7 @@ import { problemDocument } from './problem.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 
-/** @param hasKeys whether calls need an API key. */
+/** @param hasKeys whether requests need an API key. */
 export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenApiDocument {
   const registry = new OpenAPIRegistry()
   registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
@@ -25,7 +25,8 @@ export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenA
     info: {
       title: 'inferq',
       version: VERSION,
-      description: 'A queue for text classification: ask and wait, or submit and poll.',
+      description:
+        'A self-hosted queue for text classification: wait for a result, or submit a prediction and poll it.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
@@ -66,7 +67,7 @@ const prefer = z.string().optional().describe('wait[=seconds], respond-async, ha
 const waitHeader = z.object({ Prefer: prefer })
 const predictHeaders = z.object({
   Prefer: prefer,
-  'Idempotency-Key': z.string().optional().describe('The same request again with the same key is the same prediction'),
+  'Idempotency-Key': z.string().optional().describe('A repeated request with the same key returns the same prediction'),
 })
 
 function bodyOf(schema: z.ZodType, example: unknown) {
@@ -97,6 +98,6 @@ export function openApiPath(path: string): string {
 }
 
 function operationId({ method, path }: Route<never>): string {
-  const words = path.split(/\W+/).filter(Boolean)
-  return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join('')
+  const parts = path.split(/\W+/).filter(Boolean)
+  return [method, ...parts.map((part) => part.charAt(0).toUpperCase() + part.slice(1))].join('')
 }

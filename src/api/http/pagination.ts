@@ -1,21 +1,24 @@
-// Lists as OpenAI pages them: `after` an id, with `limit`.
+// Pagination as in OpenAI's API: `after` an id, with `limit`.
 import type { Redis } from 'ioredis'
 import { notFound } from '../../errors.ts'
 import { createdAt, readPage, removeFromList } from '../../records/lists.ts'
 import type { OwnedId } from '../../records/ids.ts'
 
 export interface PageOptions<T> {
-  /** UUID of the last one of the page before. */
+  /** UUID of the last entry of the previous page; undefined for the first page. */
   after: string | undefined
   limit: number
   order?: 'asc' | 'desc'
-  /** undefined: it has expired, and leaves the list. */
+  /** Reads a record; undefined when it has expired, and its id is removed from the list. */
   find: (uuid: string) => Promise<T | undefined>
-  /** Which of them; all when left out. */
+  /** Selects the records of the page; default: all. */
   filter?: (record: T) => boolean
 }
 
-/** @throws AppError 404 when `after` is not in the list. */
+/**
+ * Reads the list until `limit` records match, so that a page is full although some records are filtered out.
+ * @throws AppError 404 when `after` is not in the list.
+ */
 export async function pageAfter<T>(
   redis: Redis,
   list: string,
@@ -23,11 +26,11 @@ export async function pageAfter<T>(
   { after, limit, order = 'desc', find, filter = () => true }: PageOptions<T>,
 ): Promise<{ found: { id: OwnedId; record: T }[]; hasMore: boolean }> {
   const direction = order === 'desc' ? 'next' : 'previous'
-  // From the beginning, oldest first, is from before all that was ever made.
-  const beginning = order === 'asc' ? ({ direction, at: 0, id: '' } as const) : undefined
+  // The cursor before the oldest entry: ascending order starts at time 0.
+  const start = order === 'asc' ? ({ direction, at: 0, id: '' } as const) : undefined
   const found: { id: OwnedId; record: T }[] = []
   let cursor =
-    after === undefined ? beginning : ({ direction, at: await timeOf(redis, list, owner, after), id: after } as const)
+    after === undefined ? start : ({ direction, at: await timeOf(redis, list, owner, after), id: after } as const)
   for (;;) {
     const page = await readPage(redis, list, owner, limit, cursor)
     const ids = order === 'asc' ? page.ids.toReversed() : page.ids
@@ -48,6 +51,6 @@ export async function pageAfter<T>(
 
 async function timeOf(redis: Redis, list: string, owner: string, uuid: string): Promise<number> {
   const at = await createdAt(redis, list, owner, uuid)
-  if (at === undefined) throw notFound('there is nothing with the id in "after"')
+  if (at === undefined) throw notFound('the id in "after" is not in the list')
   return at
 }

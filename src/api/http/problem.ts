@@ -1,5 +1,5 @@
-// Errors as callers see them: problem documents (RFC 9457) with Text Embeddings Inference's two members, so that one
-// body serves plain HTTP clients and those of TEI, Hugging Face and Replicate.
+// Problem documents (RFC 9457) with two members of Text Embeddings Inference.
+// With `error` and `error_type` one body suits plain HTTP clients and those of TEI, Hugging Face and Replicate.
 import { STATUS_CODES } from 'node:http'
 import { z } from 'zod'
 import { AppError, type ErrorType } from '../../errors.ts'
@@ -16,7 +16,7 @@ export interface ProblemDocument extends Record<string, unknown> {
   error_type: ErrorType
 }
 
-/** @param instance the path that was asked for, without its query: that may hold a text. */
+/** @param instance the requested path without its query, which may contain a user's text. */
 export function problemOf(error: AppError, instance: string, requestId: string): ProblemDocument {
   return {
     type: 'about:blank',
@@ -31,16 +31,16 @@ export function problemOf(error: AppError, instance: string, requestId: string):
   }
 }
 
-/** What the HTTP framework threw, or anything unknown, as an AppError: unknown becomes a 500 that tells nothing. */
+/** Converts any thrown value to an AppError; an unknown error becomes a 500 without details. */
 export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
   if (isRedisUnavailable(error)) return toServiceUnavailable(error)
   const status = statusOf(error)
   if (status === 413)
-    return new AppError('TooLarge', 413, 'the body is over the limit', { headers: { Connection: 'close' } })
-  if (status === 415) return new AppError('Validation', 415, 'this content encoding is not understood')
+    return new AppError('TooLarge', 413, 'the body is too large', { headers: { Connection: 'close' } })
+  if (status === 415) return new AppError('Validation', 415, 'unsupported content encoding')
   if (status !== undefined && status >= 400 && status < 500) {
-    return new AppError('Validation', 400, 'the request cannot be read')
+    return new AppError('Validation', 400, 'malformed request')
   }
   return new AppError('Backend', 500, 'internal error', { cause: error })
 }

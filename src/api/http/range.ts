@@ -1,15 +1,16 @@
-// The Range header (RFC 9110, section 14), as far as it is one range of bytes.
+// Parses the Range header (RFC 9110, section 14) of a single byte range.
 import { AppError } from '../../errors.ts'
 
-/** Bytes from `start` on, up to but not including `end`. */
+/** Bytes from `start`, inclusive, to `end`, exclusive. */
 interface ByteRange {
   start: number
   end: number
 }
 
 /**
- * @returns the bytes that are asked for; undefined: all of them, also where the header is not understood.
- * @throws AppError 416 when there are none of them.
+ * @param bytes size of the content.
+ * @returns the requested bytes; undefined (all bytes) without a header, or for one that is not a single byte range.
+ * @throws AppError 416 when the range has no bytes of the content.
  */
 export function parseRange(header: string | undefined, bytes: number): ByteRange | undefined {
   const match = /^bytes\s*=\s*(\d*)-(\d*)$/.exec(header ?? '')
@@ -19,7 +20,7 @@ export function parseRange(header: string | undefined, bytes: number): ByteRange
   const end = first === '' || last === '' ? bytes : Math.min(bytes, Number(last) + 1)
   if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
   if (start < end) return { start, end }
-  throw new AppError('Validation', 416, `the content has ${bytes} bytes`, {
+  throw new AppError('Validation', 416, `range not satisfiable: the content has ${bytes} bytes`, {
     headers: { 'Content-Range': `bytes */${bytes}` },
   })
 }

@@ -1,4 +1,5 @@
-// Numbers, checks, times and logs every request. A query may hold a text, so only paths are ever logged.
+// Assigns request ids, rejects malformed requests, and logs and measures each request.
+// A query may contain a user's text, so logs have the route's path only.
 import { randomUUID } from 'node:crypto'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, malformed } from '../../errors.ts'
@@ -7,26 +8,26 @@ import type { ApiMetrics } from '../../metrics.ts'
 
 const MAX_HEADERS = 100
 
-/** What the handlers of one request share. */
+/** State that the handlers of one request share. */
 export interface RequestState {
-  /** Goes into X-Request-Id and logs. */
+  /** Sent in X-Request-Id and logged. */
   id: string
   /** On the clock of performance.now(), milliseconds. */
   startedAt: number
-  /** The route's path as metrics and logs name it. */
+  /** The route's path, the label in metrics and logs. */
   route: string
-  /** Whether the route predicts: its 503 is held back. */
+  /** Whether this is a predict route, whose 503 is delayed (error-handler.ts). */
   isPredict: boolean
-  /** The format of an error's body. */
+  /** Format of an error's body. */
   errors: 'problem' | 'openai'
 }
 
-/** The state of a request that assignRequestId has seen. */
+/** The state that assignRequestId creates, which must run first. */
 export function requestState(response: Response): RequestState {
   return response.locals['state'] as RequestState
 }
 
-/** Echoes X-Request-Id, or makes one, and begins the request's state. */
+/** Echoes a valid X-Request-Id or generates one, and creates the request's state. */
 export function assignRequestId(request: Request, response: Response, next: NextFunction): void {
   const given = request.get('x-request-id')
   const id = given !== undefined && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
@@ -42,10 +43,12 @@ export function assignRequestId(request: Request, response: Response, next: Next
   next()
 }
 
-/** Refuses what cannot be read: a path or query that is not UTF-8, too many headers. */
+/** @throws AppError 431 for too many headers, 400 for a path or query that is not UTF-8. */
 export function rejectMalformedRequest(request: Request, _response: Response, next: NextFunction): void {
   if (request.rawHeaders.length / 2 > MAX_HEADERS) {
-    throw new AppError('TooLarge', 431, `more than ${MAX_HEADERS} headers`, { headers: { Connection: 'close' } })
+    throw new AppError('TooLarge', 431, `too many headers: at most ${MAX_HEADERS} are allowed`, {
+      headers: { Connection: 'close' },
+    })
   }
   try {
     decodeURIComponent(request.originalUrl)
@@ -55,7 +58,10 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
   next()
 }
 
-/** Observes duration by route and status; logs a 500 as an error, other 5xx as warnings, 4xx as info, the rest as debug. */
+/**
+ * Records the duration of each request by method, route and status; status 499 means that the client disconnected.
+ * Logs a 500 at `error`, other 5xx at `warn`, 4xx at `info`, and the rest at `debug`.
+ */
 export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
     response.on('close', () => {
@@ -72,7 +78,7 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
   }
 }
 
-/** Only a 500 is a fault of ours: 503 and 504 tell of something that is away, or late. */
+/** Only a 500 is a fault of this program: a 503 or 504 means that a dependency is unavailable or slow. */
 function levelOf(status: number): 'error' | 'warn' | 'info' | 'debug' {
   if (status === 500) return 'error'
   if (status > 500) return 'warn'

@@ -1,42 +1,43 @@
-// What a route is: one entry of the table that is served, documented and tested from.
+// The type of a route-table entry.
+// The router, the OpenAPI document and the tests all read the table.
 import type { Readable } from 'node:stream'
 import type { z } from 'zod'
 import type { Preferences } from './prefer.ts'
 
-/** What a handler gets: checked values, and nothing of the HTTP framework. */
+/** The input of a handler: validated values, independent of the HTTP framework. */
 export interface ApiRequest<Params, Query, Body> {
-  /** Goes into X-Request-Id and logs. */
+  /** Sent in X-Request-Id and logged. */
   id: string
   params: Params
   query: Query
   body: Body
-  /** What comes in, of a route with a `form`; nothing has read it. */
+  /** The unread body of a route with a `form`; undefined for other routes. */
   uploadBody: UploadBody | undefined
-  /** Who asks: the hash of an API key's name. */
+  /** The owner of the request's records: the hash of an API key's name, or `public` without keys. */
   owner: string
   prefer: Preferences
-  /** Whether the caller asked for Server-Sent Events. */
+  /** Whether the client prefers Server-Sent Events. */
   wantsEvents: boolean
   /** The Range header. */
   range: string | undefined
   idempotencyKey: string | undefined
-  /** W3C trace context, if the caller sent a valid one. */
+  /** The W3C trace context; undefined when absent or invalid. */
   traceparent: string | undefined
-  /** Where this api was reached, without a slash at the end. */
+  /** The base of this api's URLs as the client sees it, without a trailing slash. */
   baseUrl: string
-  /** Aborts when the caller hangs up. */
+  /** Aborts when the client disconnects. */
   disconnected: AbortSignal
 }
 
-/** A body that is too large to be held, as it comes. */
+/** A streamed request body, which may be too large for memory. */
 export interface UploadBody {
   contentType: string
   stream: Readable
-  /** Aborts with the error to be thrown when it does not move. */
+  /** Aborts when the upload stalls; its reason is the error to throw. */
   stalled: AbortSignal
 }
 
-/** A body that is sent as it is made. */
+/** A response body that is sent while it is generated. */
 export class Streamed {
   readonly content: AsyncIterable<Buffer | string>
 
@@ -45,7 +46,7 @@ export class Streamed {
   }
 }
 
-/** What a handler returns; a string, a Buffer or a Streamed is sent as it is, anything else as JSON. */
+/** The result of a handler. A string, a Buffer or a Streamed body is sent unchanged, any other value as JSON. */
 export interface RouteReply {
   status: number
   headers?: Record<string, string>
@@ -59,34 +60,34 @@ export interface DocumentedResponse {
   contentType?: string
 }
 
-/** One route. `Context` is what the handlers of a product share. */
+/** One route. `Context` is the state that all handlers share. */
 export interface RouteOptions<Context, Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
   method: 'get' | 'post' | 'put' | 'delete'
-  /** As Express writes it; `:name` is a parameter. */
+  /** In Express's syntax; `:name` is a parameter. */
   path: string
-  /** The section of the documentation. */
+  /** Section of the OpenAPI document. */
   tag: string
   summary: string
   description?: string
-  /** Needs no API key. */
+  /** The route needs no API key. */
   public?: boolean
-  /** A 503 of this route is held back for a moment: some clients repeat it without a pause. */
+  /** A 503 of this route is delayed, because some clients retry it without back-off. */
   isPredict?: boolean
-  /** How errors look: a problem document unless said otherwise. */
+  /** Format of error bodies; default: problem documents. */
   errors?: 'openai'
-  /** It also answers with events, to those who accept nothing else. */
+  /** The route can also respond with Server-Sent Events, to clients that prefer them to JSON. */
   supportsSse?: boolean
-  /** Its answer is bytes, whatever types the caller accepts. */
+  /** The response is bytes, and the Accept header is ignored. */
   isBinary?: boolean
-  /** The fields of a multipart/form-data body, for the documentation: the handler reads the stream itself. */
+  /** Fields of a multipart/form-data body, for the OpenAPI document only: the handler reads the stream. */
   form?: z.ZodType
   params?: Params
   query?: Query
   body?: Body
-  /** A body, or parameters, that work in /docs as they are. */
+  /** A body and parameters that are valid as they stand, for /docs. */
   example?: { body?: unknown; params?: Record<string, string>; query?: Record<string, string> }
   responses: Record<number, DocumentedResponse>
-  /** Problem documents that this route may answer with, besides 401, 404 (route) and 500. */
+  /** Statuses of this route's error responses, besides 401, 404 (no such route) and 500. */
   errorStatuses?: number[]
   handler: (
     context: Context,
@@ -96,7 +97,7 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
 
 export type Route<Context> = RouteOptions<Context, z.ZodType, z.ZodType, z.ZodType>
 
-/** Returns a function that makes routes of one context; it infers the types of a route's handler from its schemas. */
+/** Returns the factory of routes with this context, which infers a handler's types from the route's schemas. */
 export function routesWith<Context>() {
   return <
     Params extends z.ZodType = z.ZodType<Record<string, string>>,

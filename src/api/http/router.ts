@@ -1,4 +1,5 @@
-// Serves one entry of the route table with Express: the only place that knows both.
+// Serves the route table with Express.
+// Only this file depends on both, so handlers are independent of the framework.
 import { pipeline } from 'node:stream/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
@@ -10,16 +11,16 @@ import { checked } from '../../validate.ts'
 import { type ApiKey, ownerOfRequest } from './api-keys.ts'
 import type { UploadTimeouts } from './upload-timeout.ts'
 
-/** What the router has to know of the process. */
+/** The part of the process's context that the router uses. */
 export interface HttpContext {
   config: {
     apiKeys: ApiKey[]
     port: number
-    /** Bytes in a body, also after inflating. */
+    /** Maximum size of a body, also after decompression, bytes. */
     maxBody: number
-    /** Milliseconds of `Prefer: wait` without a number. */
+    /** Wait of `Prefer: wait` without a number, milliseconds. */
     waitTimeout: number
-    /** The most that `Prefer: wait=n` grants, milliseconds. */
+    /** Upper limit of `Prefer: wait=n`, milliseconds. */
     maxWait: number
   }
   uploads: UploadTimeouts
@@ -27,7 +28,7 @@ export interface HttpContext {
 
 const EVENT_STREAM = 'text/event-stream'
 
-/** Adds every route; a known path with another method answers 405, with what is allowed. */
+/** Adds every route. Another method of a route's path gets a 405 with the Allow header. */
 export function mountRoutes<Context extends HttpContext>(
   router: Router,
   context: Context,
@@ -47,10 +48,10 @@ export function mountRoutes<Context extends HttpContext>(
       } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
-      const answer = () => handleRequest(route, context, request, response).catch(next)
-      if (!route.body) return void answer()
+      const handle = () => handleRequest(route, context, request, response).catch(next)
+      if (!route.body) return void handle()
       rejectNonJson(request)
-      return readBody(request, response, (error?: unknown) => (error === undefined ? void answer() : next(error)))
+      return readBody(request, response, (error?: unknown) => (error === undefined ? void handle() : next(error)))
     })
   }
 }
@@ -64,8 +65,8 @@ async function handleRequest<Context extends HttpContext>(
   const { config } = context
   const owner = route.public ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
   rejectUnacceptable(route, request)
-  const hungUp = new AbortController()
-  response.on('close', () => response.writableFinished || hungUp.abort())
+  const disconnected = new AbortController()
+  response.on('close', () => response.writableFinished || disconnected.abort())
   const reply = await route.handler(context, {
     id: requestState(response).id,
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
@@ -79,7 +80,7 @@ async function handleRequest<Context extends HttpContext>(
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
     baseUrl: `${request.protocol}://${request.host ?? `localhost:${config.port}`}`,
-    disconnected: hungUp.signal,
+    disconnected: disconnected.signal,
   })
   await send(request, response, reply)
 }
@@ -97,14 +98,14 @@ async function send(request: Request, response: Response, { status, headers, bod
   else sendJson(response, JSON.stringify(body))
 }
 
-/** Headers and a small body in one write, and no ETag: Express's own takes twice as long for it. */
+/** Sends headers and body in one write, without an ETag: Express's `json` takes twice as long. */
 function sendJson(response: Response, json: string): void {
   response.setHeader('Content-Type', 'application/json; charset=utf-8')
   response.setHeader('Content-Length', Buffer.byteLength(json))
   response.end(json)
 }
 
-/** Headers at once; a caller who hangs up ends it, and is no error. */
+/** Sends the headers immediately, before the first bytes of the body; a client disconnect is not an error. */
 async function stream(response: Response, { content }: Streamed): Promise<void> {
   response.flushHeaders()
   try {
@@ -121,14 +122,14 @@ function allowedMethods(routes: Route<never>[]): string {
 }
 
 function methodNotAllowed(allowed: string): AppError {
-  return new AppError('Validation', 405, `allowed here: ${allowed}`, { headers: { Allow: allowed } })
+  return new AppError('Validation', 405, `method not allowed; use ${allowed}`, { headers: { Allow: allowed } })
 }
 
 function bodyOf(request: Request): Buffer {
   return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
 }
 
-/** @throws AppError 415 unless the body says that it is JSON in UTF-8; one without a body is left to be found empty. */
+/** @throws AppError 415 unless Content-Type is JSON in UTF-8. A request without a body passes: parseJson rejects it. */
 function rejectNonJson(request: Request): void {
   const type = request.get('content-type')
   if (type === undefined && !Number(request.get('content-length')) && !request.get('transfer-encoding')) return
@@ -144,7 +145,7 @@ function rejectUnacceptable(route: Route<never>, request: Request): void {
   const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
   if (route.supportsSse) types.push(EVENT_STREAM)
   if (request.accepts(types) !== false) return
-  throw new AppError('Validation', 406, `only ${[...new Set(types)].join(' or ')} can be sent`)
+  throw new AppError('Validation', 406, `not acceptable; available: ${[...new Set(types)].join(', ')}`)
 }
 
 function idempotencyKeyOf(request: Request): string | undefined {

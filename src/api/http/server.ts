@@ -1,4 +1,4 @@
-// The HTTP server: its limits, and how it answers what never becomes a request.
+// The HTTP server: its limits, and responses to unparsable requests.
 import { type RequestListener, type Server, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
@@ -14,12 +14,12 @@ const LIMITS = {
 
 const IDLE_SWEEP_MS = 100
 
-/** @param uploads may take longer than a request: they have a limit of their own. */
+/** @param uploads requests that requestTimeout does not cut off, since UploadTimeouts limits them. */
 export function createHttpServer(listener: RequestListener, uploads: UploadTimeouts, limits = LIMITS): Server {
   const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, listener)
-  // One more than are allowed, so that too many can be told from exactly as many.
+  // One more than request-log.ts allows: Node drops the headers after this number, and the extra one shows the excess.
   server.maxHeadersCount = 101
-  // An error of the listening socket, too many open files for one, concerns one connection; the next may be fine.
+  // An error of the listening socket, such as too many open files, affects one connection; the next one may succeed.
   server.on('error', () => undefined)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && uploads.has(socket)) return
@@ -28,21 +28,21 @@ export function createHttpServer(listener: RequestListener, uploads: UploadTimeo
   return server
 }
 
-/** Resolves with the port once it listens. @throws StartupError when the port is taken. */
+/** Resolves with the port when the server listens. @throws StartupError when the port is in use. */
 export function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE'
-      reject(taken ? new StartupError(`port ${port} on ${host} is taken: stop what uses it, or set PORT`) : error)
+      const inUse = error.code === 'EADDRINUSE'
+      reject(inUse ? new StartupError(`port ${port} on ${host} is in use: stop its program, or set PORT`) : error)
     })
     server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
   })
 }
 
-/** Takes no new connections; resolves when the open requests are answered. */
+/** Stops accepting connections; resolves when all open requests have their responses. */
 export function close(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    // A connection that is kept alive becomes idle after its last answer, and would then hold the server for a minute.
+    // A keep-alive connection becomes idle after its last response, and would delay the close by keepAliveTimeout.
     const sweep = setInterval(() => server.closeIdleConnections(), IDLE_SWEEP_MS)
     server.close(() => {
       clearInterval(sweep)
@@ -53,13 +53,13 @@ export function close(server: Server): Promise<void> {
 }
 
 const clientErrors: Record<string, [status: number, detail: string]> = {
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request did not arrive in time'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request was not received in time'],
   HPE_HEADER_OVERFLOW: [431, 'the headers are too large'],
 }
 
 function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-  const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'this is not HTTP']
+  const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'malformed request']
   const document = problemOf(new AppError('Validation', status, detail), '', '')
   const body = JSON.stringify(document)
   const head = [

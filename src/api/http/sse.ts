@@ -1,4 +1,4 @@
-// Server-Sent Events: what is sent, as text; and a sign of life when there is nothing to send.
+// Server-Sent Events: encodes events, and sends keep-alive comments.
 import { type RouteReply, Streamed } from './route.ts'
 
 export interface ServerEvent {
@@ -6,27 +6,27 @@ export interface ServerEvent {
   data: unknown
 }
 
-/** Proxies close connections on which nothing comes for a minute. */
+/** Proxies close connections that are idle for about a minute. */
 const KEEP_ALIVE_MS = 15_000
 
-/** @param closing aborts when the process stops. */
-export function sseReply(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): RouteReply {
+/** Returns a reply that streams the events. @param shutdown aborts when the process stops, and ends the stream. */
+export function sseReply(events: AsyncGenerator<ServerEvent>, shutdown: AbortSignal): RouteReply {
   return {
     status: 200,
     headers: { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-cache', 'X-Accel-Buffering': 'no' },
-    body: new Streamed(encodeEvents(events, closing)),
+    body: new Streamed(encodeEvents(events, shutdown)),
   }
 }
 
-async function* encodeEvents(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): AsyncGenerator<string> {
+async function* encodeEvents(events: AsyncGenerator<ServerEvent>, shutdown: AbortSignal): AsyncGenerator<string> {
   let next = nextEvent(events)
   try {
-    while (!closing.aborted) {
-      const came = await withinKeepAlive(next)
-      if (came === undefined) yield ': still here\n\n'
-      else if (came.done) return
+    while (!shutdown.aborted) {
+      const result = await withinKeepAlive(next)
+      if (result === undefined) yield ': still here\n\n'
+      else if (result.done) return
       else {
-        yield `event: ${came.value.event}\ndata: ${JSON.stringify(came.value.data)}\n\n`
+        yield `event: ${result.value.event}\ndata: ${JSON.stringify(result.value.data)}\n\n`
         next = nextEvent(events)
       }
     }
@@ -37,20 +37,20 @@ async function* encodeEvents(events: AsyncGenerator<ServerEvent>, closing: Abort
 
 type NextEvent = IteratorResult<ServerEvent>
 
-/** Who stops listening never looks at the last one: should it fail, that is nobody's error. */
+/** The consumer may return before this promise settles; ignore its rejection. */
 function nextEvent(events: AsyncGenerator<ServerEvent>): Promise<NextEvent> {
   const next = events.next()
   next.catch(() => undefined)
   return next
 }
 
-/** undefined when nothing came for a while. */
+/** The next event; undefined when none arrives within KEEP_ALIVE_MS. */
 async function withinKeepAlive(next: Promise<NextEvent>): Promise<NextEvent | undefined> {
-  const alarm = new Timer(KEEP_ALIVE_MS)
+  const timer = new Timer(KEEP_ALIVE_MS)
   try {
-    return await Promise.race([next, alarm.expired])
+    return await Promise.race([next, timer.expired])
   } finally {
-    alarm.stop()
+    timer.stop()
   }
 }
 

@@ -1,26 +1,26 @@
-// Which reverse proxies are believed when they say how, and as whom, a client called (X-Forwarded-Proto, -Host, -For).
+// TRUST_PROXY: the reverse proxies whose X-Forwarded-Proto, -Host and -For are trusted.
 import proxyAddr from 'proxy-addr'
 import { z } from 'zod'
 import { text } from '../../env.ts'
 
-/** false: none; a number: so many, counted from this process; else their addresses, as Express takes them. */
+/** false: none; a number: that many hops, counted from this process; a list: addresses in Express's syntax. */
 export type TrustedProxies = false | number | string[]
 
-const EXPECTED = 'must be off, how many there are (1 to 9), or their addresses, such as loopback, 10.0.0.0/8'
+const EXPECTED = 'must be off, the number of proxies (1 to 9), or their addresses, such as loopback, 10.0.0.0/8'
 
 export const trustedProxies: z.ZodType<TrustedProxies, string | undefined> = text.transform((given, context) => {
   if (/^(?:off|no|false|0)$/i.test(given)) return false
   if (/^[1-9]$/.test(given)) return Number(given)
-  const addresses = given.split(',').map((word) => word.trim())
+  const addresses = given.split(',').map((address) => address.trim())
   if (areAddresses(addresses)) return addresses
   context.addIssue({ code: 'custom', message: EXPECTED })
   return z.NEVER
 })
 
-/** Whether proxy-addr, which Express uses too, takes them; it refuses a subnet that holds every address. */
-function areAddresses(words: string[]): boolean {
+/** Whether proxy-addr, which Express uses as well, accepts the list; it rejects a subnet of all addresses. */
+function areAddresses(addresses: string[]): boolean {
   try {
-    proxyAddr.compile(words)
+    proxyAddr.compile(addresses)
     return true
   } catch {
     return false

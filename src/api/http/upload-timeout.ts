@@ -1,12 +1,13 @@
-// Uploads in progress. A server has one time limit for all requests, which a large file would break: an upload may take
-// as long as it moves instead.
+// Stall detection for uploads.
+// A large file may take longer than the server's requestTimeout, so an upload has a minimum rate instead of a deadline.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { AppError } from '../../errors.ts'
 
 export interface MinUploadRate {
-  /** Milliseconds in which at least so many bytes must come. */
+  /** Interval of the check, milliseconds. */
   windowMs: number
+  /** Bytes that must arrive in each interval. */
   bytes: number
 }
 
@@ -16,16 +17,16 @@ export class UploadTimeouts {
   readonly #minRate: MinUploadRate
   readonly #sockets = new WeakSet<Socket>()
 
-  constructor(pace: MinUploadRate = DEFAULT_RATE) {
-    this.#minRate = pace
+  constructor(minRate: MinUploadRate = DEFAULT_RATE) {
+    this.#minRate = minRate
   }
 
-  /** Whether a request of this connection is an upload that goes on. */
+  /** Whether the connection has an upload in progress. */
   has(socket: Socket): boolean {
     return this.#sockets.has(socket)
   }
 
-  /** Lets the request take its time. @returns a signal that aborts with a 408 when it stands still. */
+  /** Exempts the request from requestTimeout. @returns a signal that aborts with a 408 when the upload is too slow. */
   watch(request: IncomingMessage): AbortSignal {
     const { socket } = request
     const stalled = new AbortController()
@@ -46,5 +47,5 @@ export class UploadTimeouts {
 }
 
 function stalledError(): AppError {
-  return new AppError('Timeout', 408, 'the upload did not move', { headers: { Connection: 'close' } })
+  return new AppError('Timeout', 408, 'upload stalled', { headers: { Connection: 'close' } })
 }
