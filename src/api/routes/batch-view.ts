@@ -1,4 +1,4 @@
-// A batch as clients see it (OpenAI's object).
+// Converts a batch record to OpenAI's batch object.
 import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
 import { batchId, fileId, toUnixSeconds } from '../http/openai-format.ts'

@@ -1,4 +1,5 @@
-// Batches: a file of requests, worked off behind the people who wait (OpenAI's dialect, and rows while it runs).
+// Routes of batches, after OpenAI's API, with extensions.
+// The extensions: inline requests, retry, progress events, and rows while the batch runs.
 import { z } from 'zod'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
@@ -30,12 +31,12 @@ const example = { params: { id: EXAMPLE_ID } }
 const batchResponse = { description: 'The batch', schema: batchObject }
 
 const listQuery = z.strictObject({
-  after: z.string().optional().describe('The last id of the page before'),
+  after: z.string().optional().describe('The last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 })
 const resultsQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).default(0).describe('Rows to leave out: as many as you have'),
-  follow: z.enum(['0', '1', 'true', 'false']).default('0').describe('1: rows as they come, to the end of the batch'),
+  after: z.coerce.number().int().min(0).default(0).describe('Number of rows to skip: those already received'),
+  follow: z.enum(['0', '1', 'true', 'false']).default('0').describe('1: stream rows until the batch ends'),
 })
 
 export function batchRoutes(schemas: Schemas): Route<Context>[] {
@@ -44,8 +45,8 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'post',
       path: '/v1/batches',
       tag: 'Batches',
-      summary: 'Make a batch of a file, or of the requests themselves',
-      description: 'Idempotency-Key: the same request again is the same batch.',
+      summary: 'Create a batch from a file or from inline requests',
+      description: 'Idempotency-Key: a repeated request returns the same batch.',
       errors: 'openai',
       body: schemas.batch,
       example: { body: EXAMPLE_BODY },
@@ -57,7 +58,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'get',
       path: '/v1/batches',
       tag: 'Batches',
-      summary: 'Your batches, the newest first',
+      summary: 'List your batches, newest first',
       errors: 'openai',
       query: listQuery,
       responses: { 200: { description: 'One page', schema: z.object({ data: z.array(batchObject) }) } },
@@ -73,7 +74,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'get',
       path: '/v1/batches/:id',
       tag: 'Batches',
-      summary: 'One batch; with Accept: text/event-stream, whenever it changes',
+      summary: 'Get a batch; Accept: text/event-stream streams its changes',
       errors: 'openai',
       params: idParams,
       example,
@@ -91,7 +92,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'post',
       path: '/v1/batches/:id/cancel',
       tag: 'Batches',
-      summary: 'Stop a batch; the rows that are done are kept',
+      summary: 'Cancel a batch; its finished rows are kept',
       errors: 'openai',
       params: idParams,
       example,
@@ -106,7 +107,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'post',
       path: '/v1/batches/:id/retry',
       tag: 'Batches',
-      summary: 'Make a new batch of the rows that failed or were not answered',
+      summary: 'Create a new batch from the rows that failed or have no result',
       errors: 'openai',
       params: idParams,
       example,
@@ -118,8 +119,9 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       method: 'get',
       path: '/v1/batches/:id/results',
       tag: 'Batches',
-      summary: 'The rows so far in the order of the input, answers and errors, one JSON object a line',
-      description: 'With follow=1 it goes on as they come. After a cut ask again, `after` as many rows as you have.',
+      summary: 'The finished rows in input order, results and errors, as NDJSON',
+      description:
+        'follow=1 streams further rows until the batch ends. To resume, set `after` to the number of rows received.',
       errors: 'openai',
       isBinary: true,
       params: idParams,
@@ -129,9 +131,9 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errorStatuses: [404, 422, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
-        const follows = request.query.follow === '1' || request.query.follow === 'true'
+        const follow = request.query.follow === '1' || request.query.follow === 'true'
         const until = AbortSignal.any([request.disconnected, context.shutdown.signal])
-        const rows = await context.batches.results(batch, request.query.after, follows ? until : undefined)
+        const rows = await context.batches.results(batch, request.query.after, follow ? until : undefined)
         const headers = { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-cache' }
         return { status: 200, headers, body: new Streamed(rows) }
       },
@@ -148,7 +150,7 @@ function find({ batches }: Context, { owner, params }: Pick<BatchRequest, 'owner
 async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
   const { owner, body, idempotencyKey } = request
   rejectWhenRedisFull(context)
-  const asked: NewBatch = {
+  const newBatch: NewBatch = {
     endpoint: body.endpoint,
     window: body.completion_window,
     windowMs: windowOf(body),
@@ -156,7 +158,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     outputTtl: outputTtlOf(body, context.config.batchTtl),
     hash: requestHash('/v1/batches', body),
   }
-  const { replayed, ...batch } = await context.batches.create(owner, idempotencyKey, asked, inputOf(body))
+  const { replayed, ...batch } = await context.batches.create(owner, idempotencyKey, newBatch, inputOf(body))
   return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(batch) }
 }
 
@@ -165,7 +167,7 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
   const { record, id } = batch
   rejectWhenRedisFull(context)
   const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
-  const asked: NewBatch = {
+  const newBatch: NewBatch = {
     endpoint: record.endpoint,
     window: record.window,
     windowMs: record.expires_at - record.created_at,
@@ -173,19 +175,19 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
     outputTtl: record.output_ttl,
     hash: requestHash('/v1/batches/retry', id.uuid),
   }
-  const { replayed, ...made } = await context.batches.create(request.owner, request.idempotencyKey, asked, input)
-  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(made) }
+  const { replayed, ...created } = await context.batches.create(request.owner, request.idempotencyKey, newBatch, input)
+  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(created) }
 }
 
 function metadataOf({ metadata }: BatchRecord): Record<string, string> {
   return (JSON.parse(metadata) as Record<string, string> | null) ?? {}
 }
 
-/** Checks what the schema cannot. */
+/** Checks rules that the schema cannot express. @throws AppError 422 with every problem, 404 for an invalid file id. */
 function inputOf({ endpoint, input_file_id: file, requests }: BatchBody): BatchInput {
   const problems: Problem[] = []
   if ((file === undefined) === (requests === undefined)) {
-    problems.push({ path: 'input_file_id', message: 'exactly one of input_file_id and requests is needed' })
+    problems.push({ path: 'input_file_id', message: 'exactly one of input_file_id and requests is required' })
   }
   if (!isBatchEndpoint(endpoint)) {
     problems.push({ path: 'endpoint', message: 'must be /predict, /invocations or /models/NAME' })
@@ -193,24 +195,26 @@ function inputOf({ endpoint, input_file_id: file, requests }: BatchBody): BatchI
   if (problems.length > 0) throw invalid(problems)
   if (requests === undefined) return { file: uuidFromId('file', file ?? '') }
   const lines = requests.map((each) => `${JSON.stringify({ method: 'POST', url: endpoint, ...each })}\n`)
-  return { lines: () => linesOnly(lines), name: 'requests.jsonl' }
+  return { lines: () => asStream(lines), name: 'requests.jsonl' }
 }
 
-async function* linesOnly(lines: string[]): AsyncGenerator<string> {
+async function* asStream(lines: string[]): AsyncGenerator<string> {
   yield lines.join('')
 }
 
-/** Milliseconds. */
+/** The completion window, milliseconds. @throws AppError 422 when it is not a duration. */
 function windowOf({ completion_window: window }: BatchBody): number {
   const ms = parseDuration(window)
   if (ms !== undefined && ms > 0) return ms
   throw invalid([{ path: 'completion_window', message: 'must be a duration such as 24h, 30m or 7d' }])
 }
 
-function outputTtlOf({ output_expires_after: after }: BatchBody, most: number): number | undefined {
-  return after && Math.min(most, after.seconds * 1_000)
+/** Milliseconds; undefined without output_expires_after. */
+function outputTtlOf({ output_expires_after: after }: BatchBody, maxTtl: number): number | undefined {
+  return after && Math.min(maxTtl, after.seconds * 1_000)
 }
 
+/** One event for each change; the last one is `done`. */
 async function* progress(context: Context, { disconnected }: BatchRequest, batch: FoundBatch) {
   const until = AbortSignal.any([disconnected, context.shutdown.signal])
   for await (const each of context.batches.changes(batch, until)) {

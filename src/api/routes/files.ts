@@ -1,4 +1,4 @@
-// Files: what batches read, and what they wrote (OpenAI's dialect).
+// Routes of files, the input and output of batches, after OpenAI's API.
 import { z } from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
@@ -20,7 +20,7 @@ const fileObject = z.object({
   id: z.string(),
   object: z.literal('file'),
   bytes: z.number(),
-  created_at: z.number().describe('Unix seconds, as all times here'),
+  created_at: z.number().describe('Unix seconds, as are all times of this object'),
   expires_at: z.number(),
   filename: z.string(),
   purpose: z.enum(['batch', 'batch_output']),
@@ -29,10 +29,10 @@ const fileObject = z.object({
 const form = z.object({
   purpose: z.literal('batch'),
   file: z.string().meta({ format: 'binary' }),
-  'expires_after[seconds]': z.string().optional().describe('Default and most: FILE_TTL'),
+  'expires_after[seconds]': z.string().optional().describe('Default and maximum: FILE_TTL'),
 })
 const listQuery = z.strictObject({
-  after: z.string().optional().describe('The last id of the page before'),
+  after: z.string().optional().describe('The last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
   order: z.enum(['asc', 'desc']).default('desc'),
   purpose: z.enum(['batch', 'batch_output']).optional(),
@@ -43,7 +43,7 @@ export const fileRoutes: Route<Context>[] = [
     method: 'post',
     path: '/v1/files',
     tag: 'Files',
-    summary: 'Upload a file: one request a line, as JSON',
+    summary: 'Upload a JSON Lines file, one request per line',
     errors: 'openai',
     form,
     responses: { 200: { description: 'The file', schema: fileObject } },
@@ -54,7 +54,7 @@ export const fileRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/files',
     tag: 'Files',
-    summary: 'Your files, the newest first',
+    summary: 'List your files, newest first',
     errors: 'openai',
     query: listQuery,
     responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
@@ -72,7 +72,7 @@ export const fileRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/files/:id',
     tag: 'Files',
-    summary: 'One file',
+    summary: 'Get the metadata of a file',
     errors: 'openai',
     params: idParams,
     example,
@@ -84,13 +84,13 @@ export const fileRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/files/:id/content',
     tag: 'Files',
-    summary: 'The content of a file; Range asks for a part of it',
+    summary: 'Download the content of a file, or a byte range of it',
     errors: 'openai',
     isBinary: true,
     params: idParams,
     example,
     responses: {
-      200: { description: 'All of it', contentType: 'application/jsonl', schema: z.string() },
+      200: { description: 'The whole content', contentType: 'application/jsonl', schema: z.string() },
       206: { description: 'The range', contentType: 'application/jsonl', schema: z.string() },
     },
     errorStatuses: [404, 416, 503],
@@ -116,13 +116,13 @@ export const fileRoutes: Route<Context>[] = [
     method: 'delete',
     path: '/v1/files/:id',
     tag: 'Files',
-    summary: 'Erase a file; not while a batch reads it',
+    summary: 'Delete a file; 409 while a batch reads it',
     errors: 'openai',
     params: idParams,
     example,
     responses: {
       200: {
-        description: 'Erased',
+        description: 'Deleted',
         schema: z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) }),
       },
     },
@@ -158,11 +158,11 @@ async function upload(
   }
 }
 
-/** OpenAI's `expires_after`, milliseconds. */
-function ttlOf(fields: Map<string, string>, most: number): number {
+/** OpenAI's `expires_after`, milliseconds, at most `maxTtl`. @throws AppError 422 when it is not a positive integer. */
+function ttlOf(fields: Map<string, string>, maxTtl: number): number {
   const given = fields.get('expires_after[seconds]')
-  if (given === undefined) return most
-  if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(most, Number(given) * 1_000)
+  if (given === undefined) return maxTtl
+  if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(maxTtl, Number(given) * 1_000)
   throw invalid([{ path: 'expires_after[seconds]', message: 'must be a whole number of seconds' }])
 }
 

@@ -1,4 +1,4 @@
-// What is served, and how deep the queues are.
+// Routes of models and queue depths.
 import { z } from 'zod'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
@@ -50,7 +50,7 @@ export const modelRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/models',
     tag: 'Models',
-    summary: 'The models that workers serve, and those they refused with the reason',
+    summary: 'List served models, and refused models with the reason',
     responses: {
       200: { description: 'Models', schema: z.object({ object: z.literal('list'), data: z.array(z.unknown()) }) },
     },
@@ -65,14 +65,14 @@ export const modelRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/models/:model',
     tag: 'Models',
-    summary: 'One model, with its card',
+    summary: 'Get a model with its card',
     params: z.object({ model: z.string() }),
     example: { params: { model: 'cola' } },
     responses: { 200: { description: 'The model', schema: modelObject.extend({ card: z.string() }) } },
     errorStatuses: [404, 503],
     handler: async (context, { params }) => {
       const { model } = await resolveModel(context, params.model)
-      if (params.model.includes('@')) throw notFound('a model is looked up by its name alone')
+      if (params.model.includes('@')) throw notFound('this path takes a model name without a revision')
       return { status: 200, body: { ...describe(context, model), card: model.current.card } }
     },
   }),
@@ -80,7 +80,7 @@ export const modelRoutes: Route<Context>[] = [
     method: 'get',
     path: '/v1/queue',
     tag: 'Operations',
-    summary: 'How much waits, how fast it is worked off, and how long that takes',
+    summary: 'Queue depth, throughput and estimated wait by model',
     responses: { 200: { description: 'Jobs by model and lane', schema: queueObject } },
     errorStatuses: [503],
     handler: async (context) => {
@@ -109,7 +109,7 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
     architecture: current.architecture,
     isolate: current.isolate ?? false,
     state: model.workers.length > 0 ? 'ready' : reason === undefined ? 'no_worker' : 'refused',
-    // Also of one that is ready: some of its workers may not have what others have.
+    // Also for a ready model: one worker may refuse it while another serves it.
     ...(reason === undefined ? {} : { reason }),
     workers: model.workers.length,
     texts_per_second: Math.round(model.capacity),
@@ -118,7 +118,7 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
   }
 }
 
-/** What no worker has ever served, and some refuse to. */
+/** Models that a worker refuses and no worker has ever served. */
 function refused({ fleet }: Context) {
   const known = new Set(fleet.models().map(({ name }) => name))
   const reasons = new Map(fleet.workers.flatMap((worker) => worker.refused).map(({ name, reason }) => [name, reason]))

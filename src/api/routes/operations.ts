@@ -1,4 +1,4 @@
-// For operators and orchestrators: is it alive, is it ready, what is it.
+// Routes for operators: health checks, server information and metrics.
 import { z } from 'zod'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../version.ts'
@@ -9,7 +9,7 @@ import type { RouteReply, Route } from '../http/route.ts'
 import { route } from './route.ts'
 import { waitingCalls } from '../../predict/admission.ts'
 
-const okResponses = { 200: { description: 'Yes', schema: z.object({ status: z.literal('ok') }) } }
+const okResponses = { 200: { description: 'Healthy', schema: z.object({ status: z.literal('ok') }) } }
 const okReply: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
 export const operationRoutes: Route<Context>[] = [
@@ -18,7 +18,7 @@ export const operationRoutes: Route<Context>[] = [
     path: '/livez',
     tag: 'Operations',
     public: true,
-    summary: 'The process lives',
+    summary: 'Liveness: the process runs',
     responses: okResponses,
     handler: () => okReply,
   }),
@@ -27,7 +27,7 @@ export const operationRoutes: Route<Context>[] = [
     path: '/readyz',
     tag: 'Operations',
     public: true,
-    summary: 'Redis answers, and the process is not about to stop',
+    summary: 'Readiness: Redis answers, and the process is not shutting down',
     responses: okResponses,
     errorStatuses: [503],
     handler: async (context) => {
@@ -42,7 +42,9 @@ export const operationRoutes: Route<Context>[] = [
       tag: 'Operations',
       public: true,
       summary:
-        path === '/health' ? 'Ready, and every known model has a live worker' : 'The same as /health, for SageMaker',
+        path === '/health'
+          ? 'Health: ready, and every known model has a live worker'
+          : 'The same as /health, for SageMaker',
       responses: okResponses,
       errorStatuses: [503],
       handler: async (context) => {
@@ -57,7 +59,7 @@ export const operationRoutes: Route<Context>[] = [
     path: '/info',
     tag: 'Operations',
     summary: 'Version, models, live workers and limits; the first fields are those of Text Embeddings Inference',
-    responses: { 200: { description: 'What this is', schema: z.record(z.string(), z.unknown()) } },
+    responses: { 200: { description: 'Server information', schema: z.record(z.string(), z.unknown()) } },
     errorStatuses: [503],
     handler: info,
   }),
@@ -67,7 +69,7 @@ export const operationRoutes: Route<Context>[] = [
     tag: 'Operations',
     public: true,
     summary: 'Metrics for Prometheus',
-    responses: { 200: { description: 'Text format', contentType: 'text/plain', schema: z.string() } },
+    responses: { 200: { description: 'Prometheus text format', contentType: 'text/plain', schema: z.string() } },
     handler: async (context) => {
       sampleGauges(context)
       const { registry } = context.metrics
@@ -77,26 +79,26 @@ export const operationRoutes: Route<Context>[] = [
 ]
 
 async function checkReady(context: Context): Promise<void> {
-  if (context.shutdown.signal.aborted) throw unavailable('this process is about to stop')
+  if (context.shutdown.signal.aborted) throw unavailable('the process is shutting down')
   await context.redis.ping().catch((error: unknown) => {
     throw unavailable('Redis does not answer', error)
   })
 }
 
-/** @throws AppError 503 that says which model has no live worker, and why when it is refused. */
+/** @throws AppError 503 that names each model without a live worker, with the reason when workers refuse it. */
 function checkModels(context: Context): void {
   const { fleet } = context
   const models = fleet.models()
   const refused = fleet.workers.flatMap((worker) => worker.refused.map(({ name }) => name))
   if (models.length === 0 && refused.length === 0) throw unavailable('no worker has started yet')
   const served = new Set(models.flatMap(({ name, workers }) => (workers.length > 0 ? [name] : [])))
-  const without = new Set([...models.map(({ name }) => name), ...refused].filter((name) => !served.has(name)))
-  if (without.size === 0) return
-  const told = [...without].map((name) => {
+  const unserved = new Set([...models.map(({ name }) => name), ...refused].filter((name) => !served.has(name)))
+  if (unserved.size === 0) return
+  const named = [...unserved].map((name) => {
     const reason = rejectionReason(context, name)
     return reason === undefined ? name : `${name} (refused: ${reason})`
   })
-  throw unavailable(`no live worker serves: ${told.join('; ')}`)
+  throw unavailable(`no live worker serves: ${named.join('; ')}`)
 }
 
 async function info(context: Context): Promise<RouteReply> {
@@ -134,11 +136,11 @@ async function info(context: Context): Promise<RouteReply> {
       version,
       started_at: new Date(startedAt).toISOString(),
       state,
-      models: models.map((told) => ({
-        name: told.name,
-        revision: told.revision,
-        texts_per_second: Math.round(told.capacity),
-        ...combineStats([told]),
+      models: models.map((model) => ({
+        name: model.name,
+        revision: model.revision,
+        texts_per_second: Math.round(model.capacity),
+        ...combineStats([model]),
       })),
       refused,
       slots,
@@ -159,7 +161,7 @@ async function info(context: Context): Promise<RouteReply> {
   return { status: 200, body }
 }
 
-/** Gauges are set when they are read. */
+/** Sets the gauges just before a scrape. */
 function sampleGauges(context: Context): void {
   const { batchService, metrics, waiters, fleet } = context
   metrics.batchesRunning.set(batchService.running)

@@ -1,4 +1,5 @@
-// Predictions while you wait: the sample's GET, TEI's POST, Hugging Face's nested POST, SageMaker's.
+// Routes of synchronous predictions, for four dialects.
+// GET and Text Embeddings Inference's POST /predict, Hugging Face's nested format, and SageMaker's /invocations.
 import { z } from 'zod'
 import type { Context } from '../context.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
@@ -15,7 +16,7 @@ import { toPredictionObject } from './prediction-view.ts'
 import { answerHeaders } from './answer-headers.ts'
 import { admit } from '../../predict/admission.ts'
 
-/** How one text is answered: `flat` as a list of scores, `nested` as a list of one such list. */
+/** The response of a single text: `flat` is a list of scores, `nested` is a list with one such list. */
 type Shape = 'flat' | 'nested'
 
 const EXAMPLE_TEXT = 'The boy is sitting on a bench'
@@ -24,15 +25,18 @@ const exampleScores = [
   { label: 'unacceptable', score: 0.02 },
 ]
 const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
-const pendingPrediction = { description: 'With Prefer: not done yet, the prediction to poll', schema: predictionObject }
+const pendingPrediction = {
+  description: 'With Prefer: the prediction has not ended; poll it',
+  schema: predictionObject,
+}
 
 export function predictRoutes(schemas: Schemas): Route<Context>[] {
   const flat = {
-    description: 'Scores, the highest first',
+    description: 'Scores, highest first',
     schema: z.union([flatScores, nestedScores]),
     example: exampleScores,
   }
-  const nested = { description: 'One list of scores a text', schema: nestedScores, example: [exampleScores] }
+  const nested = { description: 'One list of scores per text', schema: nestedScores, example: [exampleScores] }
   const predictBody = { body: { inputs: EXAMPLE_TEXT } }
   const nestedBody = { body: { inputs: [EXAMPLE_TEXT, 'The boy are sit on bench a'], parameters: { top_k: 1 } } }
 
@@ -59,7 +63,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       method: 'post',
       path,
       tag: 'Predict',
-      summary: 'Hugging Face Inference: always one list of scores a text',
+      summary: 'Hugging Face Inference: always one list of scores per text',
       isPredict: true,
       params,
       body: schemas.huggingFace,
@@ -99,7 +103,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
 
 type AnyRequest = ApiRequest<unknown, unknown, unknown>
 
-/** A call that asks for an identity of its own is a prediction; any other is plain. */
+/** Idempotency-Key, Prefer: wait and Prefer: respond-async create a prediction with an id; other requests do not. */
 function predict(
   context: Context,
   request: AnyRequest,
@@ -109,8 +113,8 @@ function predict(
   path: string,
 ) {
   const { prefer, idempotencyKey } = request
-  const isOwn = idempotencyKey !== undefined || prefer.respondAsync || prefer.wait !== undefined
-  return isOwn
+  const needsId = idempotencyKey !== undefined || prefer.respondAsync || prefer.wait !== undefined
+  return needsId
     ? predictWithId(context, request, inputs, model, shape, path)
     : predictSync(context, request, inputs, model, shape)
 }
@@ -124,13 +128,13 @@ async function predictSync(
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
   admit(context, target, 'plain')
-  const patience = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
   try {
     const answers = await context.syncPredictor.predict(inputs.items, {
       ...target,
       truncate: inputs.truncate,
-      deadline: patience.expiresAt,
-      signal: patience.signal,
+      deadline: deadline.expiresAt,
+      signal: deadline.signal,
       traceparent: request.traceparent,
     })
     const { lenient } = request.prefer
@@ -146,11 +150,11 @@ async function predictSync(
     context.metrics.texts.inc({ model: target.model.name, outcome: 'not_answered' }, inputs.items.length)
     throw error
   } finally {
-    patience.end()
+    deadline.end()
   }
 }
 
-/** 200 in the route's own shape when it is done in time, else 202 with the prediction. */
+/** 200 in the route's shape when the prediction ends within the wait, else 202 with the prediction. */
 async function predictWithId(
   context: Context,
   request: AnyRequest,

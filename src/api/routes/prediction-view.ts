@@ -1,4 +1,4 @@
-// The Prediction object that clients see, from record and job.
+// Builds the Prediction object from a record and its job.
 import type { FleetView } from '../../fleet/fleet.ts'
 import { type Item, type TextsResult, isFailed } from '../../queue/job.ts'
 import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
@@ -6,7 +6,7 @@ import type { JobSnapshot } from '../../queue/job-state.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
-/** @param baseUrl for `urls`. @throws AppError 409 when the labels of the answer's revision are not known any more. */
+/** @param baseUrl prefix of `urls`. @throws AppError 409 when the labels of the result's revision are not available. */
 export async function toPredictionObject(
   prediction: Prediction,
   fleet: FleetView,
@@ -45,7 +45,7 @@ function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } 
   return { get, cancel: `${get}/cancel` }
 }
 
-/** The table "Status, cancel, deadline, retry" of docs/state-machine.md. */
+/** Implements the table "Status, cancel, deadline, retry" of docs/state-machine.md. */
 export function statusOf(job: JobSnapshot, canceled: boolean): PredictionStatus {
   switch (job.state) {
     case 'completed':
@@ -74,7 +74,7 @@ function statusOfResult({ outcome, rows }: TextsResult): PredictionStatus {
 
 function errorOf(job: JobSnapshot, status: PredictionStatus, failedRows: number): string | null {
   if (failedRows > 0) return `${failedRows} of the inputs could not be classified`
-  if (status === 'aborted') return 'the deadline passed before a worker could start'
+  if (status === 'aborted') return 'the deadline passed before a worker started'
   if (status !== 'failed') return null
   return job.state === 'completed'
     ? 'no worker serves this revision of the model any more'
@@ -106,7 +106,7 @@ function toInputValue({ text, pair }: Item): string | [string, string] {
   return pair === undefined ? text : [text, pair]
 }
 
-/** Seconds, as Replicate's clients expect them. */
+/** Times in seconds, as in Replicate's API. */
 function metricsOf(
   createdAt: number,
   startedAt: number | undefined,

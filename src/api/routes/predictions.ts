@@ -1,4 +1,4 @@
-// Predictions with an id: submit, poll, cancel, erase (Replicate's dialect).
+// Routes of predictions with an id, after Replicate's API.
 import { z } from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
@@ -19,10 +19,10 @@ const PAGE_SIZE = 100
 const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }
 const EXAMPLE_ID = '0190f3f2-7c1e-7000-8000-000000000000'
 
-const object = { description: 'The prediction', schema: predictionObject }
+const predictionResponse = { description: 'The prediction', schema: predictionObject }
 const createResponses = {
-  201: { ...object, description: 'Made, and finished while you waited' },
-  202: { ...object, description: 'Made; poll urls.get' },
+  201: { ...predictionResponse, description: 'Created, and finished within the wait' },
+  202: { ...predictionResponse, description: 'Created; poll urls.get' },
 }
 const createErrorStatuses = [400, 404, 406, 409, 413, 415, 422, 429, 503]
 const idParams = z.object({ id: z.string() })
@@ -35,7 +35,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       tag: 'Predictions',
       summary: 'Submit a prediction',
       description:
-        'Prefer: wait[=seconds] waits for the result. Idempotency-Key: the same request again is the same prediction.',
+        'Prefer: wait[=seconds] waits for the result. Idempotency-Key: a repeated request returns the same prediction.',
       isPredict: true,
       params,
       body: schemas.prediction,
@@ -54,7 +54,8 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       method: 'put',
       path: '/v1/predictions/:id',
       tag: 'Predictions',
-      summary: 'Submit a prediction under a UUID of your own; again with the same body: the same prediction',
+      summary:
+        'Submit a prediction with a UUID of your choice; a repeat with the same body returns the same prediction',
       isPredict: true,
       params: idParams,
       body: schemas.prediction,
@@ -71,10 +72,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       method: 'get',
       path: '/v1/predictions/:id',
       tag: 'Predictions',
-      summary: 'A prediction as it stands; with Prefer: wait=n the answer waits for its end',
+      summary: 'Get a prediction; Prefer: wait=n waits for its end',
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
-      responses: { 200: object },
+      responses: { 200: predictionResponse },
       errorStatuses: [404, 410, 503],
       handler: getOne,
     }),
@@ -82,11 +83,11 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       method: 'get',
       path: '/v1/predictions',
       tag: 'Predictions',
-      summary: 'Your predictions, the newest first, 100 a page',
+      summary: 'List your predictions, newest first, 100 per page',
       query: z.strictObject({ cursor: z.string().max(200).optional() }),
       responses: {
         200: {
-          description: 'A page; next and previous are addresses of the neighbouring pages, or null',
+          description: 'One page; next and previous are URLs of the adjacent pages, or null',
           schema: z.object({
             previous: z.string().nullable(),
             next: z.string().nullable(),
@@ -101,10 +102,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       method: 'post',
       path: '/v1/predictions/:id/cancel',
       tag: 'Predictions',
-      summary: 'Cancel a prediction, waiting or running, whichever worker has it',
+      summary: 'Cancel a prediction that waits or runs',
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
-      responses: { 200: object },
+      responses: { 200: predictionResponse },
       errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params, baseUrl }) => {
         await context.predictions.cancel(await context.predictions.find(owner, params.id))
@@ -115,10 +116,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       method: 'delete',
       path: '/v1/predictions/:id',
       tag: 'Predictions',
-      summary: 'Erase a prediction, its input and its output',
+      summary: 'Delete a prediction with its input and output',
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
-      responses: { 204: { description: 'Erased' } },
+      responses: { 204: { description: 'Deleted' } },
       errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params }) => {
         await context.predictions.erase(await context.predictions.find(owner, params.id))
@@ -152,7 +153,7 @@ async function createOne(
   return reply(context, submitted.prediction, baseUrl, status, submitted.headers)
 }
 
-/** A version may be a revision, or, as Replicate's clients send it, anything that names a model. */
+/** `version` may be a revision or, as Replicate's clients send it, a model reference. */
 async function targetOf(
   context: Context,
   model: string | undefined,
@@ -167,11 +168,11 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   const { owner, params, prefer, disconnected, baseUrl } = request
   const found = await context.predictions.find(owner, params.id)
   if (prefer.wait === undefined || hasEnded(found)) return reply(context, found, baseUrl, 200)
-  const patience = startDeadline(prefer.wait, disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(prefer.wait, disconnected, context.drainTimeout.signal)
   try {
-    await context.predictions.waitFor(found.id, found.record, patience.signal, true)
+    await context.predictions.waitFor(found.id, found.record, deadline.signal, true)
   } finally {
-    patience.end()
+    deadline.end()
   }
   return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
 }
@@ -182,19 +183,19 @@ async function listPredictions(
   cursorText: string | undefined,
 ): Promise<RouteReply> {
   const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
-  if (cursorText !== undefined && !cursor) throw malformed('this cursor was not made here')
+  if (cursorText !== undefined && !cursor) throw malformed('invalid cursor')
   const page = await readPage(context.redis, PREDICTIONS_LIST, owner, PAGE_SIZE, cursor)
   const found = await Promise.all(page.ids.map((uuid) => findIfPresent(context, owner, uuid)))
   const expired = page.ids.filter((_uuid, index) => found[index] === undefined)
   await removeFromList(context.redis, PREDICTIONS_LIST, owner, ...expired)
   const present = found.filter((prediction) => prediction !== undefined)
-  const views = await Promise.all(present.map((prediction) => objectIfLabelsKnown(context, prediction, baseUrl)))
-  const results = views.filter((view) => view !== undefined)
-  const address = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
-  return { status: 200, body: { previous: address(page.previous), next: address(page.next), results } }
+  const objects = await Promise.all(present.map((prediction) => objectIfLabelsKnown(context, prediction, baseUrl)))
+  const results = objects.filter((object) => object !== undefined)
+  const pageUrl = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
+  return { status: 200, body: { previous: pageUrl(page.previous), next: pageUrl(page.next), results } }
 }
 
-/** One whose labels nobody knows any more is left out; asked for by itself, it says so. */
+/** Omits a prediction from a list when its labels are not available; a request for its id gets the 409. */
 async function objectIfLabelsKnown(
   context: Context,
   prediction: Prediction,
@@ -225,7 +226,7 @@ async function reply(
   headers: Record<string, string> = {},
 ): Promise<RouteReply> {
   const body: PredictionObject = await toPredictionObject(prediction, context.fleet, baseUrl)
-  // A client that waited takes `processing` without an output for the result; at `starting` it goes on polling.
+  // A client that waited treats `processing` without an output as the result; at `starting` it continues polling.
   if (status === 202 && body.status === 'processing') body.status = 'starting'
   return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }
 }

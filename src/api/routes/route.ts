@@ -1,4 +1,4 @@
-// Routes whose handlers get the api's context.
+// The factory of routes with the api's context.
 import type { Context } from '../context.ts'
 import { routesWith } from '../http/route.ts'
 

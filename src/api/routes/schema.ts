@@ -1,4 +1,5 @@
-// The bodies and objects of the HTTP contract: one schema is the type, the check and the documentation.
+// Schemas of request bodies and response objects.
+// One schema is the type, the validation and the documentation.
 import { z } from 'zod'
 import { createPredictSchemas, type SchemaLimits } from '../../predict/body.ts'
 
@@ -17,10 +18,10 @@ export function createSchemas(limits: SchemaLimits) {
     model: schemas.model,
     version: z.string().min(1).max(200).optional().describe('The same as model, or a revision'),
     input: schemas.predictionInput,
-    metadata: metadata.optional().describe('Yours, given back with the prediction'),
-    stream: z.boolean().optional().describe('Taken and ignored'),
-    webhook: unsupported('is not served yet: poll the prediction, or use Prefer: wait'),
-    webhook_events_filter: unsupported('is not served yet'),
+    metadata: metadata.optional().describe('Your data, returned with the prediction'),
+    stream: z.boolean().optional().describe('Accepted and ignored'),
+    webhook: unsupported('is not supported yet: poll the prediction, or use Prefer: wait'),
+    webhook_events_filter: unsupported('is not supported yet'),
   })
   const batch = z.strictObject({
     input_file_id: z.string().optional().describe('A file with purpose "batch"'),
@@ -28,26 +29,29 @@ export function createSchemas(limits: SchemaLimits) {
       .array(z.strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) }))
       .min(1, { error: 'is empty' })
       .optional()
-      .describe('The requests themselves, instead of a file'),
-    endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: where every line is sent to'),
-    completion_window: z.string().max(20).describe('A duration such as 24h: what is not answered by then expires'),
-    metadata: metadata.nullish().describe('Yours, given back with the batch'),
+      .describe('Inline requests, instead of a file'),
+    endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: the route of every request'),
+    completion_window: z
+      .string()
+      .max(20)
+      .describe('A duration such as 24h; requests that are not finished by then expire'),
+    metadata: metadata.nullish().describe('Your data, returned with the batch'),
     output_expires_after: z
       .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
       .optional()
-      .describe('How long output and error file are kept. Default and most: BATCH_TTL'),
-    webhook: unsupported('is not served yet: poll the batch, or follow its results'),
+      .describe('Retention of the output and error files. Default and maximum: BATCH_TTL'),
+    webhook: unsupported('is not supported yet: poll the batch, or follow its results'),
   })
   return { ...schemas, batch, prediction }
 }
 
-/** A field of the contract that is refused for now, with a message that says so. */
+/** A field that the API reserves and rejects with this message for now. */
 function unsupported(message: string) {
   return z
     .unknown()
     .refine((value) => value === undefined, { error: message })
     .optional()
-    .describe('Refused for now')
+    .describe('Rejected for now')
 }
 
 const labelScore = z.object({ label: z.string(), score: z.number() })
@@ -55,7 +59,7 @@ export const flatScores = z.array(labelScore)
 export const nestedScores = z.array(z.union([flatScores, z.object({ error: z.string() })]))
 const unixSeconds = z.number().nullable()
 
-/** OpenAI's batch; times in Unix seconds. */
+/** OpenAI's batch object; times in Unix seconds. */
 export const batchObject = z.object({
   id: z.string(),
   object: z.literal('batch'),
@@ -68,7 +72,7 @@ export const batchObject = z.object({
           code: z.string(),
           message: z.string(),
           param: z.string().nullable(),
-          line: z.number().nullable().describe('Of the input file, from 1 on'),
+          line: z.number().nullable().describe('Line of the input file, starting at 1'),
         }),
       ),
     })
@@ -104,7 +108,7 @@ export type BatchObject = z.infer<typeof batchObject>
 
 const predictionStatus = z.enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'])
 
-/** A prediction with an id of its own; times of `metrics` in seconds. */
+/** A prediction in Replicate's format; times of `metrics` in seconds. */
 export const predictionObject = z.object({
   id: z.string(),
   model: z.string(),

@@ -1,4 +1,4 @@
-// Makes a prediction of its own, and waits for it as long as was asked for.
+// Creates a prediction with an id, and waits for its end.
 import { uuidv7 } from 'uuidv7'
 import type { TextsJob } from '../../queue/job.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
@@ -16,11 +16,11 @@ export interface Submission {
   target: ResolvedModel
   inputs: Inputs
   metadata: Record<string, string>
-  /** The route's path: the same key on another route is another request. */
+  /** The route's path, part of the request's hash: the same key on another route is another request. */
   route: string
-  /** Milliseconds; 0: do not wait. */
+  /** Milliseconds to wait for the end; 0 returns immediately. */
   waitMs: number
-  /** An id of the caller's choice. */
+  /** The id that the client chose; undefined: one is generated. */
   uuid?: string | undefined
 }
 
@@ -31,29 +31,32 @@ export interface Submitted {
   headers: Record<string, string>
 }
 
-/** @throws AppError 429 when too much waits, 422 when key or id were used with another request, 503 without Redis. */
+/**
+ * @throws AppError 429 when the queue is full, 422 when the key or id belongs to another request, 503 without Redis.
+ */
 export async function submit(
   context: Context,
   request: ApiRequest<unknown, unknown, unknown>,
-  asked: Submission,
+  submission: Submission,
 ): Promise<Submitted> {
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
-  const { target, inputs, metadata, waitMs } = asked
+  const { target, inputs, metadata, waitMs } = submission
   admit(context, target, 'prediction')
-  const uuid = asked.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
-  const mayRepeat = asked.uuid !== undefined || idempotencyKey !== undefined
+  const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
+  const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
   const id = { owner, uuid }
   const model = target.model.name
-  const patience = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
   try {
-    // Registered before the job is added, so that no reply comes too early. A repeat may be replied to elsewhere.
-    const end = waitMs > 0 ? context.predictions.waitFor(id, { model }, patience.signal, mayRepeat) : undefined
+    // The waiter is registered before the job is added, so that no reply is missed. The reply of a replayed request may
+    // be sent to another api.
+    const end = waitMs > 0 ? context.predictions.waitFor(id, { model }, deadline.signal, mayBeReplay) : undefined
     const { replayed, record, data } = await context.predictions.create(id, {
       model,
       ...(target.revision === undefined ? {} : { revision: target.revision }),
       inputs,
       metadata,
-      hash: requestHash(asked.route, { model, revision: target.revision, inputs, metadata }),
+      hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata }),
       traceparent,
     })
     await end
@@ -66,11 +69,11 @@ export async function submit(
     }
     return { prediction, ended: hasEnded(prediction), headers }
   } finally {
-    patience.end()
+    deadline.end()
   }
 }
 
-/** The job of a caller who does not wait for it: not read back, since it is known to be there. */
+/** The state of a job that has just been added, without a read from Redis. */
 function addedJob(data: TextsJob): JobSnapshot {
   return { state: 'waiting', data, addedAt: Date.now(), attempts: 0, position: undefined }
 }

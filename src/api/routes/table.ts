@@ -1,4 +1,4 @@
-// The table of everything the api serves, besides the dashboard and /docs. The OpenAPI document is made from it.
+// The route table, without the dashboard and /docs.
 import type { ApiConfig } from '../config.ts'
 import type { Context } from '../context.ts'
 import type { Route } from '../http/route.ts'

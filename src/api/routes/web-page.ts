@@ -1,4 +1,4 @@
-// What a browser opens.
+// The route of the web page.
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import type { Context } from '../context.ts'
@@ -13,7 +13,7 @@ export const pageRoutes: Route<Context>[] = [
     path: '/',
     tag: 'Pages',
     public: true,
-    summary: 'The page: try a text, see what is served',
+    summary: 'Web page: classify a text, see the served models',
     responses: { 200: { description: 'HTML', contentType: 'text/html', schema: z.string() } },
     handler: () => ({ status: 200, headers: { 'Content-Type': 'text/html; charset=utf-8' }, body: page }),
   }),

@@ -119,5 +119,5 @@ it("takes Hugging Face's bodies", () => {
 it('refuses webhooks, and says so, until they are served', () => {
   const body = { input: { text: 'a' }, webhook: 'https://example.com/hook' }
   const error = problemOf(() => checked(schemas.prediction, body))
-  expect([error.status, error.message]).toEqual([422, expect.stringMatching(/^webhook: is not served yet/)])
+  expect([error.status, error.message]).toEqual([422, expect.stringMatching(/^webhook: is not supported yet/)])
 })
