@@ -1,4 +1,4 @@
-// The Express application: what every request passes, in order.
+// The Express application: middleware and routes in order.
 import compression from 'compression'
 import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
@@ -20,7 +20,7 @@ export function createApp(context: Context): Express {
   app.use(assignRequestId, logRequests(context.logger, context.metrics), rejectMalformedRequest)
   app.use(securityHeaders())
   mountRoutes(app, context, routes)
-  // Answers to predictions are small and many; only what browsers load is worth compressing.
+  // Only what browsers load is compressed: predict responses are small and frequent.
   app.use(compression())
   app.get(
     '/openapi.json',
@@ -40,24 +40,25 @@ const docsOptions: swaggerUi.SwaggerUiOptions = {
   swaggerOptions: { url: '/openapi.json', tryItOutEnabled: true, validatorUrl: null },
 }
 
-/** The dashboard's page names a font service: a browser that opens it must not tell that service. */
+/** The dashboard's page links a font service; the policy keeps browsers from contacting it. */
 const sameOriginOnly = { styleSrc: ["'self'", "'unsafe-inline'"], fontSrc: ["'self'", 'data:'] }
 
-/** Pages get the full set; an answer to a program needs only what keeps a browser from guessing its type. */
+/** Web pages get helmet's full set; an API response only needs `nosniff`, against content-type guessing. */
 function securityHeaders(): RequestHandler {
-  // Served over plain http inside a network, so browsers must not be sent to https.
-  const ofPages = helmet({
+  // Pages are served over plain HTTP inside a network, so browsers must not be redirected to HTTPS.
+  const pageHeaders = helmet({
     contentSecurityPolicy: { directives: { upgradeInsecureRequests: null, ...sameOriginOnly } },
     strictTransportSecurity: false,
   })
   return (request, response, next) => {
-    if (request.path === '/' || /^\/(?:docs|admin)(?:\/|$)/.test(request.path)) return ofPages(request, response, next)
+    if (request.path === '/' || /^\/(?:docs|admin)(?:\/|$)/.test(request.path))
+      return pageHeaders(request, response, next)
     response.setHeader('X-Content-Type-Options', 'nosniff')
     next()
   }
 }
 
-/** The route's name in metrics and logs. */
+/** Sets the route's name for metrics and logs. */
 function setRouteName(route: string): RequestHandler {
   return (_request, response, next) => {
     requestState(response).route = route

@@ -1,5 +1,5 @@
-// Removes what is past its retention. BullMQ forgets old jobs only when another one ends: in a quiet queue texts would
-// stay for ever.
+// Removes expired jobs, batches and files.
+// BullMQ removes old jobs only when another job ends, so an idle queue would keep texts forever.
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
@@ -9,15 +9,15 @@ import { every } from '../async.ts'
 
 const SWEEP_MS = 60_000
 const MAX_JOBS_PER_SWEEP = 1_000
-/** Chunks go when their rows are written; these are left over from an api that died. Computed again if still needed. */
+/** Age at which an ended chunk is removed: an api that crashed left it, and a batch recomputes it if needed. */
 const CHUNK_TTL = 3_600_000
 
-/** Sweeps until the process closes. */
+/** Sweeps periodically; resolves after the process starts to shut down and the last sweep ends. */
 export function sweepUntilClosed(context: Context): Promise<void> {
   const { batchService, shutdown, config, logger } = context
-  const onError = (error: unknown) => logger.warn({ err: error }, 'could not sweep')
+  const onError = (error: unknown) => logger.warn({ err: error }, 'cleanup failed')
   const ms = Math.min(SWEEP_MS, config.resultTtl, config.batchTtl, config.fileTtl)
-  // Each for itself: a file store that cannot be used must not keep texts in Redis.
+  // The sweeps are independent: an unusable file store must not keep texts in Redis.
   const sweep = async () => {
     await sweepJobs(context).catch(onError)
     await batchService.sweep()
@@ -25,7 +25,7 @@ export function sweepUntilClosed(context: Context): Promise<void> {
   return every(ms, shutdown.signal, sweep, onError)
 }
 
-/** Also of models whose workers have not come back for a long time: what was promised of them ends some day. */
+/** Sweeps all recorded models, also those without live workers, so that their jobs expire as well. */
 async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
   for (const name of await readModelNames(redis)) {
     const queue = producer.queue(queueName(name, 'interactive'))

@@ -1,4 +1,4 @@
-// What the routes work with: made once at start, handed to every handler.
+// The context of all handlers: created once at start.
 import { once } from 'node:events'
 import type { Redis } from 'ioredis'
 import type { Batches } from '../batches/batches.ts'
@@ -26,7 +26,7 @@ export interface Context {
   config: ApiConfig
   logger: Logger
   metrics: ApiMetrics
-  /** Names this process; replies are published to it. */
+  /** Id of this process; workers publish replies to its channel. */
   apiId: string
   redis: Redis
   producer: Producer
@@ -37,13 +37,13 @@ export interface Context {
   predictions: Predictions
   files: Files
   batches: Batches
-  /** What runs batches in this process. */
+  /** Runs batches in this process. */
   batchService: BatchService
   uploads: UploadTimeouts
   admin: AdminLogin
-  /** Aborts when the process is about to stop: no new work. */
+  /** Aborts when the process starts to shut down: it accepts no new work. */
   shutdown: AbortController
-  /** Aborts when the process can wait no longer: open calls get their 504. */
+  /** Aborts open requests with 504 when the shutdown grace ends. */
   drainTimeout: AbortController
 }
 
@@ -81,7 +81,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   }
 }
 
-/** Starts what runs in the background. A Redis that is away is no error here: all of it recovers by itself. */
+/** Starts the background tasks. An unavailable Redis is not an error: each task recovers when Redis is available. */
 export async function startContext(context: Context): Promise<void> {
   await waitForConnection(context.redis)
   context.replies.start()
@@ -90,7 +90,7 @@ export async function startContext(context: Context): Promise<void> {
   await context.batchService.start()
 }
 
-/** Resolves when Redis is connected, or after a moment: what needs it then finds out by itself. */
+/** Resolves when Redis is connected, or after CONNECT_MS: later commands then fail with their own errors. */
 export async function waitForConnection(redis: Redis): Promise<void> {
   if (redis.status === 'ready') return
   await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)

@@ -1,4 +1,4 @@
-// The api's process.
+// Entry point of the api process.
 import { runService } from '../lifecycle.ts'
 import { readApiConfig } from './config.ts'
 import { ApiService } from './service.ts'

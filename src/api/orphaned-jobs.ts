@@ -1,5 +1,5 @@
-// Removes waiting jobs whose answer has no reader: those of a model whose workers are gone for good, and chunks of
-// batches that have ended.
+// Removes waiting jobs whose result has no reader.
+// Such jobs remain when the workers of a model never return, and when a batch ends before its chunks.
 import type { Redis } from 'ioredis'
 import { predictionKey } from '../redis/keys.ts'
 import { parseJobId } from '../queue/job-ids.ts'
@@ -11,14 +11,15 @@ import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
 export interface OrphanedJobsOptions {
   redis: Redis
   producer: Producer
-  /** The longest wait of a plain call, milliseconds. */
+  /** Timeout of a synchronous request, milliseconds. */
   waitTimeout: number
 }
 
-/** Jobs that are read in each state. */
+/** Jobs that are read per state, oldest first. */
 const MAX_JOBS_PER_STATE = 1_000
-/** Clocks differ, and other apis may have other settings. */
+/** Margin for clock differences and for apis with a longer WAIT_TIMEOUT. */
 const MARGIN_MS = 3_600_000
+
 /** Removes the orphans among the oldest waiting jobs of a model; a job of an unknown kind stays. */
 export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: string): Promise<void> {
   for (const lane of ['interactive', 'bulk'] satisfies Lane[]) {
@@ -29,17 +30,19 @@ export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: st
   }
 }
 
-/** A record is created before its job, so a job without a record is promised to no client. */
+/** A prediction's record is created before its job, so no client can read a job without a record. */
 async function orphanedInteractive({ redis, waitTimeout }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {
-  const madeBefore = Date.now() - waitTimeout - MARGIN_MS
+  const createdBefore = Date.now() - waitTimeout - MARGIN_MS
   const parsed = ids.map((id) => ({ id, job: parseJobId(id) }))
-  const late = parsed.filter(({ job }) => job.kind === 'texts' && (uuidTime(job.uuid) ?? madeBefore) < madeBefore)
+  const timedOut = parsed.filter(
+    ({ job }) => job.kind === 'texts' && (uuidTime(job.uuid) ?? createdBefore) < createdBefore,
+  )
   const predictions = parsed.filter(({ id, job }) => job.kind === 'prediction' && ownedId(id))
   const pipeline = redis.pipeline()
   for (const { id } of predictions) pipeline.exists(predictionKey(id))
   const found = (await pipeline.exec()) ?? []
   const orphaned = predictions.filter((_prediction, index) => found[index]?.[0] === null && found[index][1] === 0)
-  return [...orphaned, ...late].map(({ id }) => id)
+  return [...orphaned, ...timedOut].map(({ id }) => id)
 }
 
 async function orphanedChunks({ redis }: OrphanedJobsOptions, ids: string[]): Promise<string[]> {

@@ -1,4 +1,4 @@
-// The api as a service: start, and stop without dropping a caller.
+// The api as a service: start, and graceful shutdown.
 import { messageOf, StartupError } from '../errors.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
@@ -20,7 +20,7 @@ export class ApiService implements Service {
   readonly #context: Context
   readonly #server: Server
   #stopping: Promise<void> | undefined
-  /** The port that it listens on; 0 before the start. */
+  /** The port that the server listens on; 0 before the start. */
   port = 0
 
   constructor(config: ApiConfig, logger: Logger) {
@@ -28,7 +28,7 @@ export class ApiService implements Service {
     this.#server = createHttpServer(createApp(this.#context), this.#context.uploads)
   }
 
-  /** @throws StartupError when the port is taken, or Redis may lose jobs although REQUIRE_DURABLE is on. */
+  /** @throws StartupError when the port is in use, or REQUIRE_DURABLE is on and Redis may lose jobs. */
   async start(): Promise<void> {
     const { config, logger, shutdown } = this.#context
     if (shutdown.signal.aborted) return
@@ -49,16 +49,16 @@ export class ApiService implements Service {
   async #stop(): Promise<void> {
     const { shutdown, config, drainTimeout } = this.#context
     shutdown.abort()
-    const handedBack = this.#context.batchService.stop()
+    const batchesStopped = this.#context.batchService.stop()
     const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
-    const inTime = await settledWithin(closed, Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS))
+    const drained = await settledWithin(closed, Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS))
     drainTimeout.abort()
-    if (!inTime && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
-    await handedBack
+    if (!drained && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
+    await batchesStopped
     await stopContext(this.#context)
   }
 
-  /** Waits until Redis answers. @throws StartupError when it may lose jobs. */
+  /** Waits until Redis answers. @throws StartupError when Redis may lose jobs. */
   async #requireDurableRedis(): Promise<void> {
     const { shutdown, logger, redis } = this.#context
     await waitForConnection(redis)
@@ -66,7 +66,10 @@ export class ApiService implements Service {
       ms: RETRY_MS,
       signal: shutdown.signal,
       onError: (error) => {
-        logger.warn({ reason: messageOf(error) }, 'REQUIRE_DURABLE is on, and Redis does not answer yet')
+        logger.warn(
+          { reason: messageOf(error) },
+          'Redis does not answer yet; the start waits because REQUIRE_DURABLE is on',
+        )
       },
     }).catch((error: unknown) => {
       if (shutdown.signal.aborted) return []
@@ -75,18 +78,21 @@ export class ApiService implements Service {
     if (problems.length > 0) throw new StartupError(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
   }
 
-  /** Creates the dashboard's login and warns of a Redis that loses jobs, as soon as Redis answers. */
+  /** Creates the dashboard's login, and logs a warning when Redis may lose jobs, as soon as Redis answers. */
   async #prepareWhenRedisAnswers(): Promise<void> {
     const { admin, shutdown, logger, redis } = this.#context
     const prepare = async () => {
       await admin.prepare()
       const problems = await durabilityProblems(redis)
-      if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose jobs')
+      if (problems.length > 0) logger.warn({ problems }, 'Redis may lose jobs')
     }
     await retry(prepare, {
       ms: RETRY_MS,
       signal: shutdown.signal,
       onError: (error) => logger.debug({ reason: messageOf(error) }, 'Redis does not answer yet'),
-    }).catch((error: unknown) => shutdown.signal.aborted || logger.error({ err: error }, 'the dashboard has no login'))
+    }).catch(
+      (error: unknown) =>
+        shutdown.signal.aborted || logger.error({ err: error }, 'could not create the login of the dashboard'),
+    )
   }
 }

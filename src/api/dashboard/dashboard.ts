@@ -1,5 +1,6 @@
-// bull-board: what is in the queues, for operators. It has no login and no protection of its own, so all of that is
-// here: a login, an allow-list of what it may change, and nothing of what users sent unless that is asked for.
+// The dashboard: bull-board with access control.
+// bull-board has no login and no protection, so this file adds a login, an allow-list of write operations, and hides
+// users' texts unless ADMIN_SHOW_TEXTS is on.
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { ExpressAdapter } from '@bull-board/express'
@@ -16,14 +17,14 @@ export const DASHBOARD_PATH = '/admin/queues'
 
 const lanes: Lane[] = ['interactive', 'bulk']
 const MAX_ROWS_SHOWN = 20
-/** With ADMIN_WRITE: retry, promote, pause and resume. Nothing that removes or adds jobs. */
+/** Write operations with ADMIN_WRITE: retry, promote, pause and resume. None of them adds or removes jobs. */
 const ALLOWED_WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
 
 export interface DashboardOptions {
   config: {
     /** Whether the dashboard may retry, promote and pause. */
     adminWrite: boolean
-    /** Whether it shows users' texts. */
+    /** Whether the dashboard shows users' texts. */
     adminShowTexts: boolean
   }
   admin: AdminLogin
@@ -31,30 +32,25 @@ export interface DashboardOptions {
   producer: Producer
 }
 
-/** A router for DASHBOARD_PATH; queues appear in it as their models do. */
+/** Creates the router of DASHBOARD_PATH; it adds the queues of a model when the fleet view has the model. */
 export function createDashboard(options: DashboardOptions): Router {
   const serverAdapter = new ExpressAdapter()
   serverAdapter.setBasePath(DASHBOARD_PATH)
   const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
-  const shown = new Set<string>()
-  const showModels: RequestHandler = (_request, _response, next) => {
+  const addedQueues = new Set<string>()
+  const addQueues: RequestHandler = (_request, _response, next) => {
     for (const model of options.fleet.models()) {
       for (const lane of lanes) {
         const name = queueName(model.name, lane)
-        if (shown.has(name)) continue
-        shown.add(name)
+        if (addedQueues.has(name)) continue
+        addedQueues.add(name)
         board.addQueue(createAdapter(options, model, name))
       }
     }
     next()
   }
   const router = Router()
-  router.use(
-    requireAdmin(options.admin),
-    rejectWrites(options.config.adminWrite),
-    showModels,
-    serverAdapter.getRouter(),
-  )
+  router.use(requireAdmin(options.admin), rejectWrites(options.config.adminWrite), addQueues, serverAdapter.getRouter())
   return router
 }
 
@@ -70,14 +66,14 @@ function createAdapter(options: DashboardOptions, model: ServedModel, name: stri
   return adapter
 }
 
-/** What a job carries, its texts replaced by their lengths in characters. */
+/** The data of a job with its texts replaced by their lengths in UTF-16 characters. */
 export function withoutTexts(data: unknown): unknown {
   if (typeof data !== 'object' || data === null || !('items' in data) || !Array.isArray(data.items)) return 'hidden'
   const lengthOf = (item: { text?: unknown }) => (typeof item.text === 'string' ? item.text.length : 0)
   return { ...data, items: `${data.items.length} hidden, characters: ${data.items.map(lengthOf).join(', ')}` }
 }
 
-/** A result with labels and scores instead of numbers: the first rows, and no text. */
+/** A result with labels and scores instead of logits: the first rows only, and no text. */
 function withLabels(options: DashboardOptions, model: string, value: unknown): unknown {
   const parsed = value === null || value === undefined ? undefined : readResult(value)
   if (!parsed) return value === null || value === undefined ? value : 'hidden'
@@ -102,6 +98,10 @@ function rejectWrites(mayWrite: boolean): RequestHandler {
   return (request, _response, next) => {
     if (request.method === 'GET' || request.method === 'HEAD') return next()
     if (mayWrite && request.method === 'PUT' && ALLOWED_WRITES.test(request.path)) return next()
-    throw new AppError('Unauthorized', 403, mayWrite ? 'this is not allowed here' : 'read-only: ADMIN_WRITE is off')
+    throw new AppError(
+      'Unauthorized',
+      403,
+      mayWrite ? 'the dashboard does not allow this operation' : 'the dashboard is read-only: ADMIN_WRITE is off',
+    )
   }
 }

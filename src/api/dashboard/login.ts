@@ -1,4 +1,5 @@
-// The dashboard's login: a password from the settings, or one that is made once for all apis and kept hashed in Redis.
+// Login of the dashboard.
+// The password is a setting, or is generated once for all apis and stored as a hash in Redis.
 import { type BinaryLike, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Redis } from 'ioredis'
@@ -17,7 +18,7 @@ export class AdminLogin {
   readonly #user: string
   readonly #password: string | undefined
   readonly #logger: Logger
-  /** SHA-256 of credentials that were right, so that scrypt runs once and not at every request. */
+  /** SHA-256 of the last accepted credentials, so that scrypt does not run for every request. */
   #accepted: Buffer | undefined
 
   constructor(redis: Redis, user: string, password: string | undefined, logger: Logger) {
@@ -27,17 +28,18 @@ export class AdminLogin {
     this.#logger = logger
   }
 
-  /** Makes the password when none is set and no api has made one; logs it, this once. */
+  /** Generates and logs the password unless it is set or an api has already generated it. */
   async prepare(): Promise<void> {
     if (this.#password !== undefined) return
     const password = randomBytes(12).toString('base64url')
-    const made = await this.#redis.set(adminKey, await hashPassword(password), 'NX')
-    // Whatever the level of the log: it is told nowhere else.
+    const created = await this.#redis.set(adminKey, await hashPassword(password), 'NX')
+    // The child logger has its own level, so that LOG_LEVEL cannot suppress the only line with the password.
     const log = this.#logger.child({}, { level: 'warn' })
-    if (made) log.warn({ user: this.#user, password }, 'made a login for the dashboard: it is shown only here')
+    if (created)
+      log.warn({ user: this.#user, password }, 'generated the password of the dashboard; it is logged only once')
   }
 
-  /** @param header the Authorization header; Basic credentials. */
+  /** Whether the credentials are correct. @param header the Authorization header; Basic credentials. */
   async accepts(header: string | undefined): Promise<boolean> {
     const encoded = /^Basic ([A-Za-z0-9+/=]+)$/.exec(header ?? '')?.[1]
     if (encoded === undefined) return false
@@ -66,15 +68,18 @@ async function hashPassword(password: string): Promise<string> {
   return `${salt.toString('base64')}:${(await scryptAsync(password, salt, KEY_BYTES)).toString('base64')}`
 }
 
-/** Lets only the administrator on, and only from this site: Basic credentials are sent by browsers on their own. */
+/**
+ * Rejects requests without the login, and cross-origin requests: browsers send stored Basic credentials with those too.
+ * The handler throws AppError 401 or 403.
+ */
 export function requireAdmin(login: AdminLogin): RequestHandler {
   return async (request, _response, next) => {
     const origin = request.get('origin')
     if (origin !== undefined && origin !== `${request.protocol}://${request.host}`) {
-      throw new AppError('Unauthorized', 403, 'requests from other sites are refused')
+      throw new AppError('Unauthorized', 403, 'cross-origin requests are rejected')
     }
     if (!(await login.accepts(request.get('authorization')))) {
-      throw new AppError('Unauthorized', 401, 'the dashboard needs a login', {
+      throw new AppError('Unauthorized', 401, 'the dashboard requires a login', {
         headers: { 'WWW-Authenticate': 'Basic realm="inferq dashboard", charset="UTF-8"' },
       })
     }
