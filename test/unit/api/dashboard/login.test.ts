@@ -4,26 +4,26 @@ import { pino } from 'pino'
 import { expect, it } from 'vitest'
 import { AdminLogin } from '../../../../src/api/dashboard/login.ts'
 
-/** A Redis that has one key. */
-function oneKey(): Redis {
+/** A Redis client with a single key, whose SET behaves as with NX. */
+function singleKeyRedis(): Redis {
   let value: string | null = null
-  const set = async (_key: string, given: string) => {
+  const set = async (_key: string, newValue: string) => {
     if (value !== null) return null
-    value = given
+    value = newValue
     return 'OK'
   }
   return { set, get: async () => value } as unknown as Redis
 }
 
-it.each(['error', 'fatal'])('tells the password that it made at LOG_LEVEL=%s too, once', async (level) => {
+it.each(['error', 'fatal'])('logs the generated password once, also at LOG_LEVEL=%s', async (level) => {
   let log = ''
   const sink = new Writable({
-    write: (piece: Buffer, _encoding, done) => {
-      log += piece.toString()
+    write: (chunk: Buffer, _encoding, done) => {
+      log += chunk.toString()
       done()
     },
   })
-  const login = new AdminLogin(oneKey(), 'admin', undefined, pino({ level }, sink))
+  const login = new AdminLogin(singleKeyRedis(), 'admin', undefined, pino({ level }, sink))
   await login.prepare()
   await login.prepare()
   const lines = log.split('\n').filter((line) => line !== '')

@@ -18,20 +18,20 @@ describe('the OpenAPI document', () => {
     expect(valid).toBe(true)
   })
 
-  it('has exactly the routes of the table', () => {
+  it('has exactly the routes of the route table', () => {
     const served = routes.map(({ method, path }) => `${method} ${openApiPath(path)}`)
     expect(operations.sort()).toEqual([...new Set(served)].sort())
     expect(served.length).toBe(new Set(served).size)
   })
 
-  it('gives every operation a name of its own', () => {
+  it('has a unique operationId for every operation', () => {
     const ids = Object.values(document.paths ?? {}).flatMap((item) =>
       Object.values(item).map((operation) => (operation as { operationId: string }).operationId),
     )
     expect(new Set(ids).size).toBe(ids.length)
   })
 
-  it('asks for a key exactly where one is needed', () => {
+  it('requires an API key for every route that is not public', () => {
     for (const route of routes) {
       const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
       expect([route.path, operation?.security !== undefined]).toEqual([route.path, route.public !== true])
@@ -44,11 +44,11 @@ const withBody = routes.flatMap((route) =>
 )
 
 describe('every route', () => {
-  it.each(withBody)('$name has an example of a body that fits', ({ route, body }) => {
+  it.each(withBody)('$name has a valid example body', ({ route, body }) => {
     expect(() => checked(body, parseJson(Buffer.from(JSON.stringify(route.example?.body))))).not.toThrow()
   })
 
-  it.each(routes)('$method $path has an example of each parameter', (route) => {
+  it.each(routes)('$method $path has an example of each path parameter', (route) => {
     const named = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => name)
     expect(Object.keys(route.example?.params ?? {})).toEqual(named)
   })

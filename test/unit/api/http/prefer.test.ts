@@ -3,19 +3,19 @@ import { parsePrefer, preferenceApplied } from '../../../../src/api/http/prefer.
 
 const parse = (header: string | undefined) => parsePrefer(header, 30_000, 60_000)
 
-it('asks for nothing without the header, or with one that means nothing here', () => {
+it('ignores an absent header and unknown preferences', () => {
   expect(parse(undefined)).toEqual({ respondAsync: false, lenient: false })
   expect(parse('return=minimal, wait=soon')).toEqual({ respondAsync: false, lenient: false })
 })
 
-it('waits as long as asked, at most as long as is granted', () => {
+it('limits wait to the maximum', () => {
   expect(parse('wait').wait).toBe(30_000)
   expect(parse('wait=5').wait).toBe(5_000)
   expect(parse('Wait = "7"').wait).toBe(7_000)
   expect(parse('wait=3600').wait).toBe(60_000)
 })
 
-it('reads several preferences, and tells which were applied', () => {
+it('parses several preferences, and reports the applied ones', () => {
   const prefer = parse('respond-async, wait=5; handling=lenient')
   expect(prefer).toEqual({ wait: 5_000, respondAsync: true, lenient: true })
   expect(preferenceApplied(prefer)).toEqual({ 'Preference-Applied': 'respond-async, handling=lenient' })

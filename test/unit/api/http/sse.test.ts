@@ -7,31 +7,31 @@ const onUnhandled = (error: unknown) => void unhandled.push(error)
 beforeEach(() => void process.on('unhandledRejection', onUnhandled))
 afterEach(() => void process.off('unhandledRejection', onUnhandled))
 
-async function textOf(events: AsyncGenerator<ServerEvent>, closing: AbortSignal): Promise<string> {
+async function textOf(events: AsyncGenerator<ServerEvent>, shutdown: AbortSignal): Promise<string> {
   let text = ''
-  for await (const piece of (sseReply(events, closing).body as Streamed).content) text += String(piece)
+  for await (const chunk of (sseReply(events, shutdown).body as Streamed).content) text += String(chunk)
   return text
 }
 
-/** The first event; then whatever is asked for fails. */
+/** Yields one event; the second read fails. */
 async function* oneThenFailure(): AsyncGenerator<ServerEvent> {
   yield { event: 'progress', data: { row: 1 } }
   throw new Error('Redis is away')
 }
 
-it('are told one after the other, and what fails is thrown to whoever listens', async () => {
+it('an error of the events rejects the read of the stream', async () => {
   const { signal } = new AbortController()
   await expect(textOf(oneThenFailure(), signal)).rejects.toThrow('Redis is away')
 })
 
-it('that fail when nobody listens any more are no unhandled rejection', async () => {
-  const closing = new AbortController()
-  const { content } = sseReply(oneThenFailure(), closing.signal).body as Streamed
-  const pieces = content[Symbol.asyncIterator]()
-  expect((await pieces.next()).value).toContain('event: progress')
-  closing.abort()
-  expect((await pieces.next()).done).toBe(true)
-  // Node tells of it once the microtasks are done.
+it('an error after the stream ends is not an unhandled rejection', async () => {
+  const shutdown = new AbortController()
+  const { content } = sseReply(oneThenFailure(), shutdown.signal).body as Streamed
+  const chunks = content[Symbol.asyncIterator]()
+  expect((await chunks.next()).value).toContain('event: progress')
+  shutdown.abort()
+  expect((await chunks.next()).done).toBe(true)
+  // Node emits unhandledRejection after the microtasks.
   await new Promise((resolve) => setImmediate(resolve))
   expect(unhandled).toEqual([])
 })

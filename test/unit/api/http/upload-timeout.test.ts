@@ -1,4 +1,4 @@
-// One server, two time limits: a request that does not arrive is cut, an upload that moves is not.
+// Request timeouts of one server: requestTimeout for requests, a minimum rate for uploads.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -15,11 +15,11 @@ afterEach(() => {
   server.close()
 })
 
-/** Sends the beginning of a request of 1,000 bytes, and a few more whenever it is asked to. */
-async function begin(
+/** Sends the headers of a request with a body of 1,000 bytes; each call of `sendMore` sends 10 bytes. */
+async function startRequest(
   path: string,
   rate = { windowMs: 100, bytes: 1 },
-): Promise<{ answer: () => string; more: () => void }> {
+): Promise<{ response: () => string; sendMore: () => void }> {
   const uploads = new UploadTimeouts(rate)
   const listener = (request: IncomingMessage, response: ServerResponse) => {
     if (request.url === '/upload') {
@@ -31,40 +31,40 @@ async function begin(
   server = createHttpServer(listener, uploads, LIMITS)
   socket = connect(await listen(server, 0, '127.0.0.1'), '127.0.0.1')
   await once(socket, 'connect')
-  let answer = ''
-  socket.on('data', (piece: Buffer) => (answer += piece.toString()))
+  let received = ''
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString()))
   socket.on('error', () => undefined)
   socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n`)
-  return { answer: () => answer, more: () => void socket.write('x'.repeat(10)) }
+  return { response: () => received, sendMore: () => void socket.write('x'.repeat(10)) }
 }
 
 describe('a request', () => {
-  it('is cut when its body takes too long, also one that moves', async () => {
-    const { answer, more } = await begin('/other')
-    await waitFor('the answer', () => (answer() ? true : (more(), false)))
-    expect(answer()).toMatch(/^HTTP\/1\.1 408 /)
+  it('gets a 408 when its body takes too long, even while bytes arrive', async () => {
+    const { response, sendMore } = await startRequest('/other')
+    await waitFor('the response', () => (response() ? true : (sendMore(), false)))
+    expect(response()).toMatch(/^HTTP\/1\.1 408 /)
   })
 })
 
 describe('an upload', () => {
-  it('takes as long as it moves', async () => {
-    const { answer, more } = await begin('/upload')
-    const began = Date.now()
-    // A hundred pieces, each later than the last look: many times the limit of a request.
-    await waitFor('the answer', () => (answer() ? true : (more(), false)))
-    expect(answer()).toMatch(/^HTTP\/1\.1 200 /)
-    expect(Date.now() - began).toBeGreaterThan(10 * LIMITS.requestTimeout)
+  it('may exceed requestTimeout while bytes arrive', async () => {
+    const { response, sendMore } = await startRequest('/upload')
+    const startedAt = Date.now()
+    // The body is sent in a hundred parts, one per poll, which takes many times requestTimeout.
+    await waitFor('the response', () => (response() ? true : (sendMore(), false)))
+    expect(response()).toMatch(/^HTTP\/1\.1 200 /)
+    expect(Date.now() - startedAt).toBeGreaterThan(10 * LIMITS.requestTimeout)
   })
 
-  it('is cut when it stands still', async () => {
-    const { answer } = await begin('/upload')
-    await waitFor('the answer', () => answer() !== '')
-    expect(answer()).toMatch(/^HTTP\/1\.1 408 /)
+  it('gets a 408 when it stalls', async () => {
+    const { response } = await startRequest('/upload')
+    await waitFor('the response', () => response() !== '')
+    expect(response()).toMatch(/^HTTP\/1\.1 408 /)
   })
 
-  it('is cut when it crawls', async () => {
-    const { answer, more } = await begin('/upload', { windowMs: 100, bytes: 500 })
-    await waitFor('the answer', () => (answer() ? true : (more(), false)), { every: 50 })
-    expect(answer()).toMatch(/^HTTP\/1\.1 408 /)
+  it('gets a 408 below the minimum rate', async () => {
+    const { response, sendMore } = await startRequest('/upload', { windowMs: 100, bytes: 500 })
+    await waitFor('the response', () => (response() ? true : (sendMore(), false)), { every: 50 })
+    expect(response()).toMatch(/^HTTP\/1\.1 408 /)
   })
 })

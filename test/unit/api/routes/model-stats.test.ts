@@ -4,15 +4,15 @@ import { assemble } from '../../../../src/fleet/fleet.ts'
 import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../../src/records/models.ts'
 
-const told = { name: 'm', revision: 'r', capacity: 100, maxRunTokens: 200 }
+const reported = { name: 'm', revision: 'r', capacity: 100, maxRunTokens: 200 }
 
-it('adds up the speeds of workers by length, and keeps the largest of the rest', () => {
-  const first = { ...told, speeds: [{ tokens: 128, textsPerSecond: 10 }], movement: 0.0123456 }
+it('sums the throughput of workers by length, and takes the maximum of the other values', () => {
+  const first = { ...reported, speeds: [{ tokens: 128, textsPerSecond: 10 }], movement: 0.0123456 }
   const speeds = [
     { tokens: 8, textsPerSecond: 99.6 },
     { tokens: 128, textsPerSecond: 12 },
   ]
-  expect(combineStats([first, { ...told, maxRunTokens: 300, speeds, movement: 0 }])).toEqual({
+  expect(combineStats([first, { ...reported, maxRunTokens: 300, speeds, movement: 0 }])).toEqual({
     texts_per_second_by_length: [
       { tokens: 8, texts_per_second: 100 },
       { tokens: 128, texts_per_second: 22 },
@@ -22,22 +22,22 @@ it('adds up the speeds of workers by length, and keeps the largest of the rest',
   })
 })
 
-it('takes what workers of before tell', () => {
-  expect(combineStats([told])).toEqual({
+it('accepts heartbeats of older workers', () => {
+  expect(combineStats([reported])).toEqual({
     texts_per_second_by_length: [],
     max_run_tokens: 200,
     neighbour_movement: null,
   })
 })
 
-it('counts the current revision on workers that take jobs', () => {
+it('counts the current revision on workers that take jobs only', () => {
   const worker = (id: string, revision: string, state: Heartbeat['state']): Heartbeat => ({
     id,
     host: 'h',
     version: '1',
     startedAt: 0,
     state,
-    models: [{ ...told, revision, maxRunTokens: Number(id), movement: 0 }],
+    models: [{ ...reported, revision, maxRunTokens: Number(id), movement: 0 }],
     refused: [],
     slots: { interactive: 1, bulk: 1 },
   })

@@ -23,22 +23,22 @@ const completed = (outcome: TextsResult['outcome'], rows: Row[] = []): JobSnapsh
 
 it.each<[string, JobSnapshot, boolean, string]>([
   ['waiting', { ...common, state: 'waiting', position: 0 }, false, 'starting'],
-  ['not there yet', { state: 'missing' }, false, 'starting'],
+  ['not added yet', { state: 'missing' }, false, 'starting'],
   ['active', { ...common, state: 'active', startedAt: 0 }, false, 'processing'],
   ['active, canceled', { ...common, state: 'active', startedAt: 0 }, true, 'canceled'],
   ['waiting, canceled', { ...common, state: 'waiting', position: 0 }, true, 'canceled'],
   ['done', completed('done', [good, good]), false, 'succeeded'],
-  ['done before the cancel came', completed('done', [good]), true, 'succeeded'],
+  ['done before the cancel', completed('done', [good]), true, 'succeeded'],
   ['done, a row failed', completed('done', [good, bad]), false, 'failed'],
   ['canceled', completed('canceled'), true, 'canceled'],
   ['aborted', completed('aborted'), false, 'aborted'],
   ['revision gone', completed('revision_gone'), false, 'failed'],
   ['failed', { ...common, state: 'failed', finishedOn: 0 }, false, 'failed'],
-])('a job that is %s', (_what, job, canceled, status) => {
+])('status of a job: %s', (_what, job, canceled, status) => {
   expect(statusOf(job, canceled)).toBe(status)
 })
 
-it('hides texts from the dashboard, and keeps the rest', () => {
+it('the dashboard shows the lengths of texts instead of the texts', () => {
   expect(withoutTexts(data)).toEqual({ ...data, items: '2 hidden, characters: 12, 1' })
   expect(withoutTexts('anything')).toBe('hidden')
 })
