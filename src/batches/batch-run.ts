@@ -1,5 +1,5 @@
-// The run of one batch, from its file to its end, by whichever api has its job. What is written is finished: a part is
-// there or is not, and whoever takes over goes on behind the last one.
+// Runs one batch from its input file to its end.
+// Output is stored as parts, each written whole and once, so an api that takes over continues after the last part.
 import { AppError } from '../errors.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
@@ -8,8 +8,8 @@ import { startBlock, type StartedBlock } from './block-run.ts'
 import { type Block, type BlockRow, blocksOf } from './blocks.ts'
 import type { Endpoints } from './endpoints.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
-import { BEGINNING, type InputLine, readLines } from './input/jsonl.ts'
-import { makePart, NOTHING, type PartHeader, putPart, readLastPart, type Totals } from './output/parts.ts'
+import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
+import { createPart, type PartHeader, putPart, readLastPart, type Totals, ZERO_TOTALS } from './output/parts.ts'
 import { RetryStorage } from './retry-storage.ts'
 import { isProblem, readRequest } from './input/input-line.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
@@ -24,21 +24,21 @@ export interface BatchRunOptions extends FinishOptions {
   sender: ChunkSenderOptions
   endpoints: Endpoints
   limits: InputLimits
-  /** Of all batches of this process. */
+  /** Shared by all batches of this process. */
   turns: EventLoopTurns
   onRows: (answered: number, failed: number) => void
 }
 
-/** What a run must know of the job that it has. */
+/** The lock on the batch's job. */
 export interface JobLock {
-  /** Whether the job is still this run's. @throws when Redis is away. */
+  /** Whether this run still holds the job. @throws when Redis is unreachable. */
   isHeld: () => Promise<boolean>
-  /** Aborts when this process is about to stop. */
+  /** Aborts when this process starts to stop. */
   closing: AbortSignal
 }
 
-/** `handed_back`: this process stops. `lost`: another api has the job. */
-export type BatchRunEnd = 'ended' | 'handed_back' | 'lost'
+/** `requeued`: this process stops and returns the job to its queue. `lost`: another api holds the job. */
+export type BatchRunEnd = 'ended' | 'requeued' | 'lost'
 
 class RunAbortedError extends Error {
   readonly end: BatchRunEnd
@@ -49,15 +49,18 @@ class RunAbortedError extends Error {
   }
 }
 
-const WATCH_MS = 500
-/** Of short texts. */
-const CHUNKS_A_BLOCK = 4
+const STATE_POLL_MS = 500
+/** A block of 1,024 short texts fills four chunks of 256. */
+const CHUNKS_PER_BLOCK = 4
 
-/** Runs the batch to its end, or as far as it gets. */
-export async function runBatch(options: BatchRunOptions, id: OwnedId, hold: JobLock): Promise<BatchRunEnd> {
+/**
+ * Runs the batch until it ends, this process stops, or another api holds the job.
+ * @throws any other error; a later run continues after the last stored part.
+ */
+export async function runBatch(options: BatchRunOptions, id: OwnedId, lock: JobLock): Promise<BatchRunEnd> {
   const record = await readBatch(options.redis, id)
   if (!record || record.ended_at !== undefined) return 'ended'
-  const run = new BatchRun(options, id, record, hold)
+  const run = new BatchRun(options, id, record, lock)
   return run.run()
 }
 
@@ -68,33 +71,33 @@ class BatchRun {
   readonly #record: BatchRecord
   readonly #lock: JobLock
   readonly #abort = new AbortController()
-  readonly #over = new AbortController()
+  readonly #ended = new AbortController()
   readonly #sender: ChunkSender
   readonly #retry: RetryStorage
   readonly #writer: RowWriter
-  /** Set once: rows that are not answered by then get it as their error. */
+  /** Set once; rows that are unanswered by then get it as their error. */
   #stopped: { end: 'cancelled' | 'expired'; code: string; message: string } | undefined
   #part = 0
-  #totals: Totals = NOTHING
+  #totals: Totals = ZERO_TOTALS
 
-  constructor(options: BatchRunOptions, id: OwnedId, record: BatchRecord, hold: JobLock) {
+  constructor(options: BatchRunOptions, id: OwnedId, record: BatchRecord, lock: JobLock) {
     this.#options = options
     this.#id = id
     this.#batch = keyIdOf(id)
     this.#record = record
-    this.#lock = hold
+    this.#lock = lock
     this.#sender = new ChunkSender(options.sender, this.#abort.signal)
     this.#retry = new RetryStorage(id.uuid, options.logger, this.#abort.signal)
     this.#writer = new RowWriter(id.uuid)
   }
 
   async run(): Promise<BatchRunEnd> {
-    const onClosing = () => this.#abort.abort(new RunAbortedError('handed_back'))
+    const onClosing = () => this.#abort.abort(new RunAbortedError('requeued'))
     this.#lock.closing.addEventListener('abort', onClosing, { once: true })
     if (this.#lock.closing.aborted) onClosing()
-    const watch = every(
-      WATCH_MS,
-      this.#over.signal,
+    const statePolls = every(
+      STATE_POLL_MS,
+      this.#ended.signal,
       () => this.#checkState(),
       () => undefined,
     )
@@ -106,9 +109,9 @@ class BatchRun {
       if (error instanceof RunAbortedError) return error.end
       throw error
     } finally {
-      this.#over.abort()
+      this.#ended.abort()
       this.#lock.closing.removeEventListener('abort', onClosing)
-      await watch
+      await statePolls
     }
   }
 
@@ -118,19 +121,20 @@ class BatchRun {
     if (this.#record.stage === 'validating' && !(await this.#validate())) return
     const { count, header } = await readLastPart(this.#options.store, this.#batch)
     this.#part = count
-    this.#totals = header?.totals ?? NOTHING
+    this.#totals = header?.totals ?? ZERO_TOTALS
     await this.#runRows(header)
     const { end = 'completed' } = this.#stopped ?? {}
     await finishBatch(this.#options, this.#id, this.#record, end, this.#totals, this.#retry)
   }
 
-  /** False when the input file is refused; the batch has ended then. */
+  /** Returns false when the input file is invalid; the batch has ended as failed then. */
   async #validate(): Promise<boolean> {
-    const content = await this.#input(0)
-    const problem = { code: 'file_not_found', message: 'The input file is gone.', param: 'input_file_id', line: null }
+    const { limits, turns } = this.#options
+    const content = await this.#readInput(0)
+    const message = 'The input file no longer exists.'
     const { requests, problems } = content
-      ? await validate(this.#unlessHalted(content), this.#record.endpoint, this.#options.limits, this.#options.turns)
-      : { requests: 0, problems: [problem] }
+      ? await validate(this.#untilAborted(content), this.#record.endpoint, limits, turns)
+      : { requests: 0, problems: [{ code: 'file_not_found', message, param: 'input_file_id', line: null }] }
     const now = Date.now()
     if (problems.length > 0) {
       const fields = { end: 'failed' as const, ended_at: now, errors: JSON.stringify(problems) }
@@ -143,14 +147,14 @@ class BatchRun {
     return true
   }
 
-  /** Two things at once: blocks go into the lane as there is room, and are written in order as they are answered. */
+  /** Sends blocks while the lane has room, and concurrently writes answered blocks in input order. */
   async #runRows(last: PartHeader | undefined): Promise<void> {
     const { endpoints, limits, sender, turns } = this.#options
-    const from = last?.next ?? BEGINNING
-    const content = await this.#input(from.offset)
-    if (!content) throw new Error('the input file is gone')
-    const lines = readLines(this.#unlessHalted(content), limits.maxLineBytes, from)
-    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#read(line), turns)
+    const from = last?.next ?? FILE_START
+    const content = await this.#readInput(from.offset)
+    if (!content) throw new Error('the input file no longer exists')
+    const lines = readLines(this.#untilAborted(content), limits.maxLineBytes, from)
+    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#readRow(line), turns)
     const blockOptions = {
       batch: this.#batch,
       endpoints,
@@ -167,20 +171,22 @@ class BatchRun {
       written = written.then(() => this.#write(block, started))
       written.catch((error: unknown) => this.#abort.abort(error))
       unwritten.push(written)
-      // What is answered but cannot be written, since a chunk before it takes long, must not fill the memory.
-      while (unwritten.length > 2 + (2 * sender.width()) / CHUNKS_A_BLOCK) await unwritten.shift()
+      // An answered block stays in memory until the blocks before it are written, so their number is limited.
+      while (unwritten.length > 2 + (2 * sender.width()) / CHUNKS_PER_BLOCK) await unwritten.shift()
       this.#abort.signal.throwIfAborted()
     }
     await written
   }
 
-  #read(line: InputLine): BlockRow {
-    const request = readRequest(line, this.#record.endpoint)
-    if (isProblem(request)) throw new Error(`line ${line.number} of the input file was valid and is not any more`)
+  #readRow(line: InputLine): BlockRow {
+    const { endpoint } = this.#record
+    const read = readRequest(line, endpoint)
+    if (isProblem(read)) throw new Error(`line ${line.number} of the input file has changed since its validation`)
+    const { customId, body } = read
     try {
-      return { customId: request.customId, asked: this.#options.endpoints.read(this.#record.endpoint, request.body) }
+      return { customId, request: this.#options.endpoints.read(endpoint, body) }
     } catch (error) {
-      if (error instanceof AppError) return { customId: request.customId, asked: error }
+      if (error instanceof AppError) return { customId, request: error }
       throw error
     }
   }
@@ -188,9 +194,9 @@ class BatchRun {
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
     const rows: OutputRow[] = await started.rows
     await this.#options.turns.wait()
-    const part = makePart(first, next, rows, this.#totals)
-    const mine = await this.#retry.command(() => this.#lock.isHeld())
-    if (!mine || !(await this.#retry.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
+    const part = createPart(first, next, rows, this.#totals)
+    const isHeld = await this.#retry.command(() => this.#lock.isHeld())
+    if (!isHeld || !(await this.#retry.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
       throw new RunAbortedError('lost')
     }
     this.#part += 1
@@ -201,20 +207,20 @@ class BatchRun {
     this.#sender.removeJobs(started.jobs)
   }
 
-  async #input(offset: number): Promise<AsyncIterable<Buffer> | undefined> {
+  async #readInput(offset: number): Promise<AsyncIterable<Buffer> | undefined> {
     const name = uploadName({ owner: this.#id.owner, uuid: this.#record.input })
     const stored = await this.#options.store.get(name, { start: offset, end: Number.MAX_SAFE_INTEGER })
     return stored?.content
   }
 
-  async *#unlessHalted(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  async *#untilAborted(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     for await (const piece of content) {
       this.#abort.signal.throwIfAborted()
       yield piece
     }
   }
 
-  /** Regularly: whose the job is, whether the batch was cancelled, and what time it is. */
+  /** Aborts the run when the job or the record is lost; stops it on cancellation and at the deadline. */
   async #checkState(): Promise<void> {
     this.#checkDeadline()
     if (!(await this.#lock.isHeld())) return this.#abort.abort(new RunAbortedError('lost'))
@@ -229,8 +235,8 @@ class BatchRun {
 
   #stop(end: 'cancelled' | 'expired'): void {
     if (this.#stopped) return
-    const why = end === 'cancelled' ? 'the batch was cancelled' : 'the completion window of the batch ended'
-    this.#stopped = { end, code: `batch_${end}`, message: `This request was not answered before ${why}.` }
+    const event = end === 'cancelled' ? 'the batch was cancelled' : 'the completion window of the batch ended'
+    this.#stopped = { end, code: `batch_${end}`, message: `This request was not answered before ${event}.` }
     this.#sender.cancel()
   }
 }

@@ -1,4 +1,4 @@
-// Files and batches of this process, put together: the store, the records, and the coordinator that runs batches.
+// The file and batch service of an api process.
 import { fileURLToPath } from 'node:url'
 import { resolve } from 'node:path'
 import type { Redis } from 'ioredis'
@@ -23,7 +23,7 @@ import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
 interface BatchSettings extends SchemaLimits {
   redisUrl: string
   defaultModel: string
-  /** The directory of files as file:///…; undefined: .data/files in the working directory. */
+  /** The directory of files as a file:///… URL; undefined: .data/files in the working directory. */
   filesUrl: string | undefined
   fileTtl: number
   batchTtl: number
@@ -43,12 +43,12 @@ export interface BatchServiceOptions {
   onError: (error: unknown) => void
 }
 
-/** Chunks that batches have in the lanes: twice what the workers take at once, so that they never wait for us. */
-const CHUNKS_A_SLOT = 2
-const LEAST_CHUNKS = 4
-/** More would only fill Redis and the memory of this process. */
-const MOST_CHUNKS = 512
-const NAMES_A_SWEEP = 100
+/** Chunks in the lanes per bulk slot of the workers: one runs while the next one waits, so no slot becomes idle. */
+const CHUNKS_PER_SLOT = 2
+const MIN_CHUNKS = 4
+/** Limits the memory that chunks take in Redis and in this process. */
+const MAX_CHUNKS = 512
+const NAMES_PER_SWEEP = 100
 
 export class BatchService implements Service {
   readonly #options: BatchServiceOptions
@@ -103,26 +103,26 @@ export class BatchService implements Service {
     await this.#coordinator.start()
   }
 
-  /** Hands back the batches that run here. */
+  /** Returns running batches to their queue, from which another api continues them. */
   stop(): Promise<void> {
     this.#stopping ??= this.#coordinator.stop().finally(() => closeConnection(this.#connection))
     return this.#stopping
   }
 
-  /** Removes what has expired, and finds batches that nobody runs. */
+  /** Removes expired objects and abandoned staging files, and adds the missing jobs of batches. */
   async sweep(): Promise<void> {
     await this.batches.requeueOrphans()
-    await this.files.sweep(await readExpired(this.#options.redis, Date.now(), NAMES_A_SWEEP))
+    await this.files.sweep(await readExpired(this.#options.redis, Date.now(), NAMES_PER_SWEEP))
     await this.#store.sweep(Date.now())
   }
 
-  /** Chunks that one batch of this process may have in the lanes; several share them. */
+  /** Chunks that one batch may have in the lanes; the running batches of this process share the total. */
   #width(): number {
     const slots = this.#options.fleet.workers
       .filter(({ state }) => state === 'running')
       .reduce((sum, worker) => sum + worker.slots.bulk, 0)
-    const share = (CHUNKS_A_SLOT * slots) / Math.max(1, this.running)
-    return Math.min(MOST_CHUNKS, Math.max(LEAST_CHUNKS, Math.ceil(share)))
+    const share = (CHUNKS_PER_SLOT * slots) / Math.max(1, this.running)
+    return Math.min(MAX_CHUNKS, Math.max(MIN_CHUNKS, Math.ceil(share)))
   }
 }
 

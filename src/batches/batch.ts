@@ -1,4 +1,4 @@
-// The types of a batch: what is asked for, what is found, and its input.
+// Types of a batch: request, stored batch and input.
 import type { OwnedId } from '../records/ids.ts'
 import type { BatchRecord } from '../records/batches.ts'
 
@@ -9,7 +9,7 @@ export interface NewBatch {
   windowMs: number
   metadata: Record<string, string> | null
   outputTtl: number | undefined
-  /** Of the whole request. */
+  /** The hash of the whole request, which identifies a repeat. */
   hash: string
 }
 
@@ -18,5 +18,5 @@ export interface FoundBatch {
   record: BatchRecord
 }
 
-/** The input: a file of the owner's, or rows that become one. */
+/** The UUID of an input file of the same owner, or lines that are stored as a new file with this name. */
 export type BatchInput = { file: string } | { lines: () => AsyncIterable<string | Buffer>; name: string }

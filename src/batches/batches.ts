@@ -1,4 +1,4 @@
-// Batches as clients know them: made, found, cancelled, made again of what failed, followed row by row.
+// Creates, reads, cancels and retries batches, and streams their rows.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { conflict, invalid, notFound } from '../errors.ts'
@@ -20,14 +20,14 @@ export interface BatchesOptions {
   producer: Producer
   store: FileStore
   files: Files
-  /** Milliseconds that output files are kept, unless asked for otherwise. */
+  /** Milliseconds that output files are kept, unless the request sets another retention. */
   ttl: number
   maxLineBytes: number
 }
 
 const POLL_MS = 200
-/** Who made a record adds its job at once; later than this it must have died in between. */
-const ADDED_MS = 10_000
+/** The job is added right after the record; a record of this age without a job lost its api in between. */
+const ORPHANED_AFTER_MS = 10_000
 
 export class Batches {
   readonly #options: BatchesOptions
@@ -37,30 +37,32 @@ export class Batches {
   }
 
   /**
-   * Makes the batch, or finds the one that the same request made before.
-   * @throws AppError 404 without the input file, 422 when the key was used with another request, 507 without room.
+   * Creates the batch, or returns the one that the same request created before.
+   * @param key the Idempotency-Key.
+   * @throws AppError 404 without the input file, 422 when the key was used with another request, 507 when the file
+   * store is full.
    */
   async create(
     owner: string,
     key: string | undefined,
-    asked: NewBatch,
+    request: NewBatch,
     input: BatchInput,
   ): Promise<FoundBatch & { replayed: boolean }> {
     const { redis } = this.#options
     const id = { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
     const before = key === undefined ? undefined : await readBatch(redis, id)
-    if (before) return this.#again(id, before, asked.hash)
-    const file = await this.#inputOf(id, asked.hash, input)
+    if (before) return this.#replay(id, before, request.hash)
+    const file = await this.#inputFile(id, request.hash, input)
     const now = Date.now()
     const record: BatchRecord = {
-      hash: asked.hash,
+      hash: request.hash,
       input: file.id.uuid,
-      endpoint: asked.endpoint,
-      window: asked.window,
-      metadata: JSON.stringify(asked.metadata),
-      output_ttl: asked.outputTtl ?? this.#options.ttl,
+      endpoint: request.endpoint,
+      window: request.window,
+      metadata: JSON.stringify(request.metadata),
+      output_ttl: request.outputTtl ?? this.#options.ttl,
       created_at: now,
-      expires_at: now + asked.windowMs,
+      expires_at: now + request.windowMs,
       stage: 'validating',
       total: 0,
       completed: 0,
@@ -68,7 +70,7 @@ export class Batches {
     }
     await this.#options.files.addReader(file.id, keyIdOf(id))
     const existing = await createBatch(redis, id, record)
-    if (existing) return this.#again(id, existing, asked.hash)
+    if (existing) return this.#replay(id, existing, request.hash)
     await this.#addJob(keyIdOf(id))
     return { id, record, replayed: false }
   }
@@ -88,21 +90,24 @@ export class Batches {
     return this.find(id.owner, id.uuid)
   }
 
-  /** The rows that failed or were not answered, as the input of a new batch. @throws AppError 409 when there are none (yet). */
+  /**
+   * Returns the rows that failed or were not answered as the input of a new batch.
+   * @throws AppError 409 before the end, or when there are no such rows.
+   */
   inputOfRetry(batch: FoundBatch, name: string): BatchInput {
     return inputOfRetry(this.#options, batch, name)
   }
 
   /**
-   * Rows in the order of the input, some at a time, as lines of JSON.
-   * @param after rows to leave out. @param follow whether to wait for rows that are not there yet, until this aborts.
-   * @throws AppError 404 when output or error file is erased, or has expired: the rows are there for both.
+   * Yields rows in input order as JSONL, the rest of one part at a time.
+   * @param after rows to skip. @param follow waits for further rows until it aborts; undefined: only written rows.
+   * @throws AppError 404 when the output or error file is deleted or has expired, since the rows belong to both files.
    */
   async results(batch: FoundBatch, after: number, follow: AbortSignal | undefined): Promise<AsyncGenerator<Buffer>> {
     const { id, record } = batch
     for (const uuid of [record.output, record.error]) {
-      const isThere = uuid === undefined || (await readFileRecord(this.#options.redis, { owner: id.owner, uuid }))
-      if (!isThere) throw notFound('rows of this batch were erased, or have expired')
+      const exists = uuid === undefined || (await readFileRecord(this.#options.redis, { owner: id.owner, uuid }))
+      if (!exists) throw notFound('the rows of this batch are deleted or have expired')
     }
     return this.#rows(batch, after, follow)
   }
@@ -112,7 +117,7 @@ export class Batches {
     const batch = keyIdOf(id)
     let index = await findPart(store, batch, after)
     for (;;) {
-      // Read before the part is looked for: of a batch that has ended every part is there.
+      // The record is read before the parts, since all parts of an ended batch are stored.
       const record = await readBatch(redis, id)
       for (let part = await readPart(store, batch, index); part; part = await readPart(store, batch, index)) {
         yield rowsInOrder(part, Math.max(0, after - part.header.first))
@@ -123,7 +128,7 @@ export class Batches {
     }
   }
 
-  /** The batch now, and again whenever it has changed, to its end. */
+  /** Yields the batch now and after each change, until it has ended or `until` aborts. */
   async *changes({ id, record }: FoundBatch, until: AbortSignal): AsyncGenerator<FoundBatch> {
     yield { id, record }
     for (let last = record; last.ended_at === undefined && (await pause(POLL_MS, until)); ) {
@@ -135,29 +140,29 @@ export class Batches {
     }
   }
 
-  /** Adds the jobs of batches that have none: their api died after it had made the record. */
+  /** Adds the jobs of batches without one: their api died after it had written the record. */
   async requeueOrphans(now = Date.now()): Promise<void> {
-    for (const batch of await readOpenBatches(this.#options.redis, now - ADDED_MS)) await this.#addJob(batch)
+    for (const batch of await readOpenBatches(this.#options.redis, now - ORPHANED_AFTER_MS)) await this.#addJob(batch)
   }
 
-  async #again(id: OwnedId, record: BatchRecord, hash: string): Promise<FoundBatch & { replayed: boolean }> {
+  async #replay(id: OwnedId, record: BatchRecord, hash: string): Promise<FoundBatch & { replayed: boolean }> {
     if (record.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     if (record.ended_at === undefined) await this.#addJob(keyIdOf(id))
     return { id, record, replayed: true }
   }
 
-  async #inputOf({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<FoundFile> {
+  async #inputFile({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<FoundFile> {
     const { files } = this.#options
     if ('file' in input) {
       const found = await files.find(owner, input.file)
       if (found.record.purpose === 'batch') return found
       throw invalid([{ path: 'input_file_id', message: 'is a file whose purpose is not "batch"' }])
     }
-    // The same rows under the same key are the same file, however often they are sent.
+    // The file's UUID follows from batch and request, so repeats with the same key store one file.
     const stored = await files.store(owner, input.lines(), uuidFromKey(owner, `${uuid} ${hash}`))
     if (stored.bytes > 0) return files.publish(stored.id, input.name, stored.bytes)
     await files.discard(stored.id)
-    throw conflict('there is no request to run: each one was answered')
+    throw conflict('no request is left to run: all were answered')
   }
 
   async #addJob(batch: string): Promise<void> {

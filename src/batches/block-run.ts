@@ -1,4 +1,4 @@
-// One block of a batch: its rows go to the lane as chunks, and come back as lines of the output.
+// Runs one block of a batch: sends its rows as chunks and converts the results to output rows.
 import { AppError, conflict } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
 import { chunkJobId } from '../queue/job-ids.ts'
@@ -8,7 +8,7 @@ import { type Chunk, chunksOf, type PendingRow } from './chunks.ts'
 import type { ParsedRequest, Endpoints, RowTarget } from './endpoints.ts'
 import { type ChunkEnd, jobOf, type ChunkSender } from './chunk-sender.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
-import { ROWS_A_TURN, type EventLoopTurns } from './event-loop-turns.ts'
+import { ROWS_PER_TURN, type EventLoopTurns } from './event-loop-turns.ts'
 import { retry } from '../async.ts'
 
 export interface BlockRunOptions {
@@ -18,25 +18,25 @@ export interface BlockRunOptions {
   sender: ChunkSender
   writer: RowWriter
   turns: EventLoopTurns
-  /** Why the batch was stopped: the code and message of the rows that were not answered. */
+  /** Code and message of unanswered rows once the batch is stopped; undefined before. */
   stopped: () => { code: string; message: string } | undefined
   aborted: AbortSignal
 }
 
 export interface StartedBlock {
-  /** One line a row, in order. */
+  /** One output row for each row of the block, in order. */
   rows: Promise<OutputRow[]>
-  /** To be forgotten when the rows are written. */
+  /** The jobs of the chunks; they are removed when the rows are written. */
   jobs: JobRef[]
 }
 
 const RETRY_MS = 500
 
-/** Resolves when the whole block is in the lane, or answered. @throws the halt's reason. */
+/** Resolves when every chunk of the block is sent or answered. @throws the abort's reason. */
 export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
   const { batch, sender, turns } = options
   const rows = new BlockRows(options, block)
-  const chunks = chunksOf(await rows.wanted())
+  const chunks = chunksOf(await rows.pendingRows())
   const jobs: JobRef[] = []
   const settled: Promise<void>[] = []
   for (const [index, chunk] of chunks.entries()) {
@@ -46,11 +46,11 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
     const id = chunkJobId(batch, block.first, index, [target, truncate, items])
     jobs.push(jobOf(id, chunk))
     const end = sender.send(id, chunk).then((ended) => rows.settle(chunk, ended))
-    end.catch(() => undefined) // thrown to whoever waits for the rows
+    end.catch(() => undefined) // `lines` rejects with this error
     settled.push(end)
   }
   const lines = Promise.all(settled).then(() => rows.lines)
-  lines.catch(() => undefined) // blocks before this one may have to be written first
+  lines.catch(() => undefined) // awaited only after the blocks before this one are written
   return { rows: lines, jobs }
 }
 
@@ -65,25 +65,25 @@ class BlockRows {
     this.lines = new Array<OutputRow>(block.rows.length)
   }
 
-  /** What has to be computed; every other row has its line after this. */
-  async wanted(): Promise<PendingRow[]> {
+  /** Returns the rows that must be computed; all others have their output row after this. */
+  async pendingRows(): Promise<PendingRow[]> {
     const targets = new Map<string | undefined, RowTarget | AppError>()
-    const wanted: PendingRow[] = []
-    for (const [place, { asked }] of this.#block.rows.entries()) {
-      if (this.#options.stopped()) this.#leave(place)
-      else if (asked instanceof AppError) this.#refuse(place, asked)
+    const pending: PendingRow[] = []
+    for (const [position, { request }] of this.#block.rows.entries()) {
+      if (this.#options.stopped()) this.#setUnanswered(position)
+      else if (request instanceof AppError) this.#refuse(position, request)
       else {
-        const target = targets.get(asked.model) ?? (await this.#target(asked))
-        targets.set(asked.model, target)
-        if (target instanceof AppError) this.#refuse(place, target)
-        else wanted.push({ place, target, truncate: asked.truncate, items: asked.items })
+        const target = targets.get(request.model) ?? (await this.#target(request))
+        targets.set(request.model, target)
+        if (target instanceof AppError) this.#refuse(position, target)
+        else pending.push({ position, target, truncate: request.truncate, items: request.items })
       }
     }
-    return wanted
+    return pending
   }
 
   async settle(chunk: Chunk, end: ChunkEnd): Promise<void> {
-    if (end.state === 'withdrawn') return chunk.rows.forEach(({ place }) => this.#leave(place))
+    if (end.state === 'withdrawn') return chunk.rows.forEach(({ position }) => this.#setUnanswered(position))
     const texts = chunk.items.length
     if (end.state === 'failed' || (end.result.outcome === 'done' && end.result.rows.length !== texts)) {
       return this.#failAll(chunk, new AppError('Backend', 424, 'the workers could not run this request'))
@@ -94,46 +94,47 @@ class BlockRows {
     const model = await this.#resolve(() => this.#options.endpoints.labels(chunk.target.model, revision))
     if (model instanceof AppError) return this.#failAll(chunk, model)
     let from = 0
-    for (const [index, { place, texts: count }] of chunk.rows.entries()) {
-      if (index % ROWS_A_TURN === 0) await this.#options.turns.wait()
-      this.#answer(place, rows.slice(from, from + count), model)
+    for (const [index, { position, texts: count }] of chunk.rows.entries()) {
+      if (index % ROWS_PER_TURN === 0) await this.#options.turns.wait()
+      this.#answer(position, rows.slice(from, from + count), model)
       from += count
     }
   }
 
-  #answer(place: number, rows: Row[], model: Parameters<ParsedRequest['answer']>[1]): void {
-    const { customId, asked } = this.#row(place)
+  #answer(position: number, rows: Row[], model: Parameters<ParsedRequest['answer']>[1]): void {
+    const { customId, request } = this.#row(position)
     try {
-      const body = (asked as ParsedRequest).answer(rows, model)
-      this.lines[place] = this.#options.writer.answered(this.#block.first + place, customId, body)
+      const body = (request as ParsedRequest).answer(rows, model)
+      this.lines[position] = this.#options.writer.answered(this.#block.first + position, customId, body)
     } catch (error) {
-      this.#refuse(place, error instanceof AppError ? error : new AppError('Backend', 500, 'internal error'))
+      this.#refuse(position, error instanceof AppError ? error : new AppError('Backend', 500, 'internal error'))
     }
   }
 
   #failAll({ rows }: Chunk, error: AppError): void {
-    for (const { place } of rows) this.#refuse(place, error)
+    for (const { position } of rows) this.#refuse(position, error)
   }
 
-  #refuse(place: number, error: AppError): void {
-    this.lines[place] = this.#options.writer.refused(this.#block.first + place, this.#row(place).customId, error)
+  #refuse(position: number, error: AppError): void {
+    const { customId } = this.#row(position)
+    this.lines[position] = this.#options.writer.refused(this.#block.first + position, customId, error)
   }
 
-  #leave(place: number): void {
+  #setUnanswered(position: number): void {
     const { code, message } = this.#options.stopped() ?? { code: 'batch_cancelled', message: '' }
-    const { customId } = this.#row(place)
-    this.lines[place] = this.#options.writer.unanswered(this.#block.first + place, customId, code, message)
+    const { customId } = this.#row(position)
+    this.lines[position] = this.#options.writer.unanswered(this.#block.first + position, customId, code, message)
   }
 
-  #row(place: number) {
-    return this.#block.rows[place] as Block['rows'][number]
+  #row(position: number) {
+    return this.#block.rows[position] as Block['rows'][number]
   }
 
   #target({ model }: ParsedRequest): Promise<RowTarget | AppError> {
     return this.#resolve(() => this.#options.endpoints.target(model))
   }
 
-  /** Retries what fails without being an error of the row: Redis is away, or no worker has started yet. */
+  /** Retries after errors that are not the row's: Redis is unreachable, or no worker has started yet. */
   async #resolve<T>(task: () => Promise<T>): Promise<T | AppError> {
     try {
       return await retry(task, {

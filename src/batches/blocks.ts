@@ -1,14 +1,14 @@
-// The requests of a file as blocks: what becomes one part of the output. Where a block ends follows from the input
-// alone, so whoever takes a batch over makes the same blocks, and of them the same chunks.
+// Splits the requests of an input file into blocks; each block becomes one part of the output.
+// Block boundaries depend on the input alone, so an api that takes a batch over sends the same blocks and chunks.
 import type { AppError } from '../errors.ts'
 import type { ParsedRequest } from './endpoints.ts'
 import type { InputLine, LinePosition } from './input/jsonl.ts'
-import { ROWS_A_TURN, type EventLoopTurns } from './event-loop-turns.ts'
+import { ROWS_PER_TURN, type EventLoopTurns } from './event-loop-turns.ts'
 
-/** A request that was read; one that cannot be served has its error instead. */
 export interface BlockRow {
   customId: string
-  asked: ParsedRequest | AppError
+  /** The error when the request is invalid. */
+  request: ParsedRequest | AppError
 }
 
 export interface Block {
@@ -19,12 +19,12 @@ export interface Block {
   next: LinePosition
 }
 
-/** Whichever comes first ends a block: rows are what a client waits for, texts and bytes what memory holds. */
-const ROWS = 1_024
-const TEXTS = 8_192
-const BYTES = 1_024 * 1_024
+/** The first limit that is reached ends a block. Rows limit a client's wait for results, texts and bytes memory. */
+const MAX_ROWS = 1_024
+const MAX_TEXTS = 8_192
+const MAX_BYTES = 1_024 * 1_024
 
-/** @param first rows before the lines. @param read must give the same for the same line. */
+/** @param first rows before the lines. @param read must be deterministic. */
 export async function* blocksOf(
   lines: AsyncIterable<InputLine[]>,
   first: number,
@@ -41,13 +41,13 @@ export async function* blocksOf(
   }
   for await (const some of lines) {
     for (const [index, line] of some.entries()) {
-      if (index % ROWS_A_TURN === 0) await turns.wait()
+      if (index % ROWS_PER_TURN === 0) await turns.wait()
       const row = read(line)
       rows.push(row)
-      texts += 'items' in row.asked ? row.asked.items.length : 0
+      texts += 'items' in row.request ? row.request.items.length : 0
       bytes += line.bytes?.length ?? 0
       next = { offset: line.next, lines: line.number }
-      if (rows.length >= ROWS || texts >= TEXTS || bytes >= BYTES) yield take()
+      if (rows.length >= MAX_ROWS || texts >= MAX_TEXTS || bytes >= MAX_BYTES) yield take()
     }
   }
   if (rows.length > 0) yield take()

@@ -1,4 +1,4 @@
-// Sends the chunks of one batch to the bulk lane, a few at a time.
+// Sends the chunks of one batch to the bulk lane, a limited number at a time.
 import type { JobsOptions } from 'bullmq'
 import { pause } from '../async.ts'
 import { JOB_VERSION } from '../queue/job.ts'
@@ -24,11 +24,11 @@ export interface ChunkSenderOptions {
 /** `withdrawn`: the batch was stopped before the chunk ran. */
 export type ChunkEnd = Exclude<JobEnd, { state: 'missing' }> | { state: 'withdrawn' }
 
-/** The retention of ended chunks that are not removed, because their api died. */
+/** Retention of ended chunks that their api did not remove because it died. */
 const KEEP: JobsOptions = { removeOnComplete: { age: 24 * 3_600 }, removeOnFail: { age: 24 * 3_600 } }
 const RETRY_MS = 500
-/** A chunk that runs when its batch is stopped has this long to end. */
-const LAST_RUN_MS = 5_000
+/** The wait for a chunk that is running when its batch is stopped. */
+const RUNNING_CHUNK_WAIT_MS = 5_000
 
 export class ChunkSender {
   readonly #options: ChunkSenderOptions
@@ -62,7 +62,7 @@ export class ChunkSender {
     }
   }
 
-  /** Sends a chunk, or attaches to the job of that id, and waits for its end. @throws the abort's reason. */
+  /** Sends a chunk, or attaches to the existing job of that id, and waits for its end. @throws the abort's reason. */
   async send(id: string, chunk: Chunk): Promise<ChunkEnd> {
     const request = { ...jobOf(id, chunk), name: 'chunk' as const, data: this.#dataOf(chunk), keep: KEEP }
     const interruption = new AbortController()
@@ -87,7 +87,7 @@ export class ChunkSender {
     }
   }
 
-  /** Removes the jobs of chunks whose rows are written. Cleanup removes those that cannot be removed now. */
+  /** Removes the jobs of chunks whose rows are written. The periodic cleanup removes those for which this fails. */
   removeJobs(jobs: JobRef[]): void {
     for (const { queue, id } of jobs) this.#options.producer.remove(queue, id).catch(this.#options.onError)
   }
@@ -97,7 +97,7 @@ export class ChunkSender {
     const { producer, waiters, onError } = this.#options
     const removed = await producer.remove(job.queue, job.id).catch(onError)
     if (removed) return { state: 'withdrawn' }
-    const end = await waiters.wait(job, AbortSignal.timeout(LAST_RUN_MS), true).catch(() => undefined)
+    const end = await waiters.wait(job, AbortSignal.timeout(RUNNING_CHUNK_WAIT_MS), true).catch(() => undefined)
     return end && end.state !== 'missing' ? end : { state: 'withdrawn' }
   }
 
@@ -107,7 +107,7 @@ export class ChunkSender {
   }
 
   #interrupt(): void {
-    for (const each of this.#inFlight) each.abort(new Error('interrupted'))
+    for (const interruption of this.#inFlight) interruption.abort(new Error('interrupted'))
     for (const resolve of this.#slotWaiters.splice(0)) resolve()
   }
 }

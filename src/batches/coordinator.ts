@@ -1,4 +1,4 @@
-// Takes batches' jobs from their queue: each is run by one api at a time, and by another one when that dies.
+// Runs the jobs of the batches queue. One api at a time runs a batch; another one takes over when it dies.
 import { type Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { type Service } from '../lifecycle.ts'
@@ -12,24 +12,24 @@ import { runBatch, type BatchRunEnd, type BatchRunOptions } from './batch-run.ts
 import { retry, settledWithin } from '../async.ts'
 
 export interface CoordinatorOptions extends BatchRunOptions {
-  /** A consumerConnection for the queue; it stays the caller's to close. */
+  /** A consumerConnection for the queue; the caller closes it. */
   connection: Redis
-  /** A job of a version that this process does not know was put off. */
+  /** Called when a job of an unknown version is delayed. */
   onUnknownVersion: () => void
   onError: (error: Error) => void
 }
 
 /** Batches that one api runs at the same time. */
 const CONCURRENCY = 100
-/** A handed back job is given this long to be handed back; after that its lock runs out by itself. */
+/** Deadline for requeueing the jobs on stop; after it another api takes them once their locks expire. */
 const CLOSE_MS = 3_000
 /** The delay after an unexpected error, for example of the disk. */
 const RETRY_MS = 2_000
 
-/** Failures in a row after which a batch is given up. */
-const MOST_IN_A_ROW = 15
-/** A failure so long after the one before begins a new row. */
-const LONG_RUN_MS = 60_000
+/** After this many consecutive failures a batch ends as failed. */
+const MAX_CONSECUTIVE_FAILURES = 15
+/** A run that lasts longer than this before it fails resets the count. */
+const FAILURE_RESET_MS = 60_000
 
 export class Coordinator implements Service {
   readonly #options: CoordinatorOptions
@@ -42,7 +42,7 @@ export class Coordinator implements Service {
     this.#options = options
     this.#worker = new Worker(BATCHES_QUEUE, (job, token) => this.#process(job, token), {
       ...workerOptions(options.connection, CONCURRENCY),
-      // failBatch() ends a batch that cannot run; the number of apis that died with it does not matter.
+      // Only failBatch() ends a batch that cannot run; BullMQ must not fail its job, however many apis died.
       maxStalledCount: 1_000_000,
     })
     this.#worker.on('error', options.onError)
@@ -57,7 +57,7 @@ export class Coordinator implements Service {
     this.#loop ??= this.#worker.run().catch(this.#options.onError)
   }
 
-  /** Hands every batch back. */
+  /** Returns every running batch to the queue. */
   async stop(): Promise<void> {
     this.#closing.abort()
     await settledWithin(this.#worker.close().catch(this.#options.onError), CLOSE_MS)
@@ -72,7 +72,7 @@ export class Coordinator implements Service {
     this.#running.add(batch)
     try {
       const end = await this.#run(ownedIdOf(batch), String(job.id), token)
-      if (end === 'lost') throw new Error('another api has this batch')
+      if (end === 'lost') throw new Error('another api holds this batch')
       if (end === 'ended') return
       return await requeueJob(job, token)
     } finally {
@@ -80,7 +80,7 @@ export class Coordinator implements Service {
     }
   }
 
-  /** Runs a batch, again after an error, until it ends: a batch that fails too often ends as failed. */
+  /** Runs a batch and retries it after errors; after too many consecutive failures it ends as failed. */
   async #run(id: OwnedId, jobId: string, token: string | undefined): Promise<BatchRunEnd> {
     const { logger, redis } = this.#options
     const job = { queue: BATCHES_QUEUE, id: jobId }
@@ -94,8 +94,8 @@ export class Coordinator implements Service {
         return 'ended'
       }
       const end = await runBatch(this.#options, id, lock)
-      // The former holder of the job wrote one more part before it noticed the loss: the run continues after that part.
-      if (end === 'lost' && (await lock.isHeld())) throw new Error('a part was written by the former holder of the job')
+      // The former lock holder wrote one more part before it detected the loss; the retry continues after that part.
+      if (end === 'lost' && (await lock.isHeld())) throw new Error('the former lock holder wrote a part')
       return end
     }
     try {
@@ -108,13 +108,13 @@ export class Coordinator implements Service {
         },
       })
     } catch (error) {
-      if (this.#closing.signal.aborted) return 'handed_back'
+      if (this.#closing.signal.aborted) return 'requeued'
       throw error
     }
   }
 }
 
-/** Undefined for a version that this process does not know. @throws Error for a job that does not fit the contract. */
+/** Returns undefined for an unknown job version. @throws Error for a job that does not fit the contract. */
 function batchOf({ data }: Job<unknown>): string | undefined {
   try {
     return parseBatchJob(data).batch
@@ -124,17 +124,16 @@ function batchOf({ data }: Job<unknown>): string | undefined {
   }
 }
 
-/** The failures of a batch in a row: a batch always ends, but not for a few failures over many hours. */
+/** Counts consecutive failures of a batch. A long run resets the count, so rare failures do not end a batch. */
 export class Failures {
-  #inARow = 0
+  #consecutive = 0
 
-  /** Too many, none of them long after the one before. */
   get tooMany(): boolean {
-    return this.#inARow >= MOST_IN_A_ROW
+    return this.#consecutive >= MAX_CONSECUTIVE_FAILURES
   }
 
-  /** @param ranMs how long it ran until it failed. */
+  /** @param ranMs milliseconds from the start of the run to its failure. */
   add(ranMs: number): void {
-    this.#inARow = ranMs > LONG_RUN_MS ? 1 : this.#inARow + 1
+    this.#consecutive = ranMs > FAILURE_RESET_MS ? 1 : this.#consecutive + 1
   }
 }

@@ -1,5 +1,4 @@
-// The endpoints that a batch's lines can name, as batches ask for them: the same schemas, models and answers as over
-// HTTP.
+// The endpoints of batch requests, with the schemas, models and answers of the HTTP routes.
 import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
 import { AppError } from '../errors.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
@@ -10,13 +9,13 @@ import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts
 import type { PredictSchemas } from '../predict/body.ts'
 import { checked } from '../validate.ts'
 
-/** What a request asks for, in the words of the queue. */
+/** The validated body of a request. */
 export interface ParsedRequest {
-  /** As it was named; undefined: the default. */
+  /** The name in the request; undefined: the default model. */
   model: string | undefined
   items: Item[]
   truncate: Truncate
-  /** The body of the answer, of one row a text. @throws AppError when a text could not be classified. */
+  /** Returns the response body. @param rows one per text. @throws AppError when a text could not be classified. */
   answer: (rows: Row[], model: ModelRecord) => unknown
 }
 
@@ -28,23 +27,24 @@ export interface RowTarget {
 }
 
 export interface Endpoints {
-  /** @throws AppError 422 that says what is wrong with the body. */
+  /** @throws AppError 422 that lists the problems of the body. */
   read(endpoint: string, body: unknown): ParsedRequest
   /**
-   * The model that a name means, perhaps with a revision; also one that no live worker serves at the moment.
-   * @throws AppError when there is no such model; anything else when that cannot be known now.
+   * Resolves a model's name, which may include a revision; the model need not have a live worker.
+   * @throws AppError when the model does not exist; any other error when that cannot be determined now.
    */
   target(model: string | undefined): Promise<RowTarget>
-  /** @throws AppError when nobody knows the labels of that revision any more. */
+  /** @throws AppError when the record of that revision has expired. */
   labels(model: string, revision: string): Promise<ModelRecord>
 }
 
-const FLAT = ['/predict', '/invocations']
-const NESTED = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/
+const PREDICT_ENDPOINTS = ['/predict', '/invocations']
+/** Hugging Face's endpoint; its capture group is the model. */
+const MODEL_ENDPOINT = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/
 
-/** Whether a batch can be made for it. */
+/** Whether batches support the endpoint. */
 export function isBatchEndpoint(endpoint: string): boolean {
-  return FLAT.includes(endpoint) || NESTED.test(endpoint)
+  return PREDICT_ENDPOINTS.includes(endpoint) || MODEL_ENDPOINT.test(endpoint)
 }
 
 export function createEndpoints(
@@ -52,24 +52,25 @@ export function createEndpoints(
   schemas: Pick<PredictSchemas, 'predict' | 'huggingFace'>,
 ): Endpoints {
   const { fleet } = context
-  // A batch has time: a revision whose workers are away for a while is waited for, like a model.
-  const isKnown = async ({ name }: ServedModel, revision: string) =>
+  // A batch waits for workers, so a published revision is valid without a live worker.
+  const isPublished = async ({ name }: ServedModel, revision: string) =>
     (await fleet.findRevision(name, revision)) !== undefined
   return {
     read: (endpoint, body) => {
-      if (FLAT.includes(endpoint)) {
+      if (PREDICT_ENDPOINTS.includes(endpoint)) {
         const predict = checked(schemas.predict, body)
-        return asked(inputsOf(predict), predict.model, false)
+        return parsedRequest(inputsOf(predict), predict.model, false)
       }
       const huggingFace = checked(schemas.huggingFace, body)
-      return asked(inputsOfHuggingFace(huggingFace), NESTED.exec(endpoint)?.[1] ?? huggingFace.model, true)
+      const model = MODEL_ENDPOINT.exec(endpoint)?.[1] ?? huggingFace.model
+      return parsedRequest(inputsOfHuggingFace(huggingFace), model, true)
     },
-    target: async (wanted) => {
+    target: async (name) => {
       try {
-        const { model, revision } = await resolveModel(context, wanted, isKnown)
+        const { model, revision } = await resolveModel(context, name, isPublished)
         return { model: model.name, ...(revision === undefined ? {} : { revision }) }
       } catch (error) {
-        // Before the first worker has come nobody can say which models there are.
+        // Before a worker has published its models, a missing model is not an error of the row: the caller retries.
         if (error instanceof AppError && fleet.models().length === 0) throw new Error('no model is known yet')
         throw error
       }
@@ -78,7 +79,12 @@ export function createEndpoints(
   }
 }
 
-function asked({ items, truncate, single, scores }: Inputs, model: string | undefined, nested: boolean): ParsedRequest {
+/** @param nested whether the answer to a single text is a list too, as in Hugging Face's API. */
+function parsedRequest(
+  { items, truncate, single, scores }: Inputs,
+  model: string | undefined,
+  nested: boolean,
+): ParsedRequest {
   const answer = (rows: Row[], record: ModelRecord) => {
     throwIfRowsFailed(rows)
     const scored = rows.map((row) => scoreRow(row, record, scores))

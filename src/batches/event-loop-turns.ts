@@ -1,22 +1,23 @@
-// Batches compute in the process that answers people: a piece at a time, one piece of all batches in a turn of the
-// event loop, so that a request never waits for more than that.
+// Shares the event loop between batches and HTTP requests.
+// All batches of a process together run one piece of their work per iteration of the event loop, so a request waits
+// for one piece at most.
 
-/** Rows in a piece: some are read, others written, none takes more than a few hundredths of a millisecond. */
-export const ROWS_A_TURN = 32
+/** Rows per piece. Reading or writing a row takes a few hundredths of a millisecond at most. */
+export const ROWS_PER_TURN = 32
 
 export class EventLoopTurns {
   readonly #waiting: (() => void)[] = []
 
-  /** Resolves when it is the caller's turn: first come, first served, and requests in between. */
+  /** Resolves in a later iteration of the event loop: one caller per iteration, in the order of the calls. */
   wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve)
-      if (this.#waiting.length === 1) setImmediate(() => this.#give())
+      if (this.#waiting.length === 1) setImmediate(() => this.#resolveNext())
     })
   }
 
-  #give(): void {
+  #resolveNext(): void {
     this.#waiting.shift()?.()
-    if (this.#waiting.length > 0) setImmediate(() => this.#give())
+    if (this.#waiting.length > 0) setImmediate(() => this.#resolveNext())
   }
 }

@@ -1,4 +1,5 @@
-// Files: bytes in the store, and a record of whose they are. The bytes come first, so that a record never lies.
+// Uploaded and output files: bytes in the file store, metadata in Redis.
+// The bytes are stored before the record is written, so a record never lacks its bytes.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { AppError, conflict, notFound } from '../errors.ts'
@@ -28,10 +29,10 @@ export interface FoundFile {
   record: FileRecord
 }
 
-/** A file is stored before it has a record; if that never comes, the bytes go after this, milliseconds. */
-const UNRECORDED_MS = 24 * 3_600_000
+/** Milliseconds after which stored bytes expire that never got a record. */
+const UNPUBLISHED_TTL_MS = 24 * 3_600_000
 
-/** An uploaded file's name in the store. */
+/** The name of an uploaded file in the file store. */
 export function uploadName(id: OwnedId): string {
   return `files/${keyIdOf(id)}`
 }
@@ -44,9 +45,9 @@ export class Files {
   }
 
   /**
-   * Stores the bytes under an id of their own; nobody finds the file before it is published.
-   * @param uuid of the file; the same again is harmless when the bytes are the same.
-   * @throws AppError 507 when there is no room; whatever the content throws. Nothing is kept then.
+   * Stores the bytes under an id of their own. The file can be found only once `publish` has written its record.
+   * @param uuid of the file; storing the same bytes again under it is harmless.
+   * @throws AppError 507 when the file store is full; any error of the content. Nothing is stored then.
    */
   async store(
     owner: string,
@@ -55,17 +56,18 @@ export class Files {
   ): Promise<{ id: OwnedId; bytes: number }> {
     const { redis, store } = this.#options
     const id = { owner, uuid }
-    await expireStored(redis, uploadName(id), Date.now() + UNRECORDED_MS)
+    await expireStored(redis, uploadName(id), Date.now() + UNPUBLISHED_TTL_MS)
     try {
       const bytes = await store.put(uploadName(id), content)
       return { id, bytes: bytes ?? (await this.#size(id)) }
     } catch (error) {
-      await forgetExpiration(redis, uploadName(id)).catch(() => undefined) // else the sweep finds nothing, and forgets it
+      // An entry that remains is removed by the sweep.
+      await forgetExpiration(redis, uploadName(id)).catch(() => undefined)
       throw error instanceof StorageFullError ? storageFull(error) : error
     }
   }
 
-  /** Makes the record of stored bytes. @param ttl milliseconds, if not the usual. */
+  /** Writes the record of stored bytes. @param ttl milliseconds that the file is kept. */
   async publish(id: OwnedId, filename: string, bytes: number, ttl = this.#options.ttl): Promise<FoundFile> {
     const { redis } = this.#options
     const now = Date.now()
@@ -75,7 +77,7 @@ export class Files {
     return { id, record }
   }
 
-  /** Removes stored bytes that shall not become a file. */
+  /** Removes the bytes of a file that has no record. */
   async discard(id: OwnedId): Promise<void> {
     await this.#options.store.delete(uploadName(id))
     await forgetExpiration(this.#options.redis, uploadName(id))
@@ -89,7 +91,7 @@ export class Files {
     return { id, record }
   }
 
-  /** The bytes of a range, or all. @throws AppError 404 when they are gone. */
+  /** Returns the bytes of the range, by default all. @throws AppError 404 when they no longer exist. */
   async content(
     { id, record }: FoundFile,
     range: ByteRange = { start: 0, end: record.bytes },
@@ -99,22 +101,22 @@ export class Files {
       return readSection(store, record.batch, record.section, range)
     }
     const stored = await store.get(uploadName(id), range)
-    if (!stored) throw notFound('the content of this file is gone')
+    if (!stored) throw notFound('the content of this file no longer exists')
     return stored.content
   }
 
-  /** Says that a batch reads the file. */
+  /** Protects the file from deletion and expiry until the batch has ended. */
   async addReader(id: OwnedId, batch: string): Promise<void> {
     await addFileReader(this.#options.redis, id, batch)
   }
 
-  /** @throws AppError 409 while a batch reads it. */
+  /** Deletes the file. @throws AppError 409 while a batch reads it. */
   async erase({ id, record }: FoundFile): Promise<void> {
     const { redis, store } = this.#options
-    if (await this.#isRead(id)) throw conflict('a batch that has not ended reads this file')
+    if (await this.#hasReader(id)) throw conflict('a batch that has not ended reads this file')
     await removeFileRecord(redis, id)
     if (record.batch === undefined) return this.discard(id)
-    // Output and error file are the same bytes: they go with the last of the two.
+    // The output and the error file share the batch's parts, which are deleted with the last of the two.
     const batch = await readBatch(redis, ownedIdOf(record.batch))
     for (const uuid of [batch?.output, batch?.error]) {
       if (uuid !== undefined && (await readFileRecord(redis, { owner: id.owner, uuid }))) return
@@ -124,7 +126,7 @@ export class Files {
   }
 
   /** Whether a batch that has not ended reads the file. */
-  async #isRead(id: OwnedId): Promise<boolean> {
+  async #hasReader(id: OwnedId): Promise<boolean> {
     for (const batch of await readFileReaders(this.#options.redis, id)) {
       const record = await readBatch(this.#options.redis, ownedIdOf(batch))
       if (record && record.ended_at === undefined) return true
@@ -132,12 +134,12 @@ export class Files {
     return false
   }
 
-  /** Removes what has expired; a file that is still read goes when that has ended. */
+  /** Removes expired objects; a file that a batch still reads is kept for a later sweep. */
   async sweep(names: string[]): Promise<void> {
     const { redis, store } = this.#options
     for (const name of names) {
       const id = name.startsWith('files/') ? ownedIdOf(name.slice('files/'.length)) : undefined
-      if (id && (await this.#isRead(id))) continue
+      if (id && (await this.#hasReader(id))) continue
       await store.delete(name)
       if (id) await removeFileRecord(redis, id)
       await forgetExpiration(redis, name)
@@ -151,5 +153,5 @@ export class Files {
 }
 
 function storageFull(cause: unknown): AppError {
-  return new AppError('StorageFull', 507, 'there is no room left for files', { cause })
+  return new AppError('StorageFull', 507, 'the file store is full', { cause })
 }

@@ -1,8 +1,8 @@
-// What of a batch that has ended is run again: the rows that failed, and those that were never written.
+// The input of a batch's retry: rows that failed or were never written.
 import { conflict } from '../errors.ts'
 import type { BatchRecord } from '../records/batches.ts'
 import { keyIdOf } from '../records/ids.ts'
-import { GIVEN_UP } from './finish.ts'
+import { INTERNAL_ERROR_CODE } from './finish.ts'
 import type { Files } from './files.ts'
 import { readLines } from './input/jsonl.ts'
 import { readPart } from './output/parts.ts'
@@ -16,31 +16,31 @@ export interface RetryOptions {
   maxLineBytes: number
 }
 
-/** The input of a new batch. @throws AppError 409 before the end, or when there is nothing to run again. */
+/** Returns the input of a new batch. @throws AppError 409 before the end, or when no request is left to retry. */
 export function inputOfRetry(options: RetryOptions, batch: FoundBatch, name: string): BatchInput {
   const { record } = batch
-  if (record.ended_at === undefined) throw conflict('this batch has not ended yet: cancel it, or wait')
+  if (record.ended_at === undefined) throw conflict('this batch has not ended; cancel it or wait for its end')
   if (record.stage === 'validating') {
-    if (isRefused(record)) throw conflict('the input file was refused, and would be again')
+    if (hasInvalidInput(record)) throw conflict('the input file is invalid; create a new batch with a corrected file')
     return { file: record.input }
   }
-  if (record.completed === record.total) throw conflict('there is no request to run again: each one was answered')
-  return { lines: () => linesWithoutAnswer(options, batch), name }
+  if (record.completed === record.total) throw conflict('no request is left to retry: all were answered')
+  return { lines: () => unansweredLines(options, batch), name }
 }
 
-function isRefused({ errors }: BatchRecord): boolean {
+function hasInvalidInput({ errors }: BatchRecord): boolean {
   const problems = JSON.parse(errors ?? '[]') as LineProblem[]
-  return problems.some(({ code }) => code !== GIVEN_UP)
+  return problems.some(({ code }) => code !== INTERNAL_ERROR_CODE)
 }
 
-/** @throws AppError 404 without the input file, 409 when the rows are gone that say which ones failed. */
-async function* linesWithoutAnswer(
+/** @throws AppError 404 without the input file, 409 when the parts that list the failed rows no longer exist. */
+async function* unansweredLines(
   { store, files, maxLineBytes }: RetryOptions,
   batch: FoundBatch,
 ): AsyncGenerator<Buffer> {
   const input = await files.find(batch.id.owner, batch.record.input)
-  const wanted = rowsWithoutAnswer(store, batch)
-  let next = (await wanted.next()).value
+  const unanswered = unansweredRows(store, batch)
+  let next = (await unanswered.next()).value
   let row = -1
   for await (const lines of readLines(await files.content(input), maxLineBytes)) {
     for (const { bytes } of lines) {
@@ -48,24 +48,24 @@ async function* linesWithoutAnswer(
       if (row !== next || !bytes) continue
       yield bytes
       yield NEWLINE
-      next = (await wanted.next()).value
+      next = (await unanswered.next()).value
     }
   }
 }
 
 const NEWLINE = Buffer.from('\n')
 
-/** Rows, counted from 0: those in the error file, then all behind the last part, without an end. */
-async function* rowsWithoutAnswer(store: FileStore, { id, record }: FoundBatch): AsyncGenerator<number, never> {
-  let behind = 0
+/** Yields row numbers from 0: those of the error file, then all after the last part, without an end. */
+async function* unansweredRows(store: FileStore, { id, record }: FoundBatch): AsyncGenerator<number, never> {
+  let written = 0
   for (let index = 0; ; index += 1) {
     const part = await readPart(store, keyIdOf(id), index)
     if (!part) break
     const { first, rows, errors } = part.header
-    for (const place of errors) yield first + place
-    behind = first + rows
+    for (const position of errors) yield first + position
+    written = first + rows
   }
-  // Else every row of a batch whose files are erased would be run again.
-  if (behind < record.completed + record.failed) throw conflict('the rows of this batch are gone')
-  for (let row = behind; ; row += 1) yield row
+  // Without this check every row of a batch whose files are deleted would run again.
+  if (written < record.completed + record.failed) throw conflict('the rows of this batch no longer exist')
+  for (let row = written; ; row += 1) yield row
 }

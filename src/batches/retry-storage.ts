@@ -1,4 +1,4 @@
-// Retries the Redis commands and writes of one batch.
+// Retries the Redis commands and file store writes of one batch.
 import { retry } from '../async.ts'
 import { messageOf } from '../errors.ts'
 import type { Logger } from '../logger.ts'
@@ -12,7 +12,7 @@ export class RetryStorage {
   readonly #logger: Logger
   readonly #aborted: AbortSignal
 
-  /** @param batch the UUID, for logs. @param aborted ends the attempts; its reason is thrown. */
+  /** @param batch the UUID, for logs. @param aborted ends the retries; its reason is thrown. */
   constructor(batch: string, logger: Logger, aborted: AbortSignal) {
     this.#batch = batch
     this.#logger = logger
@@ -37,7 +37,7 @@ export class RetryStorage {
       signal: this.#aborted,
       onError: (error) => {
         if (!(error instanceof StorageFullError)) throw error
-        this.#logger.error({ batch: this.#batch }, 'a batch waits: the file store is full')
+        this.#logger.error({ batch: this.#batch }, 'a batch waits for space: the file store is full')
       },
     })
   }

@@ -35,7 +35,7 @@ it('counts every caller, also those that share a job, but no chunks of batches',
   const chunk = {
     target: { model: 'm' },
     truncate: 'right' as const,
-    rows: [{ place: 0, texts: 1 }],
+    rows: [{ position: 0, texts: 1 }],
     items: [{ text: 'a' }],
   }
   const pending: Promise<unknown>[] = Array.from({ length: 10 }, (_, index) => lane.send(`chunk-${index}`, chunk))

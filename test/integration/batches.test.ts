@@ -272,7 +272,7 @@ describe('a retry of a batch', () => {
     const batch = await finished(api, await create(api, ['a', 'throw']))
     const { error = '', output = '' } = batch.record
     for (const uuid of [error, output]) await api.files.erase(await api.files.find('public', uuid))
-    await expect(again(api, batch)).rejects.toThrow('the rows of this batch are gone')
+    await expect(again(api, batch)).rejects.toThrow('the rows of this batch no longer exist')
   })
 })
 

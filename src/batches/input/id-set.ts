@@ -1,16 +1,17 @@
-// Which ids a file has used: their hashes in flat tables, since a million strings would be most of a process's memory.
+// A memory-efficient set of the ids in an input file.
+// It keeps hashes in flat hash tables: a million strings would take most of a process's memory.
 
-/** Tables, so that a growing one holds up nobody and is never there twice as a whole. */
+/** With many small tables, growing one is fast and briefly doubles the memory of that table alone. */
 const TABLES = 256
-/** An id's place: 64 bits of its hash, and its line. */
-const WORDS = 3
-const FIRST_PLACES = 8
-const FULL = 3 / 4
-const GROWTH = 3 / 2
+/** 32-bit cells of a slot: two of the hash, one of the line. */
+const SLOT_CELLS = 3
+const INITIAL_SLOTS = 8
+const MAX_LOAD_FACTOR = 3 / 4
+const GROWTH_FACTOR = 3 / 2
 
 /**
- * A set of ids by 64-bit hash: some 20 bytes an id. Two different ids of a million are taken for the same with a
- * probability of 3 in 10⁸ (n²/2⁶⁵).
+ * A set of ids by 64-bit hash, about 20 bytes per id. Among a million different ids, two have the same hash with a
+ * probability of 3 in 10⁸ (n²/2⁶⁵); the second one is then reported as a duplicate.
  */
 export class IdSet {
   readonly #tables = Array.from({ length: TABLES }, () => new Table())
@@ -19,7 +20,7 @@ export class IdSet {
     return this.#tables.reduce((sum, table) => sum + table.size, 0)
   }
 
-  /** Adds an id; the line on which it was used before, if it was. @param line from 1 on. */
+  /** Adds an id; returns the line of its first use when it was in the set before. @param line from 1 on. */
   add(id: string, line: number): number | undefined {
     const [high, low] = hash64(id)
     const table = this.#tables[high % TABLES] as Table
@@ -29,47 +30,47 @@ export class IdSet {
 
 class Table {
   size = 0
-  #places = FIRST_PLACES
-  /** high, low, line; line 0: an empty place. */
-  #words = new Uint32Array(FIRST_PLACES * WORDS)
+  #slots = INITIAL_SLOTS
+  /** high, low, line of each slot; line 0: an empty slot. */
+  #cells = new Uint32Array(INITIAL_SLOTS * SLOT_CELLS)
 
   add(high: number, low: number, line: number): number | undefined {
-    if (this.size + 1 > this.#places * FULL) this.#grow()
-    const at = this.#find(high, low)
-    const before = this.#words[at + 2] as number
+    if (this.size + 1 > this.#slots * MAX_LOAD_FACTOR) this.#grow()
+    const cell = this.#find(high, low)
+    const before = this.#cells[cell + 2] as number
     if (before !== 0) return before
-    this.#put(at, high, low, line)
+    this.#put(cell, high, low, line)
     this.size += 1
     return undefined
   }
 
-  /** Where the hash is, or would be put. */
+  /** Returns the first cell of the hash's slot, or of the empty slot for it (linear probing). */
   #find(high: number, low: number): number {
-    const words = this.#words
-    for (let place = low % this.#places; ; place = (place + 1) % this.#places) {
-      const at = place * WORDS
-      if (words[at + 2] === 0 || (words[at + 1] === low && words[at] === high)) return at
+    const cells = this.#cells
+    for (let slot = low % this.#slots; ; slot = (slot + 1) % this.#slots) {
+      const cell = slot * SLOT_CELLS
+      if (cells[cell + 2] === 0 || (cells[cell + 1] === low && cells[cell] === high)) return cell
     }
   }
 
-  #put(at: number, high: number, low: number, line: number): void {
-    this.#words[at] = high
-    this.#words[at + 1] = low
-    this.#words[at + 2] = line
+  #put(cell: number, high: number, low: number, line: number): void {
+    this.#cells[cell] = high
+    this.#cells[cell + 1] = low
+    this.#cells[cell + 2] = line
   }
 
   #grow(): void {
-    const before = this.#words
-    this.#places = Math.ceil(this.#places * GROWTH)
-    this.#words = new Uint32Array(this.#places * WORDS)
-    for (let at = 0; at < before.length; at += WORDS) {
-      const [high, low, line] = [before[at] as number, before[at + 1] as number, before[at + 2] as number]
+    const before = this.#cells
+    this.#slots = Math.ceil(this.#slots * GROWTH_FACTOR)
+    this.#cells = new Uint32Array(this.#slots * SLOT_CELLS)
+    for (let cell = 0; cell < before.length; cell += SLOT_CELLS) {
+      const [high, low, line] = [before[cell] as number, before[cell + 1] as number, before[cell + 2] as number]
       if (line !== 0) this.#put(this.#find(high, low), high, low, line)
     }
   }
 }
 
-/** Two mixed 32-bit halves over UTF-16 units (the construction of cyrb53, with all 64 bits kept). */
+/** Two mixed 32-bit halves over UTF-16 code units (the construction of cyrb53, with all 64 bits kept). */
 function hash64(text: string): [high: number, low: number] {
   let a = 0xdeadbeef
   let b = 0x41c6ce57

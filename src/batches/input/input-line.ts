@@ -1,14 +1,14 @@
-// One line of an input file: which request it is, or why it is none.
+// Parses one line of a batch's input file.
 import { isUtf8 } from 'node:buffer'
 import type { InputLine } from './jsonl.ts'
 
-/** A request of a batch; its body is not looked at yet. */
+/** A request of a batch; its body is not validated yet. */
 export interface LineRequest {
   customId: string
   body: unknown
 }
 
-/** What is wrong with an input file; the batch fails with it. */
+/** A problem of an input file, with which the batch fails. */
 export interface LineProblem {
   code: string
   message: string
@@ -17,11 +17,11 @@ export interface LineProblem {
 }
 
 const MAX_ID_CHARS = 512
-/** C0 and C1 controls: an id goes into logs and other people's files. */
+/** C0 and C1 controls are rejected because ids are copied into logs and files. */
 // oxlint-disable-next-line no-control-regex
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]/
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/
 
-/** @param endpoint that the batch was made for, for example `/predict`. */
+/** @param endpoint of the batch, for example `/predict`. */
 export function readRequest({ number, bytes }: InputLine, endpoint: string): LineRequest | LineProblem {
   const problem = (code: string, message: string, param: string | null = null) => ({
     code,
@@ -29,7 +29,7 @@ export function readRequest({ number, bytes }: InputLine, endpoint: string): Lin
     param,
     line: number,
   })
-  if (!bytes) return problem('line_too_long', 'This line is over the limit of a request.')
+  if (!bytes) return problem('line_too_long', 'This line is over the size limit of a request.')
   if (!isUtf8(bytes)) return problem('invalid_encoding', 'This line is not UTF-8.')
   const value = parse(bytes.toString())
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -39,8 +39,8 @@ export function readRequest({ number, bytes }: InputLine, endpoint: string): Lin
   if (id === undefined) return problem('missing_custom_id', 'This line has no custom_id.', 'custom_id')
   if (typeof id !== 'string')
     return problem('invalid_custom_id', 'The custom_id of this line is not a string.', 'custom_id')
-  if (id.length === 0 || id.length > MAX_ID_CHARS || CONTROLS.test(id) || !id.isWellFormed()) {
-    const message = `A custom_id has 1 to ${MAX_ID_CHARS} characters, no controls and no halves of surrogate pairs.`
+  if (id.length === 0 || id.length > MAX_ID_CHARS || CONTROL_CHARACTER.test(id) || !id.isWellFormed()) {
+    const message = `A custom_id has 1 to ${MAX_ID_CHARS} characters, no control characters and no lone surrogates.`
     return problem('invalid_custom_id', message, 'custom_id')
   }
   if (method !== undefined && method !== 'POST') {

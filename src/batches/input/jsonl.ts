@@ -1,37 +1,40 @@
-// A stream of bytes as lines, whatever their endings, with flat memory: a line that is too long is dropped as it comes.
+// Splits a stream of bytes into lines with constant memory.
+// Any line ending is accepted; the bytes of a line over the limit are dropped as they arrive.
 
 export interface InputLine {
-  /** Counts from 1, blank lines too. */
+  /** Counts from 1 and includes blank lines. */
   number: number
-  /** Without its ending; undefined: it is too long. */
+  /** The line without its ending; undefined: over the limit. */
   bytes: Buffer | undefined
-  /** Where the next line begins, in bytes from the beginning of the file. */
+  /** The offset of the next line, in bytes from the start of the file. */
   next: number
 }
 
-/** Where to begin: a line's first byte, and how many lines are before it. */
+/** The start of a line. */
 export interface LinePosition {
+  /** Bytes from the start of the file. */
   offset: number
+  /** Lines before this one. */
   lines: number
 }
 
-export const BEGINNING: LinePosition = { offset: 0, lines: 0 }
+export const FILE_START: LinePosition = { offset: 0, lines: 0 }
 
 const NEWLINE = 10
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
 
 /**
- * The lines that are not blank, some at a time. A byte order mark at the beginning, carriage returns at ends, and a
- * missing last newline are no part of any line.
- * @param source the bytes from `from.offset` on. @param maxBytes of one line.
+ * Yields the lines that are not blank, those of one piece of the source at a time. Lines have no byte order mark and no
+ * carriage return at the end; the last one needs no newline.
+ * @param source the bytes from `from.offset` on. @param maxBytes limit of one line.
  */
 export async function* readLines(
   source: AsyncIterable<Buffer>,
   maxBytes: number,
-  from: LinePosition = BEGINNING,
+  from: LinePosition = FILE_START,
 ): AsyncGenerator<InputLine[]> {
   let { offset, lines } = from
-  /** The beginning of a line whose end has not come. */
+  /** The start of a line that continues in the next piece. */
   let carried: Buffer[] = []
   let carriedBytes = 0
   const take = (tail: Buffer, next: number): InputLine | undefined => {

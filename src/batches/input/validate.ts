@@ -1,8 +1,9 @@
-// The first pass over an input file: every line is a request with an id of its own, or the batch fails and says where.
+// Validates the input file of a batch.
+// Every line must be a request with a unique custom_id; problems have line numbers. Bodies are validated by the run.
 import { IdSet } from './id-set.ts'
 import { readLines } from './jsonl.ts'
 import { isProblem, type LineProblem, readRequest } from './input-line.ts'
-import { ROWS_A_TURN, type EventLoopTurns } from '../event-loop-turns.ts'
+import { ROWS_PER_TURN, type EventLoopTurns } from '../event-loop-turns.ts'
 
 export interface InputLimits {
   /** Requests in one file. */
@@ -11,22 +12,22 @@ export interface InputLimits {
   maxLineBytes: number
 }
 
-/** `problems` is empty when the file can be run; else it has the first hundred. */
+/** `problems` is empty when the file is valid; otherwise it has the first 100 problems. */
 export interface Validation {
   requests: number
   problems: LineProblem[]
 }
 
-/** More are not listed, and not looked for. */
+/** Validation ends after this number of problems. */
 export const MAX_PROBLEMS = 100
 
-const archives: [magic: string, name: string][] = [
+const ARCHIVES: [magic: string, name: string][] = [
   ['504b0304', 'zip archive'],
   ['1f8b', 'gzip archive'],
   ['28b52ffd', 'zstd archive'],
 ]
 
-/** @throws whatever reading the content throws. */
+/** @throws the errors of reading the content. */
 export async function validate(
   content: AsyncIterable<Buffer>,
   endpoint: string,
@@ -37,16 +38,19 @@ export async function validate(
   const ids = new IdSet()
   let requests = 0
   let archive: string | undefined
-  const watched = firstBytes(content, (bytes) => {
-    archive = archives.find(([magic]) => bytes.toString('hex').startsWith(magic))?.[1]
+  const inspected = inspectFirstBytes(content, (bytes) => {
+    archive = ARCHIVES.find(([magic]) => bytes.toString('hex').startsWith(magic))?.[1]
   })
-  for await (const lines of readLines(watched, maxLineBytes)) {
-    if (archive) return failed('invalid_file', `The file is a ${archive}, not lines of JSON.`)
+  for await (const lines of readLines(inspected, maxLineBytes)) {
+    if (archive) return failed('invalid_file', `The file is a ${archive}, not JSONL.`)
     for (const line of lines) {
-      if (requests % ROWS_A_TURN === 0) await turns.wait()
+      if (requests % ROWS_PER_TURN === 0) await turns.wait()
       requests += 1
       if (requests > maxLines) {
-        problems.push({ ...about('too_many_lines', `The file has more than ${maxLines} requests.`), line: line.number })
+        problems.push({
+          ...fileProblem('too_many_lines', `The file has more than ${maxLines} requests.`),
+          line: line.number,
+        })
         return { requests, problems }
       }
       const read = readRequest(line, endpoint)
@@ -62,21 +66,24 @@ export async function validate(
 }
 
 function failed(code: string, message: string): Validation {
-  return { requests: 0, problems: [about(code, message)] }
+  return { requests: 0, problems: [fileProblem(code, message)] }
 }
 
-function about(code: string, message: string): LineProblem {
+function fileProblem(code: string, message: string): LineProblem {
   return { code, message, param: null, line: null }
 }
 
 function duplicate(before: number): LineProblem {
-  return { ...about('duplicate_custom_id', `Line ${before} has the same custom_id.`), param: 'custom_id' }
+  return { ...fileProblem('duplicate_custom_id', `Line ${before} has the same custom_id.`), param: 'custom_id' }
 }
 
-async function* firstBytes(content: AsyncIterable<Buffer>, look: (bytes: Buffer) => void): AsyncGenerator<Buffer> {
+async function* inspectFirstBytes(
+  content: AsyncIterable<Buffer>,
+  inspect: (bytes: Buffer) => void,
+): AsyncGenerator<Buffer> {
   let first = true
   for await (const piece of content) {
-    if (first) look(piece.subarray(0, 4))
+    if (first) inspect(piece.subarray(0, 4))
     first = false
     yield piece
   }

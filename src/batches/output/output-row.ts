@@ -1,4 +1,4 @@
-// A row as it stands in an output or error file: a line of JSON in the form of OpenAI's Batch API.
+// Formats rows of output and error files as lines of OpenAI's Batch API.
 import { AppError, codeOf } from '../../errors.ts'
 
 /** A finished row. */
@@ -8,7 +8,7 @@ export interface OutputRow {
   line: string
 }
 
-/** Names the rows of one batch: the same row has the same ids whoever writes it. */
+/** Writes the rows of one batch. Their ids follow from batch and row, so another api writes the same ones. */
 export class RowWriter {
   readonly #tag: string
 
@@ -17,12 +17,12 @@ export class RowWriter {
     this.#tag = uuid.slice(-12)
   }
 
-  /** @param row counts from 0. */
+  /** @param row number in the batch, from 0. */
   answered(row: number, customId: string, body: unknown): OutputRow {
     return { failed: false, line: this.#line(row, customId, this.#response(row, 200, body), 'null') }
   }
 
-  /** The request was refused, or its texts could not be classified. */
+  /** A request that is invalid or whose texts could not be classified. */
   refused(row: number, customId: string, error: AppError): OutputRow {
     const { message, status, type, members } = error
     const body = {
@@ -38,7 +38,7 @@ export class RowWriter {
     return { failed: true, line: this.#line(row, customId, response, errorOf(codeOf(type), message)) }
   }
 
-  /** The request was never answered. */
+  /** A request that the batch's end left without an answer. */
   unanswered(row: number, customId: string, code: string, message: string): OutputRow {
     return { failed: true, line: this.#line(row, customId, 'null', errorOf(code, message)) }
   }

@@ -1,5 +1,6 @@
-// The rows of a batch on their way into the store: parts of some 1,024 rows, in the order of the input, each written
-// whole and once. Output and error file of a batch are the sections of its parts, one after the other.
+// The stored output of a batch: parts of up to 1,024 rows in input order.
+// Each part is written whole and once. The output file of a batch is the concatenation of its parts' output sections,
+// the error file that of their error sections.
 import type { LinePosition } from '../input/jsonl.ts'
 import type { OutputRow } from './output-row.ts'
 import type { ByteRange, FileStore, Stored } from '../storage/file-store.ts'
@@ -13,17 +14,17 @@ export interface Totals {
   errorBytes: number
 }
 
-/** The first line of a part, as JSON; the output rows follow, then the error rows. */
+/** The first line of a part, as JSON. The output rows follow it, then the error rows. */
 export interface PartHeader extends Totals {
   v: 1
   /** Rows before this part. */
   first: number
   rows: number
-  /** Which of the rows are errors, counted from the part's first. */
+  /** The indexes of the failed rows in this part. */
   errors: number[]
-  /** Where the input goes on. */
+  /** The position in the input after this part's last row. */
   next: LinePosition
-  /** Of all parts up to and with this one. */
+  /** Sums over all parts up to and including this one. */
   totals: Totals
 }
 
@@ -33,22 +34,22 @@ export interface Part {
   errors: Buffer
 }
 
-export const NOTHING: Totals = { completed: 0, failed: 0, outputBytes: 0, errorBytes: 0 }
-/** More than any header has: 1,024 places of up to 5 characters, and the rest. */
-const HEADER_BYTES = 16 * 1_024
+export const ZERO_TOTALS: Totals = { completed: 0, failed: 0, outputBytes: 0, errorBytes: 0 }
+/** An upper bound: a header has at most 1,024 indexes of up to 5 characters and less than 1 KB of other fields. */
+const MAX_HEADER_BYTES = 16 * 1_024
 
 /** @param batch OWNER_UUID. */
 export function partsName(batch: string): string {
   return `batches/${batch}`
 }
 
-/** @param index counts from 0. */
+/** @param index of the part, from 0. */
 function partName(batch: string, index: number): string {
   return `${partsName(batch)}/${String(index).padStart(8, '0')}`
 }
 
-/** Puts rows and their counts together. @param before totals of the parts before. */
-export function makePart(first: number, next: LinePosition, rows: OutputRow[], before: Totals): Part {
+/** @param first rows before the part. @param next position in the input after it. @param before totals before it. */
+export function createPart(first: number, next: LinePosition, rows: OutputRow[], before: Totals): Part {
   const lines = (failed: boolean) =>
     Buffer.from(
       rows
@@ -57,10 +58,10 @@ export function makePart(first: number, next: LinePosition, rows: OutputRow[], b
         .join(''),
     )
   const [output, errors] = [lines(false), lines(true)]
-  const places = rows.flatMap((row, place) => (row.failed ? [place] : []))
+  const failedIndexes = rows.flatMap((row, index) => (row.failed ? [index] : []))
   const own = {
-    completed: rows.length - places.length,
-    failed: places.length,
+    completed: rows.length - failedIndexes.length,
+    failed: failedIndexes.length,
     outputBytes: output.length,
     errorBytes: errors.length,
   }
@@ -70,10 +71,10 @@ export function makePart(first: number, next: LinePosition, rows: OutputRow[], b
     outputBytes: before.outputBytes + own.outputBytes,
     errorBytes: before.errorBytes + own.errorBytes,
   }
-  return { header: { v: 1, first, rows: rows.length, ...own, errors: places, next, totals }, output, errors }
+  return { header: { v: 1, first, rows: rows.length, ...own, errors: failedIndexes, next, totals }, output, errors }
 }
 
-/** False when there is this part already: somebody else runs the batch. @throws StorageFull. */
+/** Returns false when the part exists already, because another api runs the batch. @throws StorageFullError. */
 export async function putPart(store: FileStore, batch: string, index: number, part: Part): Promise<boolean> {
   const pieces = [`${JSON.stringify(part.header)}\n`, part.output, part.errors]
   return (await store.put(partName(batch, index), each(pieces))) !== undefined
@@ -87,18 +88,23 @@ export async function readPart(store: FileStore, batch: string, index: number): 
   const stored = await store.get(partName(batch, index))
   if (!stored) return undefined
   const bytes = await readAll(stored)
-  const { header, at } = parseHeader(bytes)
-  const middle = at + header.outputBytes
-  return { header, output: bytes.subarray(at, middle), errors: bytes.subarray(middle) }
+  const { header, rowsOffset } = parseHeader(bytes)
+  const errorsOffset = rowsOffset + header.outputBytes
+  return { header, output: bytes.subarray(rowsOffset, errorsOffset), errors: bytes.subarray(errorsOffset) }
 }
 
-/** The header, and where the rows begin in the stored part. */
-async function readHeader(store: FileStore, name: string): Promise<{ header: PartHeader; at: number } | undefined> {
-  const stored = await store.get(name, { start: 0, end: HEADER_BYTES })
+interface ParsedHeader {
+  header: PartHeader
+  /** The offset of the first row in the stored part, in bytes. */
+  rowsOffset: number
+}
+
+async function readHeader(store: FileStore, name: string): Promise<ParsedHeader | undefined> {
+  const stored = await store.get(name, { start: 0, end: MAX_HEADER_BYTES })
   return stored && parseHeader(await readAll(stored))
 }
 
-/** How many parts there are, and the header of the last. */
+/** Returns the number of parts and the header of the last one. */
 export async function readLastPart(
   store: FileStore,
   batch: string,
@@ -108,7 +114,7 @@ export async function readLastPart(
   return { count: names.length, header: last === undefined ? undefined : (await readHeader(store, last))?.header }
 }
 
-/** The part in which the row is, by halving; the number of parts when it is behind all of them. */
+/** Returns the index of the part that has the row (binary search), or the number of parts when none has it yet. */
 export async function findPart(store: FileStore, batch: string, row: number): Promise<number> {
   let [low, high] = [0, (await store.list(partsName(batch))).length]
   while (low < high) {
@@ -120,15 +126,15 @@ export async function findPart(store: FileStore, batch: string, row: number): Pr
   return low
 }
 
-/** A part's rows from one on, in the order of the input. @param skip rows of the part to leave out. */
+/** Returns a part's rows in input order. @param skip number of rows to leave out at the start. */
 export function rowsInOrder({ header, output, errors }: Part, skip = 0): Buffer {
   const failed = new Set(header.errors)
   const [answered, refused] = [linesIn(output), linesIn(errors)]
-  const rows = Array.from({ length: header.rows }, (_, place) => (failed.has(place) ? refused : answered).next().value)
+  const rows = Array.from({ length: header.rows }, (_, index) => (failed.has(index) ? refused : answered).next().value)
   return Buffer.concat(rows.slice(skip).filter((row) => row !== undefined))
 }
 
-/** One section of all parts as one file. @param total its bytes. */
+/** Yields a byte range of one section of all parts, as if the section was one file. */
 export async function* readSection(
   store: FileStore,
   batch: string,
@@ -140,9 +146,9 @@ export async function* readSection(
     if (before >= range.end) return
     const found = await readHeader(store, name)
     if (!found) return
-    const { header, at } = found
+    const { header, rowsOffset } = found
     const [begin, bytes] =
-      section === 'output' ? [at, header.outputBytes] : [at + header.outputBytes, header.errorBytes]
+      section === 'output' ? [rowsOffset, header.outputBytes] : [rowsOffset + header.outputBytes, header.errorBytes]
     const [start, end] = [Math.max(0, range.start - before), Math.min(bytes, range.end - before)]
     before += bytes
     if (end <= start) continue
@@ -151,9 +157,9 @@ export async function* readSection(
   }
 }
 
-function parseHeader(bytes: Buffer): { header: PartHeader; at: number } {
+function parseHeader(bytes: Buffer): ParsedHeader {
   const end = bytes.indexOf(10)
-  return { header: JSON.parse(bytes.toString('utf8', 0, end)) as PartHeader, at: end + 1 }
+  return { header: JSON.parse(bytes.toString('utf8', 0, end)) as PartHeader, rowsOffset: end + 1 }
 }
 
 async function readAll({ content }: Stored): Promise<Buffer> {

@@ -1,36 +1,36 @@
-// A directory as a file store; several apis may share it.
+// A file store in a directory, which several apis may share.
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type ByteRange, type FileStore, StorageFullError, type Stored } from './file-store.ts'
 
-/** Objects are written here first, and appear under their names when they are whole. */
+/** Objects are written here and linked to their names when they are complete. */
 const STAGING_DIR = 'incoming'
-/** What is written aside and has not grown for so long belongs to a process that died, milliseconds. */
-const ABANDONED_MS = 24 * 3_600_000
+/** A staging file that has not grown for this many milliseconds belongs to a process that died. */
+const ABANDONED_AFTER_MS = 24 * 3_600_000
 const READ_BYTES = 64 * 1_024
 
 export class DirectoryStore implements FileStore {
   readonly #dir: string
 
-  /** @param dir is made when it is needed. */
+  /** @param dir created with the first object. */
   constructor(dir: string) {
     this.#dir = dir
   }
 
   async put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined> {
-    const aside = join(this.#dir, STAGING_DIR, randomUUID())
+    const staging = join(this.#dir, STAGING_DIR, randomUUID())
     const path = this.#pathOf(name)
     try {
-      await mkdir(dirname(aside), { recursive: true })
+      await mkdir(dirname(staging), { recursive: true })
       await mkdir(dirname(path), { recursive: true })
-      const bytes = await write(aside, source)
-      return (await linkIntoPlace(aside, path)) ? bytes : undefined
+      const bytes = await write(staging, source)
+      return (await linkIntoPlace(staging, path)) ? bytes : undefined
     } catch (error) {
       throw isFull(error) ? new StorageFullError(error) : error
     } finally {
-      await rm(aside, { force: true })
+      await rm(staging, { force: true })
     }
   }
 
@@ -60,23 +60,23 @@ export class DirectoryStore implements FileStore {
     await rm(this.#pathOf(name), { recursive: true, force: true })
   }
 
-  /** Removes what processes that died have left half written. */
+  /** Removes incomplete files of processes that died. */
   async sweep(now: number): Promise<void> {
     for (const name of await this.list(STAGING_DIR)) {
       const path = this.#pathOf(name)
       const found = await stat(path).catch(() => undefined)
-      if (found && now - found.mtimeMs > ABANDONED_MS) await rm(path, { force: true })
+      if (found && now - found.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
     }
   }
 
-  /** @throws Error for a name that would lead out of the directory: names are made here, so that is a fault of ours. */
+  /** @throws Error for a name that could lead out of the directory; no client chooses names, so that is a bug. */
   #pathOf(name: string): string {
-    if (!/^[\w-]+(?:\/[\w-]+)*$/.test(name)) throw new Error(`"${name}" is no name for a file store`)
+    if (!/^[\w-]+(?:\/[\w-]+)*$/.test(name)) throw new Error(`invalid name for the file store: "${name}"`)
     return join(this.#dir, name)
   }
 }
 
-/** @returns the bytes that were written. The data is on the disk before the name is. */
+/** Writes a file and flushes it to disk, so that no name ever points to lost data. @returns its size in bytes. */
 async function write(path: string, source: AsyncIterable<Buffer | string>): Promise<number> {
   const handle = await open(path, 'wx')
   try {
@@ -94,25 +94,26 @@ async function write(path: string, source: AsyncIterable<Buffer | string>): Prom
 }
 
 async function writeAll(handle: FileHandle, buffer: Buffer): Promise<void> {
-  for (let at = 0; at < buffer.length; ) at += (await handle.write(buffer, at)).bytesWritten
+  for (let offset = 0; offset < buffer.length; ) offset += (await handle.write(buffer, offset)).bytesWritten
 }
 
-/** Gives the file its name, in one step; false when the name is taken. */
-async function linkIntoPlace(aside: string, path: string): Promise<boolean> {
+/** Gives the file its name atomically; returns false when the name exists. */
+async function linkIntoPlace(staging: string, path: string): Promise<boolean> {
   try {
-    await link(aside, path)
+    await link(staging, path)
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
-    // Some file systems have no hard links. There, two processes at the same time could replace each other's file.
+    // Some file systems have no hard links. There, the check and the rename are two steps, so a concurrent put may be
+    // overwritten.
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(codeOf(error))) throw error
   }
   if (await stat(path).catch(() => undefined)) return false
-  await rename(aside, path)
+  await rename(staging, path)
   return true
 }
 
-/** Opened when it is read, not before: not everybody who asks for an object reads it. */
+/** The file is opened at the first read, since some callers read only the size. */
 async function* read(path: string, start: number, end: number): AsyncGenerator<Buffer> {
   if (end <= start) return
   const handle = await open(path, 'r')

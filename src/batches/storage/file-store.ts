@@ -1,39 +1,39 @@
-// Where the bytes of files and batches are kept: four verbs, so that something else than a directory can do it.
+// The interface to the store of files and batch parts.
+// It has four operations, so that it can be implemented by other storage than a directory.
 
-/** Bytes from `start` up to, and not including, `end`. */
+/** Bytes from `start` to `end`, which is exclusive. */
 export interface ByteRange {
   start: number
   end: number
 }
 
 export interface Stored {
-  /** Of the whole object, whatever range was asked for. */
+  /** The size of the whole object, independent of the range. */
   bytes: number
-  /** The bytes asked for. Whoever does not read them to the end must close the iterator. */
+  /** The bytes of the range. A caller that does not read all of them must close the iterator. */
   content: AsyncIterable<Buffer>
 }
 
 export interface FileStore {
   /**
-   * Keeps the bytes under a name, all of them or none: until it resolves nobody sees the object, and when the source
-   * throws nothing stays behind. An object is never replaced.
-   * @returns its bytes; undefined when there is one of that name already.
-   * @throws StorageFull when there is no room, whatever the source throws.
+   * Stores an object atomically: it appears complete, and nothing is stored when the source throws. An existing object
+   * is never replaced.
+   * @returns the size of the object in bytes; undefined when the name exists already.
+   * @throws StorageFullError when the store is full; the errors of the source.
    */
   put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined>
-  /** undefined when there is no such object. @param range all of it unless given; cut to what there is. */
+  /** Returns undefined without such an object. @param range default: the whole object; cut to its size. */
   get(name: string, range?: ByteRange): Promise<Stored | undefined>
-  /** The names that begin with `prefix/`, in order. */
+  /** Returns the names that begin with `prefix/`, sorted. */
   list(prefix: string): Promise<string[]>
-  /** Removes the object of that name, and all whose names begin with `name/`. None is no error. */
+  /** Removes the object of that name and all whose names begin with `name/`; it is no error when there is none. */
   delete(name: string): Promise<void>
 }
 
-/** No room is left for what shall be kept. */
 export class StorageFullError extends Error {
-  override name = 'StorageFull'
+  override name = 'StorageFullError'
 
   constructor(cause: unknown) {
-    super('there is no room left in the file store', { cause })
+    super('the file store is full', { cause })
   }
 }

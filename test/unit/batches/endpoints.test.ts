@@ -5,7 +5,7 @@ import type { ModelRecord } from '../../../src/records/models.ts'
 
 const record = (name: string, revision: string) => ({ name, revision, labels: ['a'] }) as ModelRecord
 
-/** Nobody is alive; these models were published in the last days. */
+/** No worker is alive; the records are published. */
 function endpointsOf(...records: ModelRecord[]) {
   const models = assemble([], records)
   const fleet = {
@@ -17,22 +17,22 @@ function endpointsOf(...records: ModelRecord[]) {
   return createEndpoints({ config: { defaultModel: 'cola' }, fleet }, {} as never)
 }
 
-describe('the model that a line of a batch means', () => {
+describe('the model of a batch request', () => {
   const endpoints = endpointsOf(record('cola', 'new'), record('cola', 'old'))
 
   it.each([
     [undefined, { model: 'cola' }],
     ['any/cola', { model: 'cola' }],
     ['cola@old', { model: 'cola', revision: 'old' }],
-  ])('%j is known although no worker serves it now', async (wanted, target) => {
-    expect(await endpoints.target(wanted)).toEqual(target)
+  ])('%j is resolved without a live worker', async (name, target) => {
+    expect(await endpoints.target(name)).toEqual(target)
   })
 
-  it.each(['cola@never', 'cola@', 'other', '../cola'])('%j is none: nobody ever published it', async (wanted) => {
-    await expect(endpoints.target(wanted)).rejects.toMatchObject({ status: 404 })
+  it.each(['cola@never', 'cola@', 'other', '../cola'])('%j is not found: it was never published', async (name) => {
+    await expect(endpoints.target(name)).rejects.toMatchObject({ status: 404 })
   })
 
-  it('cannot be known before anybody has published a model', async () => {
+  it('is unknown before the first model is published', async () => {
     await expect(endpointsOf().target('cola')).rejects.toThrow('no model is known yet')
   })
 })

@@ -1,8 +1,7 @@
-// Whoever has much to do takes turns, and requests come in between.
 import { expect, it } from 'vitest'
 import { EventLoopTurns } from '../../../src/batches/event-loop-turns.ts'
 
-it('gives one turn in a turn of the event loop, in the order in which they were asked for', async () => {
+it('resolves one wait per iteration of the event loop, in the order of the calls', async () => {
   const turns = new EventLoopTurns()
   const happened: string[] = []
   const batch = async (name: string) => {
@@ -11,17 +10,17 @@ it('gives one turn in a turn of the event loop, in the order in which they were 
       happened.push(name)
     }
   }
-  const people = async () => {
+  const requests = async () => {
     for (let request = 0; request < 4; request += 1) {
       await new Promise((resolve) => setImmediate(resolve))
       happened.push('-')
     }
   }
-  await Promise.all([batch('a'), batch('b'), people()])
+  await Promise.all([batch('a'), batch('b'), requests()])
   expect(happened.join('')).toBe('a-b-a-b-')
 })
 
-it('gives a turn to whoever comes when nobody waits', async () => {
+it('resolves a wait after all earlier ones are resolved', async () => {
   const turns = new EventLoopTurns()
   await turns.wait()
   await turns.wait()

@@ -13,35 +13,35 @@ async function read(content: string | Buffer, size = 7, maxBytes = 100): Promise
 }
 const texts = (lines: InputLine[]) => lines.map(({ bytes }) => bytes?.toString())
 
-describe('linesOf', () => {
+describe('readLines', () => {
   it.each([
     ['newlines', 'a\nb\n', ['a', 'b']],
     ['no last newline', 'a\nb', ['a', 'b']],
     ['carriage returns', 'a\r\nb\r\n', ['a', 'b']],
     ['a byte order mark', '\ufeffa\nb', ['a', 'b']],
     ['blank lines', '\n\na\n \t\r\n\nb\n\n', ['a', 'b']],
-    ['nothing', '', []],
-    ['nothing but newlines', '\n\r\n\n', []],
-    ['characters of many bytes', 'é\n👩‍👩‍👧\n', ['é', '👩‍👩‍👧']],
-  ])('reads %s', async (_what, content, expected) => {
+    ['an empty file', '', []],
+    ['only newlines', '\n\r\n\n', []],
+    ['characters of several bytes', 'é\n👩‍👩‍👧\n', ['é', '👩‍👩‍👧']],
+  ])('reads %s', async (_title, content, expected) => {
     for (const size of [1, 2, 3, 1_000]) expect(texts(await read(content, size))).toEqual(expected)
   })
 
-  it('numbers lines as an editor does, and says where the next one begins', async () => {
+  it('numbers lines as an editor does, and returns the offset of the next one', async () => {
     expect((await read('\na\r\n\nbb')).map(({ number, next }) => [number, next])).toEqual([
       [2, 4],
       [4, 7],
     ])
   })
 
-  it('drops a line that is too long, and only that one', async () => {
+  it('drops only a line over the limit', async () => {
     const content = `a\n${'x'.repeat(101)}\n${'y'.repeat(100)}\r\n${'z'.repeat(10_000)}`
     for (const size of [1, 10, 99, 20_000]) {
       expect(texts(await read(content, size))).toEqual(['a', undefined, 'y'.repeat(100), undefined])
     }
   })
 
-  it('goes on from where another reader stopped', async () => {
+  it('continues at the position where another reader stopped', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.string({ unit: 'binary', maxLength: 12 })),

@@ -1,4 +1,3 @@
-// What makes an input file a bad one: every fault with its line, the first hundred of them.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { EventLoopTurns } from '../../../../src/batches/event-loop-turns.ts'
@@ -17,17 +16,17 @@ const codes = async (content: string | Buffer) =>
   (await check(content)).problems.map(({ code, line: number }) => [code, number])
 
 describe('validate', () => {
-  it('counts the requests of a good file, whatever its line endings', async () => {
+  it('counts the requests of a valid file with any line endings', async () => {
     const content = `\ufeff${line({})}\r\n\r\n${line({ custom_id: 'b' })}\n\n${line({ custom_id: 'c' })}`
     expect(await check(content)).toEqual({ requests: 3, problems: [] })
   })
 
-  it('leaves bodies to the run: one that cannot be served stops nothing', async () => {
+  it('does not validate bodies, which fail their own rows in the run', async () => {
     const content = `${line({ body: 'nonsense' })}\n${line({ custom_id: 'b', body: { inputs: 'a\ud800' } })}`
     expect((await check(content)).problems).toEqual([])
   })
 
-  it('takes a line without method and url', async () => {
+  it('accepts a line without method and url', async () => {
     expect((await check('{"custom_id":"a","body":{}}')).problems).toEqual([])
   })
 
@@ -36,7 +35,7 @@ describe('validate', () => {
     ['a list', '[1]', 'invalid_json_line'],
     ['a bare string', '"a"', 'invalid_json_line'],
     ['null', 'null', 'invalid_json_line'],
-    ['nothing but brackets', '['.repeat(150), 'invalid_json_line'],
+    ['only brackets', '['.repeat(150), 'invalid_json_line'],
     ['no custom_id', '{"body":{}}', 'missing_custom_id'],
     ['a number as custom_id', line({ custom_id: 7 }), 'invalid_custom_id'],
     ['null as custom_id', line({ custom_id: null }), 'invalid_custom_id'],
@@ -47,16 +46,16 @@ describe('validate', () => {
     ['another method', line({ method: 'GET' }), 'invalid_method'],
     ['a line over the limit', line({ body: 'x'.repeat(200) }), 'line_too_long'],
     ['__proto__ instead of fields', '{"__proto__":{"custom_id":"a"}}', 'missing_custom_id'],
-  ])('refuses %s, with its line', async (_what, bad, code) => {
+  ])('rejects %s, with its line', async (_title, bad, code) => {
     expect(await codes(`${line({ custom_id: 'good' })}\n\n${bad}\n${line({ custom_id: 'z' })}`)).toEqual([[code, 3]])
   })
 
-  it('refuses invalid UTF-8', async () => {
+  it('rejects invalid UTF-8', async () => {
     const bad = Buffer.concat([Buffer.from('{"custom_id":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')])
     expect(await codes(Buffer.concat([Buffer.from(`${line({})}\n`), bad]))).toEqual([['invalid_encoding', 2]])
   })
 
-  it('refuses an id that was used before, and says where', async () => {
+  it('rejects a duplicate id and names the line of its first use', async () => {
     const { problems } = await check(`${line({})}\n${line({ custom_id: 'b' })}\n${line({})}`)
     expect(problems).toMatchObject([
       { code: 'duplicate_custom_id', line: 3, message: expect.stringContaining('Line 1') },
@@ -68,24 +67,24 @@ describe('validate', () => {
     ['a file of blank lines', '\n\r\n \n', 'empty_file'],
     ['a zip', Buffer.concat([Buffer.from('PK\u0003\u0004'), Buffer.alloc(300, 10)]), 'invalid_file'],
     ['gzip', gzipSync(`${line({})}\n`.repeat(100)), 'invalid_file'],
-  ])('refuses %s as a whole', async (_what, content, code) => {
+  ])('rejects %s as a whole', async (_title, content, code) => {
     const { problems } = await check(content)
     expect(problems.map((problem) => [problem.code, problem.line])).toEqual([[code, null]])
   })
 
-  it('reports the first hundred of ten thousand bad lines', async () => {
+  it('reports the first 100 of 10,000 invalid lines', async () => {
     const { problems } = await check('nonsense\n'.repeat(10_000), { maxLines: 50_000 })
     expect([problems.length, problems[0]?.line, problems.at(-1)?.line]).toEqual([MAX_PROBLEMS, 1, MAX_PROBLEMS])
   })
 
-  it('refuses one request too many', async () => {
+  it('rejects a request over the limit of lines', async () => {
     const content = Array.from({ length: 3 }, (_, index) => line({ custom_id: `${index}` })).join('\n')
     expect((await check(content, { maxLines: 3 })).problems).toEqual([])
     expect((await check(content, { maxLines: 2 })).problems).toMatchObject([{ code: 'too_many_lines', line: 3 }])
   })
 
-  it('never repeats what was sent', async () => {
-    const secret = 'tell nobody this'
+  it('does not copy input into problems', async () => {
+    const secret = 'a secret text'
     const { problems } = await check([secret, line({ url: secret }), line({ custom_id: `\0${secret}` })].join('\n'))
     expect(problems).toHaveLength(3)
     expect(JSON.stringify(problems)).not.toContain(secret)

@@ -1,18 +1,17 @@
-// Parts as they are written and read again, and the directory that holds them.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DirectoryStore } from '../../../../src/batches/storage/directory-store.ts'
 import {
+  createPart,
   findPart,
-  makePart,
-  NOTHING,
   putPart,
   readLastPart,
   readPart,
   readSection,
   rowsInOrder,
+  ZERO_TOTALS,
 } from '../../../../src/batches/output/parts.ts'
 import { StorageFullError } from '../../../../src/batches/storage/file-store.ts'
 
@@ -35,13 +34,13 @@ async function text(content: AsyncIterable<Buffer> | undefined): Promise<string>
 const isFailed = (row: number) => row % 5 === 2
 const lineOf = (row: number) => `{"row":${row},"é":${isFailed(row)}}\n`
 const rows = (first: number, count: number) =>
-  Array.from({ length: count }, (_, place) => ({ failed: isFailed(first + place), line: lineOf(first + place) }))
+  Array.from({ length: count }, (_, index) => ({ failed: isFailed(first + index), line: lineOf(first + index) }))
 
-/** Ten rows a part. */
+/** Writes parts of ten rows. */
 async function write(parts: number): Promise<void> {
-  let totals = NOTHING
+  let totals = ZERO_TOTALS
   for (let index = 0; index < parts; index += 1) {
-    const part = makePart(index * 10, { offset: index, lines: index }, rows(index * 10, 10), totals)
+    const part = createPart(index * 10, { offset: index, lines: index }, rows(index * 10, 10), totals)
     expect(await putPart(store, 'a_b', index, part)).toBe(true)
     totals = part.header.totals
   }
@@ -52,19 +51,19 @@ const all = (count: number, wanted: (row: number) => boolean = () => true) =>
     .map(lineOf)
     .join('')
 
-describe('a directory', () => {
-  it.runIf(existsSync('/proc/self/fd'))('holds nothing open for whoever asks and does not read', async () => {
+describe('a stored object', () => {
+  it.runIf(existsSync('/proc/self/fd'))('is opened only when its content is read', async () => {
     await store.put('files/a', bytes('some', 'thing'))
     const open = () => readdirSync('/proc/self/fd').length
     const before = open()
-    for (let asked = 0; asked < 50; asked += 1) expect((await store.get('files/a'))?.bytes).toBe(9)
+    for (let call = 0; call < 50; call += 1) expect((await store.get('files/a'))?.bytes).toBe(9)
     expect(open()).toBeLessThan(before + 25)
     expect(await text((await store.get('files/a', { start: 4, end: 9 }))?.content)).toBe('thing')
   })
 })
 
 describe('parts', () => {
-  it('give the rows back in order, from any row on', async () => {
+  it('return the rows in input order from any row on', async () => {
     await write(5)
     for (const after of [0, 7, 10, 33, 49]) {
       const index = await findPart(store, 'a_b', after)
@@ -81,7 +80,7 @@ describe('parts', () => {
     expect(await readPart(store, 'a_b', 5)).toBeUndefined()
   })
 
-  it('are one output and one error file, of which any range can be read', async () => {
+  it('form one output and one error file, of which any range can be read', async () => {
     await write(3)
     const { header } = await readLastPart(store, 'a_b')
     for (const [section, total, expected] of [
@@ -103,7 +102,7 @@ describe('parts', () => {
     }
   })
 
-  it('know what there is: how many, how many rows of each kind, and where the input goes on', async () => {
+  it('have a last header with the totals and the next position in the input', async () => {
     expect(await readLastPart(store, 'a_b')).toEqual({ count: 0, header: undefined })
     await write(2)
     expect(await readLastPart(store, 'a_b')).toMatchObject({
@@ -112,26 +111,26 @@ describe('parts', () => {
     })
   })
 
-  it('are never replaced: who comes second is told so', async () => {
+  it('are never replaced: a second put returns false', async () => {
     await write(1)
-    const other = makePart(0, { offset: 9, lines: 9 }, rows(100, 10), NOTHING)
+    const other = createPart(0, { offset: 9, lines: 9 }, rows(100, 10), ZERO_TOTALS)
     expect(await putPart(store, 'a_b', 0, other)).toBe(false)
     expect((await readPart(store, 'a_b', 0))?.output.toString()).toBe(all(10, (row) => !isFailed(row)))
   })
 })
 
 describe('a directory store', () => {
-  it('has nothing of what failed half-way', async () => {
+  it('stores nothing when the source fails', async () => {
     const broken = async function* () {
       yield Buffer.from('half')
-      throw new Error('the caller is gone')
+      throw new Error('client disconnected')
     }
-    await expect(store.put('files/a', broken())).rejects.toThrow('the caller is gone')
+    await expect(store.put('files/a', broken())).rejects.toThrow('client disconnected')
     expect(await store.get('files/a')).toBeUndefined()
     expect(readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())).toEqual([])
   })
 
-  it('says that it is full, and keeps nothing then', async () => {
+  it('throws StorageFullError and stores nothing on a full disk', async () => {
     const full = async function* () {
       yield Buffer.from('half')
       throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
@@ -154,8 +153,8 @@ describe('a directory store', () => {
     expect(await store.list('nothing')).toEqual([])
   })
 
-  it.each(['../x', 'files/../../x', '/etc/passwd', 'files/', '', 'a\0b'])('refuses the name %j', async (name) => {
-    await expect(store.put(name, bytes('x'))).rejects.toThrow('no name for a file store')
-    await expect(store.get(name)).rejects.toThrow('no name for a file store')
+  it.each(['../x', 'files/../../x', '/etc/passwd', 'files/', '', 'a\0b'])('rejects the name %j', async (name) => {
+    await expect(store.put(name, bytes('x'))).rejects.toThrow('invalid name for the file store')
+    await expect(store.get(name)).rejects.toThrow('invalid name for the file store')
   })
 })
