@@ -1,4 +1,4 @@
-// The computing half of a worker: its models, the processes in which they run, and the dispatcher before them.
+// The inference side of a worker: models, inference processes and dispatcher.
 import { SettingsError } from '../env.ts'
 import type { Logger } from '../logger.ts'
 import { onceASecond } from '../logger.ts'
@@ -19,21 +19,24 @@ export interface EngineOptions {
   config: WorkerConfig
   logger: Logger
   metrics: WorkerMetrics
-  /** What the inference processes run; the real thing when left out. */
+  /** The program of the inference processes, which tests replace; undefined: the real one. */
   program: InferenceProgram | undefined
-  /** A model is not served, or not any more. */
+  /** Called when a model cannot be served, at the start or later. */
   onRefused: (model: string) => void
 }
 
 export interface EngineModel {
   manifest: Manifest
-  /** Texts a second, of all processes together. */
+  /** Texts per second, of all processes together. */
   capacity: number
-  /** Padded tokens that a run may have. */
+  /** The limit of padded tokens per run. */
   maxRunTokens: number
-  /** Texts a second by length in tokens, of all processes together. */
+  /** Texts per second by length in tokens, of all processes together. */
   speeds: SpeedAt[]
-  /** How far logits move with a text's neighbours, over their spread; undefined when it was not measured. */
+  /**
+   * The largest change of a text's logits when other texts share its run, divided by the spread of the logits;
+   * undefined: not measured.
+   */
   movement: number | undefined
 }
 
@@ -55,7 +58,7 @@ export class Engine {
   }
 
   /**
-   * Resolves when the models are loaded and warm, or when it was stopped meanwhile.
+   * Resolves when the models are loaded and warm, or when the engine is stopped during the start.
    * @throws SettingsError when no model can be served.
    */
   async start(): Promise<void> {
@@ -79,11 +82,11 @@ export class Engine {
       models: () => this.#sources(),
       intraOpThreads: config.intraOpThreads,
       program: this.#options.program,
-      onReady: (loaded) => this.#ready(loaded),
+      onReady: (loaded) => this.#onLoaded(loaded),
       onDeath: (how) => {
         this.#deaths += 1
         metrics.respawns.inc()
-        logger.error({ how }, 'an inference process ended and is started again')
+        logger.error({ how }, 'an inference process ended and is restarted')
       },
     })
     this.#dispatcher = new Dispatcher({
@@ -98,19 +101,19 @@ export class Engine {
     this.#requireModels()
   }
 
-  /** Ends the processes at once; what they compute is lost. */
+  /** Ends the processes immediately; their runs are lost. */
   async stop(): Promise<void> {
     this.#closing.abort()
     await this.#pool?.stop()
   }
 
-  /** @throws Error before it was started. */
+  /** @throws Error before `start`. */
   get dispatcher(): Dispatcher {
     if (!this.#dispatcher) throw new Error('the engine was not started')
     return this.#dispatcher
   }
 
-  /** Whether at least one process can take runs. */
+  /** Whether at least one process accepts runs. */
   get isReady(): boolean {
     return (this.#pool?.ready ?? 0) > 0
   }
@@ -129,7 +132,7 @@ export class Engine {
     return [...this.#refused].map(([name, reason]) => ({ name, reason }))
   }
 
-  /** What a process shall load. One that is started later must not load another revision under the name of the first. */
+  /** The models that a process loads. A restarted process must not load a changed folder under the first revision. */
   async #sources(): Promise<ModelSource[]> {
     if (this.#deaths > 0) {
       for (const manifest of this.#manifests.values()) {
@@ -141,27 +144,27 @@ export class Engine {
     })
   }
 
-  #ready(loaded: Loaded[]): void {
+  #onLoaded(loaded: Loaded[]): void {
     for (const model of loaded) {
       if ('refused' in model) this.#refuse(model.name, model.refused)
-      else this.#learn(model)
+      else this.#calibrate(model)
     }
     this.#dispatcher?.pump()
   }
 
-  #learn({ name, cost, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
+  #calibrate({ name, cost, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
     this.#costModel.calibrate(name, cost, speeds)
     if (movement) this.#sensitivities.set(name, movement.share)
-    // A file of a fixed length may take less than its config.json says.
+    // A model file with a fixed input length may accept fewer tokens than its config.json states.
     const manifest = this.#manifests.get(name)
     if (manifest && maxTokens !== undefined) manifest.maxTokens = Math.min(manifest.maxTokens, maxTokens)
   }
 
-  #refuse(name: string, said: string): void {
+  #refuse(name: string, message: string): void {
     if (this.#refused.has(name)) return
-    // Everybody may read the reason: where the folder is on this machine is left out.
+    // The api publishes the reason, so it must not contain the folder's path.
     const dir = this.#manifests.get(name)?.dir
-    const reason = dir ? said.replaceAll(`${dir}/`, '') : said
+    const reason = dir ? message.replaceAll(`${dir}/`, '') : message
     this.#manifests.delete(name)
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
@@ -172,13 +175,13 @@ export class Engine {
   #requireModels(): void {
     if (this.#manifests.size > 0) return
     const { modelsDir, models } = this.#options.config
-    const place = models.some((name) => name.includes('/')) ? 'MODELS: ' : `MODELS_DIR: ${modelsDir}/`
-    const reasons = this.refused().map(({ name, reason }) => `${place}${name}: ${reason}`)
-    throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: there is no model in "${modelsDir}"`])
+    const prefix = models.some((name) => name.includes('/')) ? 'MODELS: ' : `MODELS_DIR: ${modelsDir}/`
+    const reasons = this.refused().map(({ name, reason }) => `${prefix}${name}: ${reason}`)
+    throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: no model found in "${modelsDir}"`])
   }
 }
 
-const CHANGED = 'its folder has changed since this worker was started; start the worker again to serve it'
+const CHANGED = 'its folder has changed since the start of this worker; restart the worker to serve it'
 
 async function isUnchanged({ name, dir, revision }: Manifest): Promise<boolean> {
   try {
@@ -196,9 +199,9 @@ function dispatcherEvents(metrics: WorkerMetrics, logger: Logger): DispatcherEve
       metrics.runTexts.observe({ model }, texts)
     },
     queued: (model, lane, ms) => metrics.queueTime.observe({ model, lane }, ms / 1_000),
-    broken(model, cause, times, complaint) {
+    broken(model, cause, times, errorMessage) {
       metrics.bisections.inc({ model, cause }, times)
-      warn(complaint ? `a run of ${model} failed: ${complaint}` : `a run of ${model} was lost: ${cause}`)
+      warn(errorMessage ? `a run of ${model} failed: ${errorMessage}` : `a run of ${model} was lost: ${cause}`)
     },
     rows(model, succeeded, failed) {
       metrics.texts.inc({ model, outcome: 'done' }, succeeded)

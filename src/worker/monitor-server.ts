@@ -1,26 +1,26 @@
-// The worker's own port: is it alive, can it take jobs, and how is it doing. No client ever comes here.
+// HTTP server for a worker's health checks and metrics.
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import type { Logger } from '../logger.ts'
 
-export interface HealthOptions {
-  /** 0: any that is free. */
+export interface MonitorOptions {
+  /** 0: any free port. */
   port: number
   /** Undefined: all addresses of this machine. */
   host: string | undefined
-  /** Why the worker cannot take jobs now; undefined when it can. */
+  /** Returns why the worker cannot take jobs now; undefined when it can. */
   notReady: () => Promise<string | undefined>
   metrics: Registry
   logger: Logger
 }
 
 export class MonitorServer {
-  readonly #options: HealthOptions
+  readonly #options: MonitorOptions
   readonly #server: Server
 
-  constructor(options: HealthOptions) {
+  constructor(options: MonitorOptions) {
     this.#options = options
     this.#server = createServer((request, response) => {
       this.#answer(request.url ?? '/', response).catch((error: unknown) => {
@@ -30,7 +30,7 @@ export class MonitorServer {
     })
   }
 
-  /** Resolves with the port when it listens. A port that is taken is no reason to serve no jobs: it is logged. */
+  /** Resolves with the port. An error such as a taken port is only logged, since jobs do not need this server. */
   async start(): Promise<number | undefined> {
     const { port, host, logger } = this.#options
     try {
@@ -38,12 +38,12 @@ export class MonitorServer {
       await once(this.#server, 'listening')
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException
-      const remedy = code === 'EADDRINUSE' ? `port ${port} is taken: set MONITOR_PORT to another one, or to 0` : message
-      logger.error(`no health checks and no metrics: ${remedy}`)
+      const reason = code === 'EADDRINUSE' ? `port ${port} is taken; set MONITOR_PORT to another port or to 0` : message
+      logger.error(`no health checks and metrics: ${reason}`)
       return undefined
     }
     const address = this.#server.address() as AddressInfo
-    logger.info({ host: address.address, port: address.port }, 'health and metrics')
+    logger.info({ host: address.address, port: address.port }, 'serving health and metrics')
     return address.port
   }
 
@@ -70,7 +70,7 @@ export class MonitorServer {
         return
       }
       default:
-        return json(response, 404, { error: 'here are /livez, /readyz and /metrics' })
+        return json(response, 404, { error: 'no such route; see /livez, /readyz and /metrics' })
     }
   }
 }

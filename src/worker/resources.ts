@@ -1,22 +1,22 @@
-// What this machine, or the container around this process, allows.
+// CPU and memory limits of this machine or container.
 import { readFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
 
-/** A process with a small model, its tokenizer and Node itself. */
-const BYTES_A_PROCESS = 300 * 1_048_576
-const MOST = 8
+/** The memory of an inference process: a small model, its tokenizer and Node itself. */
+const BYTES_PER_PROCESS = 300 * 1_048_576
+const MAX_PROCESSES = 8
 
-/** One inference process a CPU and one for each 300 MB, at least 1, at most 8. */
+/** One inference process per CPU, but at most one per 300 MB and at most 8; at least 1. */
 export function defaultProcesses(): number {
-  return Math.max(1, Math.min(cpus(), Math.floor(memory() / BYTES_A_PROCESS), MOST))
+  return Math.max(1, Math.min(cpus(), Math.floor(memory() / BYTES_PER_PROCESS), MAX_PROCESSES))
 }
 
-/** CPUs that this process may use up; a container's quota counts. */
+/** CPUs that this process may use, with respect to a container's quota. */
 function cpus(): number {
-  return Math.min(availableParallelism(), cpuQuota(readIfThere('/sys/fs/cgroup/cpu.max')) ?? Number.POSITIVE_INFINITY)
+  return Math.min(availableParallelism(), cpuQuota(readOptional('/sys/fs/cgroup/cpu.max')) ?? Number.POSITIVE_INFINITY)
 }
 
-/** CPUs from a cgroup's `cpu.max`: a quota and a period in microseconds; undefined when there is no limit. */
+/** Returns the CPUs of a cgroup's `cpu.max` (quota and period in microseconds); undefined when there is no limit. */
 export function cpuQuota(cpuMax: string): number | undefined {
   const [quota, period] = cpuMax.trim().split(/\s+/).map(Number)
   return quota && period ? Math.max(1, Math.round(quota / period)) : undefined
@@ -27,7 +27,7 @@ function memory(): number {
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }
 
-function readIfThere(path: string): string {
+function readOptional(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {

@@ -1,4 +1,5 @@
-// A worker: models warm first, then jobs; stopped in the other order, with nothing lost.
+// The worker service: engine, consumers and monitor server.
+// Consumers start after the models are warm and stop before the engine, so that no job is lost.
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { createWorkerMetrics } from '../metrics.ts'
@@ -13,33 +14,33 @@ export class WorkerService implements Service {
   readonly #consumers: Consumers
   readonly #monitor: MonitorServer
   #stopping: Promise<void> | undefined
-  /** Where health and metrics are; undefined until it listens, or when the port is taken. */
+  /** The port of health and metrics; undefined before it is open, or when it is taken. */
   monitorPort: number | undefined
 
-  private constructor(engine: Engine, intake: Consumers, health: MonitorServer) {
+  private constructor(engine: Engine, consumers: Consumers, monitor: MonitorServer) {
     this.#engine = engine
-    this.#consumers = intake
-    this.#monitor = health
+    this.#consumers = consumers
+    this.#monitor = monitor
   }
 
-  /** @param program what the inference processes run, in tests. */
+  /** @param program of the inference processes, in tests. */
   static create(config: WorkerConfig, logger: Logger, program?: InferenceProgram): WorkerService {
     const metrics = createWorkerMetrics()
-    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => intake.removeModel(model) })
-    const intake: Consumers = new Consumers({ config, logger, metrics, engine })
-    const health = new MonitorServer({
+    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => consumers.removeModel(model) })
+    const consumers: Consumers = new Consumers({ config, logger, metrics, engine })
+    const monitor = new MonitorServer({
       port: config.monitorPort,
       host: config.monitorHost,
-      notReady: async () => (engine.isReady ? intake.notReady() : 'the models are loading'),
+      notReady: async () => (engine.isReady ? consumers.notReady() : 'the models are loading'),
       metrics: metrics.registry,
       logger,
     })
-    return new WorkerService(engine, intake, health)
+    return new WorkerService(engine, consumers, monitor)
   }
 
   /**
-   * Resolves when the models are warm; jobs are taken from then on, as soon as Redis is there.
-   * @throws SettingsError when no model can be served; it is stopped then.
+   * Resolves when the models are warm; from then on the worker takes jobs, as soon as Redis is reachable.
+   * @throws SettingsError when no model can be served; the service is stopped then.
    */
   async start(): Promise<void> {
     try {

@@ -143,6 +143,6 @@ describe('a worker', () => {
       env: { REDIS_URL: redis.url, MODELS_DIR: 'test', MODELS: '', MONITOR_PORT: '0' },
       readyLine: () => false,
     })
-    await expect(failed).rejects.toThrow('MODELS_DIR: there is no model in "test"')
+    await expect(failed).rejects.toThrow('MODELS_DIR: no model found in "test"')
   })
 })

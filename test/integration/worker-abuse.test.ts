@@ -162,7 +162,7 @@ describe('models', () => {
 
   it('of which none can be served make the start fail, with every reason', async () => {
     await expect(startWorker({ models: ['nothing', 'b'] })).rejects.toThrow(/nothing: there is no such folder\n.*b: /)
-    await expect(startWorker({ modelsDir: join(dir, 'nowhere'), models: [] })).rejects.toThrow('there is no model in')
+    await expect(startWorker({ modelsDir: join(dir, 'nowhere'), models: [] })).rejects.toThrow('no model found in')
   })
 })
 
