@@ -147,6 +147,7 @@ describe('the monitor port', () => {
     expect((await health('/readyz')).status).toBe(200)
     const metrics = await (await health('/metrics')).text()
     expect(metrics).toMatch(/inferq_worker_jobs_total\{model="tiny-fp32",lane="interactive",outcome="done"\} \d+/)
+    expect(metrics).toMatch(/inferq_worker_jobs_total\{model="tiny-fp32",lane="bulk",outcome="revision_away"\} \d+/)
     expect((await health('/anything')).status).toBe(404)
   })
 })

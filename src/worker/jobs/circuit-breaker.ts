@@ -1,16 +1,16 @@
-// When Redis is full or confused, BullMQ asks again and again as fast as it can. Too many errors in a second: stop
-// taking jobs for a while, longer each time.
+// Circuit breaker for Redis errors.
+// BullMQ retries without delay, so more than 20 errors in a second pause the consumers: 1 s, doubling up to 30 s.
 
 export interface CircuitBreakerOptions {
-  /** Takes no jobs for so many milliseconds. */
+  /** Pauses the consumers for `ms` milliseconds. */
   onOpen: (ms: number) => void
   now?: () => number
 }
 
 const MAX_ERRORS_PER_SECOND = 20
-const FIRST_PAUSE_MS = 1_000
-const LONGEST_PAUSE_MS = 30_000
-/** Without an error for so long, the pauses begin anew. */
+const MIN_PAUSE_MS = 1_000
+const MAX_PAUSE_MS = 30_000
+/** A pause that starts this long after the end of the last one resets the back-off. */
 const RESET_MS = 60_000
 
 export class CircuitBreaker {
@@ -18,23 +18,22 @@ export class CircuitBreaker {
   readonly #now: () => number
   #second = { since: Number.NEGATIVE_INFINITY, errors: 0 }
   #pausedUntil = Number.NEGATIVE_INFINITY
-  #pause = FIRST_PAUSE_MS
+  #pause = MIN_PAUSE_MS
 
   constructor({ onOpen, now = Date.now }: CircuitBreakerOptions) {
     this.#onOpen = onOpen
     this.#now = now
   }
 
-  /** Takes one error. */
   recordError(): void {
     const now = this.#now()
     if (now < this.#pausedUntil) return
     if (now - this.#second.since >= 1_000) this.#second = { since: now, errors: 0 }
     this.#second.errors += 1
     if (this.#second.errors <= MAX_ERRORS_PER_SECOND) return
-    if (now - this.#pausedUntil > RESET_MS) this.#pause = FIRST_PAUSE_MS
+    if (now - this.#pausedUntil > RESET_MS) this.#pause = MIN_PAUSE_MS
     this.#pausedUntil = now + this.#pause
     this.#onOpen(this.#pause)
-    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS)
+    this.#pause = Math.min(this.#pause * 2, MAX_PAUSE_MS)
   }
 }

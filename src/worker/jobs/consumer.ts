@@ -1,4 +1,4 @@
-// Takes jobs from the queues of every served model, both lanes, and brings their endings back to BullMQ.
+// Consumes one queue, a lane of a model, and reports the outcome of each job to BullMQ.
 import { type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
@@ -7,31 +7,33 @@ import { type Lane, queueName } from '../../queue/names.ts'
 import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../../queue/worker-options.ts'
 import type { ReceivedJob, JobOutcome } from './job-handler.ts'
 
+/** How a job ended, with the result's outcome for an answered one. */
+export type ConsumedOutcome = TextsResult['outcome'] | Exclude<JobOutcome['kind'], 'answered'>
+
 export interface ConsumerOptions {
   model: string
   lane: Lane
-  /** Jobs that are fetched at once. */
+  /** Jobs that are fetched at the same time. */
   slots: number
-  /** A consumerConnection; stays the caller's to close. */
+  /** A consumerConnection; the caller closes it. */
   redis: Redis
-  handle: (arrival: ReceivedJob) => Promise<JobOutcome>
-  /** Sends a result to the api that waits. `keep`: the job itself leaves nothing behind. Never rejects. */
+  handle: (received: ReceivedJob) => Promise<JobOutcome>
+  /** Sends a result to the api that waits. `keep`: stores it too, since the job is removed. Never rejects. */
   reply: (replyTo: string, id: string, result: TextsResult, keep: boolean) => void
-  onOutcome: (
-    model: string,
-    lane: Lane,
-    outcome: TextsResult['outcome'] | Exclude<JobOutcome['kind'], 'answered'>,
-  ) => void
-  /** The processor itself failed. */
+  onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
+  /** Called when the processing of a job throws. */
   onFailure: (jobId: string, error: unknown) => void
-  /** Errors of BullMQ's own; in a bad hour, thousands. */
+  /** Called with BullMQ's own errors; an unreachable Redis causes thousands. */
   onError: (error: Error) => void
 }
 
-/** Another worker may take it by then; of a batch many wait for that one at once, and must not go round and round. */
-const OTHER_REVISION_DELAY_MS: Record<Lane, number> = { interactive: 20, bulk: 250 }
-/** Such a worker may have started by then. */
-const REVISION_AWAY_DELAY_MS = 5_000
+/**
+ * The delay of a job whose revision another worker serves; that worker may take it afterwards. Many chunks of a batch
+ * can wait for one worker, so their longer delay limits how often they are taken and delayed again.
+ */
+const REVISION_ELSEWHERE_DELAY_MS: Record<Lane, number> = { interactive: 20, bulk: 250 }
+/** The delay of a job whose revision no live worker serves, until one may have started. */
+const REVISION_UNAVAILABLE_DELAY_MS = 5_000
 
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -46,7 +48,8 @@ export class Consumer {
       { ...workerOptions(options.redis, options.slots), maxStalledCount: 3 },
     )
     this.#worker.on('error', options.onError)
-    // What was answered must be readable, so whatever has an identity is answered only once its job is completed.
+    // A result can be read by the id of its prediction or chunk as soon as it is replied, so the reply follows the
+    // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
       if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
     })
@@ -56,12 +59,12 @@ export class Consumer {
     return this.#options.model
   }
 
-  /** Begins to take jobs; to be called when the models are warm. */
+  /** Starts to take jobs; the models must be warm. */
   start(): void {
     this.#running ??= this.#worker.run().catch(this.#options.onError)
   }
 
-  /** Takes no new jobs; those that it has go on. */
+  /** Takes no new jobs; running ones continue. */
   async pause(): Promise<void> {
     await this.#worker.pause(true)
   }
@@ -71,7 +74,7 @@ export class Consumer {
     await this.#worker.resume()
   }
 
-  /** Resolves when its last job is completed or handed back; while Redis is away, never. */
+  /** Resolves when the last job is completed or requeued; never resolves while Redis is unreachable. */
   async close(): Promise<void> {
     await this.#worker.close()
   }
@@ -79,33 +82,33 @@ export class Consumer {
   async #process(job: Job<unknown, TextsResult>, token: string | undefined): Promise<TextsResult> {
     const { model, lane, reply, onOutcome } = this.#options
     const id = String(job.id)
-    const ending = await this.#handle(id, job)
-    onOutcome(model, lane, ending.kind === 'answered' ? ending.result.outcome : ending.kind)
-    switch (ending.kind) {
+    const outcome = await this.#handle(id, job)
+    onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
+    switch (outcome.kind) {
       case 'answered':
-        if (job.name === 'texts') reply(ending.replyTo, id, ending.result, true)
-        return ending.result
+        if (job.name === 'texts') reply(outcome.replyTo, id, outcome.result, true)
+        return outcome.result
       case 'unknown_version':
         return delayJob(job, token, UNKNOWN_VERSION_DELAY_MS)
-      case 'other_revision':
-        return delayJob(job, token, OTHER_REVISION_DELAY_MS[lane])
-      case 'revision_away':
-        return delayJob(job, token, REVISION_AWAY_DELAY_MS)
-      case 'handed_back':
+      case 'revision_elsewhere':
+        return delayJob(job, token, REVISION_ELSEWHERE_DELAY_MS[lane])
+      case 'revision_unavailable':
+        return delayJob(job, token, REVISION_UNAVAILABLE_DELAY_MS)
+      case 'requeued':
         return requeueJob(job, token)
     }
   }
 
-  /** What fails here is stored with the job for everybody to see, so only messages that carry no text get out. */
+  /** BullMQ stores the message of an error with the job, so it must not contain a user's text. */
   async #handle(id: string, job: Job<unknown, TextsResult>): Promise<JobOutcome> {
     const name = jobNames.find((known) => known === job.name)
-    if (!name) throw new UnrecoverableError(`jobs named "${job.name}" are not known here`)
+    if (!name) throw new UnrecoverableError(`unknown job name "${job.name}"`)
     try {
       return await this.#options.handle(receivedJob(id, name, job, this.#options.lane))
     } catch (error) {
       this.#options.onFailure(id, error)
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
-      throw new Error('the worker failed on this job; its log says why')
+      throw new Error("the worker failed on this job; see the worker's log")
     }
   }
 }

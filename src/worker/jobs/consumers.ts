@@ -1,4 +1,4 @@
-// The queue's half of a worker: its connections to Redis, the consumers of all lanes, and its place in the fleet.
+// The queue side of a worker: Redis connections, consumers of all lanes, and registration in the fleet.
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
 import { CanceledIds } from '../../queue/cancellations.ts'
@@ -15,7 +15,7 @@ import { publishReply } from '../../queue/replies.ts'
 import { VERSION } from '../../version.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import type { WorkerConfig } from '../config.ts'
-import { Consumer } from './consumer.ts'
+import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import type { Engine, EngineModel } from '../engine.ts'
 import { JobHandler } from './job-handler.ts'
 import { Registration } from './registration.ts'
@@ -34,12 +34,19 @@ export interface ConsumersOptions {
 
 const RETRY_MS = 250
 const PING_MS = 1_000
-/** What is left of the grace for handing jobs back and closing. */
-const HAND_BACK_MS = 5_000
-/** A Redis that is away for so long while the worker stops is not waited for. */
+/** The part of the shutdown grace that is reserved for requeueing jobs and closing. */
+const REQUEUE_MS = 5_000
+/** A stopping worker does not wait for a Redis that has been unreachable for this long. */
 const REDIS_AWAY_MS = 2_000
-const LOOK_MS = 100
-const lanes: Lane[] = ['interactive', 'bulk']
+const POLL_MS = 100
+const LANES: Lane[] = ['interactive', 'bulk']
+
+/** Outcomes with another label value in inferq_worker_jobs_total: dashboards rely on the values, so they are kept. */
+const OUTCOME_LABELS: Partial<Record<ConsumedOutcome, string>> = {
+  requeued: 'handed_back',
+  revision_elsewhere: 'other_revision',
+  revision_unavailable: 'revision_away',
+}
 
 export class Consumers {
   readonly #options: ConsumersOptions
@@ -50,15 +57,16 @@ export class Consumers {
   readonly #circuitBreaker: CircuitBreaker
   readonly #log: (message: string) => void
   readonly #onRedisError: (error: unknown) => void
-  /** Waits for a Redis that is away: takes jobs, reads what must be known. */
+  /** Retries until Redis is reachable: takes jobs, reads the records that a job needs. */
   readonly #blockingRedis: Redis
-  /** Fails at once: replies, heartbeats, pings. */
+  /** Fails fast: replies, heartbeats, pings. */
   readonly #commandRedis: Redis
   readonly #cancellations: Subscription
   #consumers: Consumer[] = []
-  /** Of models that are not served any more; they end with their last job. */
+  /** The closing of consumers whose models are no longer served; each ends with its last job. */
   readonly #removed: Promise<void>[] = []
   #starting: Promise<void> | undefined
+  /** Why no jobs are taken yet; undefined once they are. */
   #notStarted: string | undefined = 'the models are loading'
 
   constructor(options: ConsumersOptions) {
@@ -85,13 +93,13 @@ export class Consumers {
     })
   }
 
-  /** Begins to take jobs as soon as Redis is there; returns at once. To be called when the models are warm. */
+  /** Takes jobs as soon as Redis is reachable; returns immediately. The models must be warm. */
   start(): void {
     this.#cancellations.start()
     this.#starting ??= this.#startWhenReady()
   }
 
-  /** Takes no more jobs of a model that cannot be served any more: another worker may. */
+  /** Takes no more jobs of a model that cannot be served any more; other workers may serve it. */
   removeModel(model: string): void {
     const leaving = this.#consumers.filter((consumer) => consumer.model === model)
     if (leaving.length === 0) return
@@ -102,16 +110,16 @@ export class Consumers {
     this.#registration.beatNow()
   }
 
-  /** Why no jobs can be taken now; undefined when they can. */
+  /** Returns why no jobs can be taken now; undefined when they can. */
   async notReady(): Promise<string | undefined> {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
     if (this.#notStarted !== undefined) return this.#notStarted
-    if (this.#consumers.length === 0) return 'none of its models can be served any more'
+    if (this.#consumers.length === 0) return 'no model can be served any more'
     const answered = await settledWithin(this.#commandRedis.ping(), PING_MS).catch(() => false)
     return answered ? undefined : 'Redis does not answer'
   }
 
-  /** Takes no new jobs, finishes what it can within the grace, hands the rest back. */
+  /** Takes no new jobs, finishes running ones within the grace and requeues the rest. */
   async stop(): Promise<void> {
     this.#closing.abort()
     await this.#starting
@@ -121,9 +129,9 @@ export class Consumers {
       await this.#registration.markDraining()
       const closing = this.#consumers.map((consumer) => consumer.close())
       const closed = Promise.all([...closing, ...this.#removed]).catch(this.#onRedisError)
-      if (!(await this.#settledWhileRedisIsThere(closed, config.shutdownGrace - HAND_BACK_MS))) {
+      if (!(await this.#settledWhileRedisReachable(closed, config.shutdownGrace - REQUEUE_MS))) {
         engine.dispatcher.requeueAll()
-        await settledWithin(closed, HAND_BACK_MS / 2)
+        await settledWithin(closed, REQUEUE_MS / 2)
       }
       await this.#registration.deregister()
     }
@@ -132,13 +140,16 @@ export class Consumers {
     closeConnection(this.#commandRedis)
   }
 
-  /** Without Redis nothing can be completed, and nothing is lost by leaving either: the jobs' locks run out. */
-  async #settledWhileRedisIsThere(closed: Promise<unknown>, ms: number): Promise<boolean> {
-    const until = Date.now() + ms
-    let seen = Date.now()
-    while (Date.now() < until && Date.now() - seen < REDIS_AWAY_MS) {
-      if (await settledWithin(closed, LOOK_MS)) return true
-      if (this.#commandRedis.status === 'ready') seen = Date.now()
+  /**
+   * Returns whether the promise settled within `ms`; returns false earlier when Redis is unreachable. Without Redis no
+   * job can be completed, and none is lost: its lock expires and another worker takes it.
+   */
+  async #settledWhileRedisReachable(closed: Promise<unknown>, ms: number): Promise<boolean> {
+    const deadline = Date.now() + ms
+    let lastReady = Date.now()
+    while (Date.now() < deadline && Date.now() - lastReady < REDIS_AWAY_MS) {
+      if (await settledWithin(closed, POLL_MS)) return true
+      if (this.#commandRedis.status === 'ready') lastReady = Date.now()
     }
     return false
   }
@@ -146,13 +157,13 @@ export class Consumers {
   async #startWhenReady(): Promise<void> {
     const { signal } = this.#closing
     try {
-      await retry(() => this.#checkRedis(), { ms: RETRY_MS, signal, onError: (error) => this.#notReadyYet(error) })
+      await retry(() => this.#checkRedis(), { ms: RETRY_MS, signal, onError: (error) => this.#onStartError(error) })
     } catch (error) {
       if (signal.aborted) return
       throw error
     }
     const { logger, engine } = this.#options
-    this.#consumers = engine.served().flatMap((model) => lanes.map((lane) => this.#consumer(model, lane)))
+    this.#consumers = engine.served().flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane)))
     for (const consumer of this.#consumers) consumer.start()
     this.#registration.start(signal)
     this.#notStarted = undefined
@@ -160,7 +171,7 @@ export class Consumers {
     logger.info({ worker: this.#id, models }, 'taking jobs')
   }
 
-  /** Checks that Redis keeps jobs and publishes the models to it. @throws what Redis throws; NotDurableError. */
+  /** Checks that Redis is durable and publishes the models. @throws errors of Redis; NotDurableError. */
   async #checkRedis(): Promise<void> {
     const { config, logger } = this.#options
     const problems = await durabilityProblems(this.#commandRedis)
@@ -169,16 +180,16 @@ export class Consumers {
     if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
   }
 
-  #notReadyYet(error: unknown): void {
-    const isLossy = error instanceof NotDurableError
-    this.#notStarted = isLossy ? error.message : 'Redis does not answer'
-    this.#log(isLossy ? `no jobs are taken. ${error.message}` : `Redis does not answer: ${messageOf(error)}`)
+  #onStartError(error: unknown): void {
+    const notDurable = error instanceof NotDurableError
+    this.#notStarted = notDurable ? error.message : 'Redis does not answer'
+    this.#log(notDurable ? `taking no jobs: ${error.message}` : `Redis does not answer: ${messageOf(error)}`)
   }
 
-  #consumer({ manifest: model }: EngineModel, lane: Lane): Consumer {
+  #createConsumer({ manifest: model }: EngineModel, lane: Lane): Consumer {
     const { config, engine, metrics, logger } = this.#options
     const { interactive = config.predictJobs, bulk = config.bulkChunks } = model.lanes
-    const pipeline = new JobHandler({
+    const handler = new JobHandler({
       worker: this.#id,
       model,
       dispatcher: engine.dispatcher,
@@ -190,13 +201,13 @@ export class Consumers {
       lane,
       slots: (lane === 'bulk' ? bulk : interactive) * config.inferenceProcesses,
       redis: this.#blockingRedis,
-      handle: (arrival) => pipeline.handle(arrival),
+      handle: (received) => handler.handle(received),
       reply: (replyTo, id, result, keep) => {
-        // A reply that is lost is made up for by whoever waits; the job must not fail for it.
+        // The api's waiter reconciles a lost reply, so its failure does not fail the job.
         publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
       },
       onOutcome: (name, jobLane, outcome) => {
-        metrics.jobs.inc({ model: name, lane: jobLane, outcome })
+        metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()
       },
       onFailure: (job, error) => logger.error({ job, err: error }, 'a job failed'),
@@ -208,7 +219,7 @@ export class Consumers {
   }
 
   async #pauseConsumers(ms: number): Promise<void> {
-    this.#options.logger.error({ ms }, 'too many errors of Redis: no jobs are taken for a while')
+    this.#options.logger.error({ ms }, 'too many Redis errors; consumers are paused')
     for (const consumer of this.#consumers) await consumer.pause()
     if (!(await pause(ms, this.#closing.signal))) return
     for (const consumer of this.#consumers) await consumer.resume()

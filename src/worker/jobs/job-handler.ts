@@ -1,4 +1,5 @@
-// The life of one job, step by step, to one of a closed set of endings. It knows nothing of BullMQ: consumer.ts does.
+// Handles one job: validates it, runs its texts, and returns its outcome.
+// It is independent of BullMQ; consumer.ts translates the outcomes.
 import { type CanceledIds } from '../../queue/cancellations.ts'
 import { readHeartbeats } from '../../fleet/heartbeat.ts'
 import {
@@ -13,34 +14,35 @@ import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
 import type { Lane } from '../../queue/names.ts'
 import { isCanceled } from '../../records/predictions.ts'
 
-/** What is known of a job when it arrives. */
+/** A job as it was taken from the queue. */
 export interface ReceivedJob {
   id: string
   name: JobName
   lane: Lane
-  /** Not looked at yet: it may be of another version. */
+  /** Not validated yet; it may be of another version. */
   data: unknown
-  /** Epoch milliseconds at which it was made. */
+  /** Creation time of the job in epoch milliseconds. */
   createdAt: number
 }
 
 /**
- * `unknown_version`: for a newer worker. `other_revision`: for one that serves what it is pinned to.
- * `revision_away`: the same, but no live one does. `handed_back`: this worker stops, and another one shall do it.
+ * `unknown_version`: the job needs a newer worker. `revision_elsewhere`: another live worker serves the pinned
+ * revision. `revision_unavailable`: no live worker does, and the chunk waits for one. `requeued`: this worker stops or
+ * no longer serves the model, so the job returns to its queue.
  */
 export type JobOutcome =
   | { kind: 'answered'; replyTo: string; result: TextsResult }
   | { kind: 'unknown_version' }
-  | { kind: 'other_revision' }
-  | { kind: 'revision_away' }
-  | { kind: 'handed_back' }
+  | { kind: 'revision_elsewhere' }
+  | { kind: 'revision_unavailable' }
+  | { kind: 'requeued' }
 
 export interface JobHandlerOptions {
   worker: string
   model: { name: string; revision: string }
   dispatcher: Dispatcher
   canceled: CanceledIds
-  /** Where predictions' records are; waits for a Redis that is away. */
+  /** Reads predictions' records and heartbeats; its commands wait until Redis is reachable. */
   redis: Redis
   now?: () => number
 }
@@ -56,12 +58,12 @@ export class JobHandler {
     this.#now = options.now ?? Date.now
   }
 
-  /** @throws Error naming the paths of what does not fit the contract; whatever Redis throws. */
-  async handle(arrival: ReceivedJob): Promise<JobOutcome> {
+  /** @throws Error with the paths that do not fit the job contract; errors of Redis. */
+  async handle(received: ReceivedJob): Promise<JobOutcome> {
     const startedAt = this.#now()
-    const data = parse(arrival.data)
+    const data = parse(received.data)
     if (!data) return { kind: 'unknown_version' }
-    const ended = (outcome: Outcome, rows: TextsResult['rows'] = []): JobOutcome => {
+    const answered = (outcome: Outcome, rows: TextsResult['rows'] = []): JobOutcome => {
       const { worker, model } = this.#options
       return {
         kind: 'answered',
@@ -69,30 +71,30 @@ export class JobHandler {
         result: { outcome, revision: model.revision, worker, startedAt, rows },
       }
     }
-    if (data.deadline !== undefined && data.deadline < startedAt) return ended('aborted')
+    if (data.deadline !== undefined && data.deadline < startedAt) return answered('aborted')
     if (!this.#isServed(data)) {
-      if (await this.#isServedElsewhere(data)) return { kind: 'other_revision' }
-      // A batch waits for what it is pinned to, until its window ends and it takes its chunks back.
-      return arrival.name === 'chunk' ? { kind: 'revision_away' } : ended('revision_gone')
+      if (await this.#isServedElsewhere(data)) return { kind: 'revision_elsewhere' }
+      // A batch waits for its revision until its window ends, when the batch removes its chunks.
+      return received.name === 'chunk' ? { kind: 'revision_unavailable' } : answered('revision_gone')
     }
-    const cancellation = new Cancellation(arrival, this.#options)
+    const cancellation = new Cancellation(received, this.#options)
     try {
-      if (await cancellation.isSet()) return ended('canceled')
-      const computation = this.#compute(arrival, data)
-      cancellation.stops(computation)
+      if (await cancellation.isSet()) return answered('canceled')
+      const computation = this.#submit(received, data)
+      cancellation.attach(computation)
       const end = await computation.end
       switch (end.kind) {
         case 'done':
-          return (await cancellation.isSet()) ? ended('canceled') : ended('done', end.rows)
+          return (await cancellation.isSet()) ? answered('canceled') : answered('done', end.rows)
         case 'canceled':
-          return ended('canceled')
+          return answered('canceled')
         case 'expired':
-          return ended('aborted')
-        case 'handed_back':
-          return { kind: 'handed_back' }
+          return answered('aborted')
+        case 'requeued':
+          return { kind: 'requeued' }
       }
     } finally {
-      cancellation.forget()
+      cancellation.stopListening()
     }
   }
 
@@ -100,7 +102,7 @@ export class JobHandler {
     return revision === undefined || revision === this.#options.model.revision
   }
 
-  /** During an update the workers of both revisions take jobs from one queue. */
+  /** During an update, workers of both revisions take jobs from the same queue. */
   async #isServedElsewhere({ revision }: TextsJob): Promise<boolean> {
     const { redis, model } = this.#options
     return (await readHeartbeats(redis)).some(({ state, models }) => {
@@ -108,13 +110,13 @@ export class JobHandler {
     })
   }
 
-  #compute({ lane, createdAt }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
+  #submit({ lane, createdAt }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
     const { model, dispatcher } = this.#options
     return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline })
   }
 }
 
-/** Undefined for a version that this process does not know. */
+/** Returns undefined for an unknown job version. */
 function parse(data: unknown): TextsJob | undefined {
   try {
     return parseTextsJob(data)
@@ -124,20 +126,22 @@ function parse(data: unknown): TextsJob | undefined {
   }
 }
 
-/** Whether a prediction is canceled, as heard and as its record says. Other jobs have no record and never are. */
+/** The cancellation of a prediction, by its record or a published message. Other jobs cannot be canceled. */
 class Cancellation {
   readonly #id: string
   readonly #applies: boolean
   readonly #options: JobHandlerOptions
   #computation: Computation | undefined
-  readonly forget: () => void
+  readonly stopListening: () => void
 
   constructor({ id, name }: ReceivedJob, options: JobHandlerOptions) {
     this.#id = id
     this.#applies = name === 'prediction'
     this.#options = options
-    // Listening begins before the record is read, so that no cancellation falls between the two.
-    this.forget = this.#applies ? options.canceled.listen(id, () => this.#computation?.cancel()) : () => undefined
+    // The listener is added before the record is read, so that no cancellation in between is missed.
+    this.stopListening = this.#applies
+      ? options.canceled.listen(id, () => this.#computation?.cancel())
+      : () => undefined
   }
 
   async isSet(): Promise<boolean> {
@@ -145,7 +149,8 @@ class Cancellation {
     return this.#options.canceled.has(this.#id) || (await isCanceled(this.#options.redis, this.#id))
   }
 
-  stops(computation: Computation): void {
+  /** Cancels the computation on cancellation. */
+  attach(computation: Computation): void {
     this.#computation = computation
     if (this.#applies && this.#options.canceled.has(this.#id)) computation.cancel()
   }

@@ -1,4 +1,4 @@
-// This worker as the fleet sees it: its models' records, published before it takes jobs, and its heartbeat.
+// Registers this worker in the fleet: publishes its models' records and its heartbeat.
 import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
 import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
@@ -10,17 +10,17 @@ export interface RegistrationOptions {
   id: string
   version: string
   slots: Heartbeat['slots']
-  /** A producerConnection: a Redis that is away must not hold up a heartbeat. */
+  /** A producerConnection, whose commands fail fast: an unreachable Redis must not block a heartbeat. */
   redis: Redis
-  /** What is served now. */
+  /** The models that are served now. */
   models: () => Array<{ manifest: Manifest } & Omit<Heartbeat['models'][number], 'name' | 'revision'>>
   refused: () => Heartbeat['refused']
   onError: (error: unknown) => void
 }
 
-/** Records last for seven days; long before that they are written again. */
+/** The records expire after 7 days, so they are published again every day. */
 const REPUBLISH_MS = 24 * 3_600_000
-/** Goodbyes are a courtesy: what is not said in time is found out in 15 seconds. */
+/** Deregistration is best effort within this time; heartbeats expire after 15 s. */
 const DEREGISTER_MS = 1_000
 
 export class Registration {
@@ -34,30 +34,30 @@ export class Registration {
     this.#options = options
   }
 
-  /** Publishes the models. @throws when Redis is away. */
+  /** Publishes the models' records; must succeed before the worker takes jobs. @throws when Redis is unreachable. */
   async publishModels(): Promise<void> {
     for (const { manifest } of this.#options.models()) await publishModel(this.#options.redis, recordOf(manifest))
     this.#publishedAt = Date.now()
   }
 
-  /** Beats now, and then until the signal aborts. */
+  /** Publishes a heartbeat now and regularly until the signal aborts. */
   start(closing: AbortSignal): void {
     this.beatNow()
     this.#beating = every(HEARTBEAT_MS, closing, () => this.#beat(), this.#options.onError)
   }
 
-  /** Tells the fleet at once that something is different. */
+  /** Publishes a change immediately. */
   beatNow(): void {
     this.#beat().catch(this.#options.onError)
   }
 
-  /** Says that this worker takes no more jobs. */
+  /** Publishes that this worker takes no more jobs. */
   async markDraining(): Promise<void> {
     this.#state = 'quiet'
     await this.#bestEffort(this.#beat())
   }
 
-  /** Says that this worker is gone. */
+  /** Removes this worker from the fleet. */
   async deregister(): Promise<void> {
     await this.#beating
     await this.#bestEffort(removeHeartbeat(this.#options.redis, this.#options.id))
@@ -78,12 +78,12 @@ export class Registration {
     })
   }
 
-  async #bestEffort(goodbye: Promise<void>): Promise<void> {
-    await settledWithin(goodbye.catch(this.#options.onError), DEREGISTER_MS)
+  async #bestEffort(update: Promise<void>): Promise<void> {
+    await settledWithin(update.catch(this.#options.onError), DEREGISTER_MS)
   }
 }
 
-/** The manifest without what only this machine can use. */
+/** The manifest without the fields that only this worker uses. */
 function recordOf({ dir: _dir, lanes: _lanes, ...record }: Manifest) {
   return record
 }

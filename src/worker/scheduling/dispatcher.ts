@@ -76,7 +76,7 @@ export class Dispatcher {
 
   submit(order: JobTexts): Computation {
     const work = new PendingJob(order, this.#options.maxTokens(order.model))
-    if (this.#closed || this.#gone.has(work.model)) work.finish({ kind: 'handed_back' })
+    if (this.#closed || this.#gone.has(work.model)) work.finish({ kind: 'requeued' })
     else {
       this.#open.add(work)
       void work.end.then(() => this.#open.delete(work))
@@ -89,13 +89,13 @@ export class Dispatcher {
   /** Gives back every order that is not finished, and all that still come. */
   requeueAll(): void {
     this.#closed = true
-    for (const work of this.#open) this.#abandon(work, 'handed_back')
+    for (const work of this.#open) this.#abandon(work, 'requeued')
   }
 
   /** Gives back every order of a model that cannot be served any more, and all that still come. */
   requeueModel(model: string): void {
     this.#gone.add(model)
-    for (const work of this.#open) if (work.model === model) this.#abandon(work, 'handed_back')
+    for (const work of this.#open) if (work.model === model) this.#abandon(work, 'requeued')
   }
 
   /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
@@ -112,7 +112,7 @@ export class Dispatcher {
     }
   }
 
-  #abandon(work: PendingJob, kind: 'canceled' | 'handed_back'): void {
+  #abandon(work: PendingJob, kind: 'canceled' | 'requeued'): void {
     this.#backlog.drop(work)
     work.finish({ kind })
   }

@@ -16,7 +16,7 @@ export interface JobTexts {
   deadline: number | undefined
 }
 
-export type PendingJobEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'handed_back' }
+export type PendingJobEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'requeued' }
 
 /** An order on its way: which rows are there, and what it is waiting for. */
 export class PendingJob implements Group {

@@ -28,10 +28,10 @@ function setUp(end: Promise<PendingJobEnd> = Promise.resolve({ kind: 'done', row
     mget: async () => heartbeats.map((beat) => JSON.stringify(beat)),
   } as unknown as Redis
   const model = { name: 'cola', revision: 'abc' }
-  const pipeline = new JobHandler({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
+  const handler = new JobHandler({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
   const answer = (more: Partial<TextsJob> = {}, name: ReceivedJob['name'] = 'prediction') =>
-    pipeline.handle({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
-  return { answer, canceled, records, seen, pipeline, heartbeats }
+    handler.handle({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
+  return { answer, canceled, records, seen, heartbeats }
 }
 
 describe('a job', () => {
@@ -43,39 +43,39 @@ describe('a job', () => {
     })
   })
 
-  it('of another version is left to a newer worker', async () => {
+  it('of an unknown version is left to a newer worker', async () => {
     const { answer, seen } = setUp()
     expect(await answer({ v: 99 })).toEqual({ kind: 'unknown_version' })
     expect(seen.computed).toBe(0)
   })
 
-  it('that is broken fails with the path, not with the text', async () => {
-    const broken = setUp().answer({ items: [{ text: 'a secret', pair: 5 as unknown as string }] })
-    await expect(broken).rejects.toThrow('items.0.pair')
-    await expect(broken).rejects.not.toThrow('secret')
+  it('that does not fit the contract fails with the path but not the text', async () => {
+    const invalid = setUp().answer({ items: [{ text: 'a secret', pair: 5 as unknown as string }] })
+    await expect(invalid).rejects.toThrow('items.0.pair')
+    await expect(invalid).rejects.not.toThrow('secret')
   })
 
-  it('pinned to another revision is not computed', async () => {
+  it('with another pinned revision is not computed', async () => {
     const { answer, seen } = setUp()
     expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone', rows: [] } })
     expect(await answer({ revision: 'abc' })).toMatchObject({ result: { outcome: 'done' } })
     expect(seen.computed).toBe(1)
   })
 
-  it('pinned to what another worker serves is left to that one', async () => {
+  it('with a pinned revision of another live worker is left to that worker', async () => {
     const { answer, heartbeats } = setUp()
     const models = [{ name: 'cola', revision: 'other', capacity: 1, maxRunTokens: 1 }]
     const beat = { host: 'h', version: '1', startedAt: 0, refused: [], slots: { interactive: 1, bulk: 1 }, models }
     heartbeats.push({ ...beat, id: 'stopping', state: 'quiet' })
     expect(await answer({ revision: 'other' })).toMatchObject({ result: { outcome: 'revision_gone' } })
-    heartbeats.push({ ...beat, id: 'there', state: 'running' })
-    expect(await answer({ revision: 'other' })).toEqual({ kind: 'other_revision' })
+    heartbeats.push({ ...beat, id: 'running', state: 'running' })
+    expect(await answer({ revision: 'other' })).toEqual({ kind: 'revision_elsewhere' })
     expect(await answer({ revision: 'other', deadline: 999 })).toMatchObject({ result: { outcome: 'aborted' } })
   })
 
-  it("of a batch waits for what it is pinned to, in the queue and not in anybody's way", async () => {
+  it('of a batch waits in the queue for its pinned revision', async () => {
     const { answer, seen } = setUp()
-    expect(await answer({ revision: 'other' }, 'chunk')).toEqual({ kind: 'revision_away' })
+    expect(await answer({ revision: 'other' }, 'chunk')).toEqual({ kind: 'revision_unavailable' })
     expect(await answer({ revision: 'abc' }, 'chunk')).toMatchObject({ result: { outcome: 'done' } })
     expect(seen.computed).toBe(1)
   })
@@ -92,27 +92,27 @@ describe('a job', () => {
     expect(await answer()).toMatchObject({ result: { outcome: 'aborted' } })
   })
 
-  it('is handed back when the worker stops', async () => {
-    expect(await setUp(Promise.resolve({ kind: 'handed_back' })).answer()).toEqual({ kind: 'handed_back' })
+  it('is requeued when the worker stops', async () => {
+    expect(await setUp(Promise.resolve({ kind: 'requeued' })).answer()).toEqual({ kind: 'requeued' })
   })
 })
 
 describe('a prediction', () => {
-  it('that its record says is canceled never runs', async () => {
+  it('with a canceled record does not run', async () => {
     const { answer, records, seen } = setUp()
     records.add(predictionKey('job'))
     expect(await answer()).toMatchObject({ result: { outcome: 'canceled', rows: [] } })
     expect(seen.computed).toBe(0)
   })
 
-  it('of whose cancellation was heard before it came never runs', async () => {
+  it('whose cancellation was received before the job does not run', async () => {
     const { answer, canceled, seen } = setUp()
     canceled.add('job')
     expect(await answer()).toMatchObject({ result: { outcome: 'canceled' } })
     expect(seen.computed).toBe(0)
   })
 
-  it('that is canceled while it waits stops at the next run', async () => {
+  it('that is canceled while it runs cancels its computation', async () => {
     let finish: (end: PendingJobEnd) => void = () => undefined
     const { answer, canceled, seen } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
@@ -123,7 +123,7 @@ describe('a prediction', () => {
     expect(await ending).toMatchObject({ result: { outcome: 'canceled' } })
   })
 
-  it('that is canceled in its last run is canceled', async () => {
+  it('that is canceled during its last run is canceled', async () => {
     let finish: (end: PendingJobEnd) => void = () => undefined
     const { answer, records } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
@@ -133,7 +133,7 @@ describe('a prediction', () => {
     expect(await ending).toMatchObject({ result: { outcome: 'canceled', rows: [] } })
   })
 
-  it('is no longer listened for when it has ended', async () => {
+  it('has no cancellation listener after its end', async () => {
     const { answer, canceled, seen } = setUp()
     await answer()
     canceled.add('job')
@@ -141,7 +141,7 @@ describe('a prediction', () => {
   })
 })
 
-it('does not look for a record of a job that has none', async () => {
+it('ignores prediction records for other jobs', async () => {
   const { answer, records } = setUp()
   records.add(predictionKey('job'))
   expect(await answer({}, 'texts')).toMatchObject({ result: { outcome: 'done' } })
