@@ -79,8 +79,8 @@ export const workerSettings = {
     'address of health and metrics; unset: all addresses',
   ),
   requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'take no jobs from a Redis that may lose them'),
-  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'how long the worker may take to stop'),
-  logLevel: setting('LOG_LEVEL', 'info', oneOf(logLevels), 'log level'),
+  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'maximum duration of a shutdown'),
+  logLevel: setting('LOG_LEVEL', 'info', oneOf(logLevels), `one of ${logLevels.join(', ')}`),
 }
 
 export type WorkerConfig = Omit<SettingsOf<typeof workerSettings>, 'inferenceProcesses'> & {

@@ -254,9 +254,9 @@ describe('a retry of a batch', () => {
     const api = await startApi()
     const input = { lines: () => each('nonsense\n'), name: 'in' }
     const refused = await finished(api, await api.batches.create('public', undefined, ASKED, input))
-    expect(() => api.batches.inputOfRetry(refused, 'again')).toThrow('the input file was refused')
+    expect(() => api.batches.inputOfRetry(refused, 'again')).toThrow('the input file is invalid')
     const answered = await finished(api, await create(api, ['a']))
-    expect(() => api.batches.inputOfRetry(answered, 'again')).toThrow('each one was answered')
+    expect(() => api.batches.inputOfRetry(answered, 'again')).toThrow('all were answered')
   })
 
   it('whose output file is erased: the failed rows', async () => {

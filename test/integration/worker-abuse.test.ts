@@ -146,7 +146,7 @@ describe('models', () => {
     const job = await caller.send(['poison'], { model: 'other' })
     await waitFor('the worker to be unready for good', async () => {
       const answer = await fetch(`http://127.0.0.1:${worker.monitorPort}/readyz`)
-      return (await answer.text()).includes('none of its models')
+      return (await answer.text()).includes('no model can be served')
     })
     const queue = caller.producer.queue(job.queue)
     await waitFor('its job to wait again', async () => (await queue.getJobState(job.id)) === 'waiting')
