@@ -37,7 +37,7 @@ export async function withStack<T>(
   apiEnv: Record<string, string> = {},
 ): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-bench-'))
-  const redis = new RedisServer({ binary: redisBinary(say), dir: join(dir, 'redis'), say })
+  const redis = new RedisServer({ binary: redisBinary(say), dir: join(dir, 'redis'), print: say })
   const started: StartedProcess[] = []
   try {
     const redisUrl = await redis.start()

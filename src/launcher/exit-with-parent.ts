@@ -1,4 +1,4 @@
-// Loaded ahead of a supervised child's own program: a child whose parent has died stops as if it had been asked to.
+// Stops a supervised child with SIGTERM when its parent dies; preloaded into its program.
 process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'))
-// The channel by itself must not keep the child alive.
+// The IPC channel alone must not keep the child running.
 process.channel?.unref()

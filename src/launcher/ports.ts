@@ -1,12 +1,12 @@
-// Ports of this machine: which is free, which is taken.
+// Finds free ports and checks whether a port is taken.
 import { createServer } from 'node:net'
 
-/** A port of 127.0.0.1 that nothing listens on at this moment. */
+/** Returns a port of 127.0.0.1 that is free at this moment. */
 export function freePort(): Promise<number> {
   return bind(0, '127.0.0.1')
 }
 
-/** Whether this process could listen there now. Throws what is neither yes nor taken, a bad host for one. */
+/** Whether this process could listen there now. @throws any error other than a taken port, such as an invalid host. */
 export async function isFree(port: number, host: string): Promise<boolean> {
   try {
     await bind(port, host)

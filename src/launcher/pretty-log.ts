@@ -1,24 +1,27 @@
-// The children log JSON; in a terminal a person wants to read lines.
+// Formats the children's JSON log lines for the terminal.
 import { styleText } from 'node:util'
 
-const levels: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
+const LEVELS: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' }
 
-/** One log line for people: time, level, who, message, the error's message, the rest as JSON. Anything else as it is. */
-export function readable(name: string, line: string): string {
+/**
+ * Formats a log line as time, level, process name, message, the error's message, and other fields as JSON. Any other
+ * line is returned with its process name.
+ */
+export function prettyLine(name: string, line: string): string {
   const record = fieldsOf(line)
   if (!('level' in record)) return line === '' ? '' : `${name}: ${line}`
   const { level, time, msg, err, process: _, pid: __, hostname: ___, ...rest } = record
-  const label = levels[Number(level)] ?? 'info'
-  const at = new Date(time as string | number).toTimeString().slice(0, 8)
-  const words = [
+  const label = LEVELS[Number(level)] ?? 'info'
+  const clock = new Date(time as string | number).toTimeString().slice(0, 8)
+  const parts = [
     asText(msg),
     err === undefined ? '' : `(${asText(messageOf(err))})`,
     Object.keys(rest).length > 0 ? JSON.stringify(rest) : '',
   ]
-  return `${at} ${coloured(label, Number(level))} ${name}: ${words.filter(Boolean).join(' ')}`
+  return `${clock} ${colored(label, Number(level))} ${name}: ${parts.filter(Boolean).join(' ')}`
 }
 
-/** What a JSON line holds; nothing when it is none. */
+/** The fields of a JSON line; empty when the line is not a JSON object. */
 export function fieldsOf(line: string): Record<string, unknown> {
   if (!line.startsWith('{')) return {}
   try {
@@ -37,7 +40,7 @@ function asText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-function coloured(label: string, level: number): string {
-  const colour = level >= 50 ? 'red' : level >= 40 ? 'yellow' : 'dim'
-  return styleText(colour, label.padEnd(5), { stream: process.stdout })
+function colored(label: string, level: number): string {
+  const color = level >= 50 ? 'red' : level >= 40 ? 'yellow' : 'dim'
+  return styleText(color, label.padEnd(5), { stream: process.stdout })
 }

@@ -1,24 +1,25 @@
-// A data folder has one Redis: two servers on one append-only file would destroy it. The folder's owner is written
-// down in it, and what an earlier start left behind is found by it.
+// Lock on the data directory of the private Redis.
+// Two servers would destroy the append-only file. The lock is a file in the directory, by which a start also finds the
+// Redis that a crashed start left running.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 
-/** Who uses a folder: the process that started Redis, and Redis itself. */
+/** Process ids of the launcher and its Redis, and the port of Redis. */
 export interface DataDirLock {
   owner: number
   redis: number
   port: number
 }
 
-/** Thrown when Redis cannot be started; the message says what a person can do. */
+/** Redis cannot be started; the message contains the remedy. */
 export class RedisStartError extends Error {
-  override name = 'RedisNotStarted'
+  override name = 'RedisStartError'
 }
 
-export function writeLock(dir: string, claim: DataDirLock): void {
-  writeFileSync(fileOf(dir), JSON.stringify(claim))
+export function writeLock(dir: string, lock: DataDirLock): void {
+  writeFileSync(fileOf(dir), JSON.stringify(lock))
 }
 
 export function removeLock(dir: string): void {
@@ -26,41 +27,41 @@ export function removeLock(dir: string): void {
 }
 
 /**
- * Resolves when no Redis uses the folder. One that a crashed start left behind is stopped, after saying so.
- * @throws RedisNotStarted when whoever started it is still there.
+ * Resolves when no Redis uses the directory. A Redis that a crashed start left running is stopped, which is printed.
+ * @throws RedisStartError when the process that started it is still running.
  */
-export async function acquireDataDir(dir: string, say: (line: string) => void): Promise<void> {
-  const claim = readLock(dir)
-  if (claim && (await isInUse(claim, dir))) {
-    if (isAlive(claim.owner)) {
+export async function acquireDataDir(dir: string, print: (line: string) => void): Promise<void> {
+  const lock = readLock(dir)
+  if (lock && (await isInUse(lock, dir))) {
+    if (isAlive(lock.owner)) {
       throw new RedisStartError(
-        `inferq runs already in this folder (process ${claim.owner}). Stop it first, or start from another folder.`,
+        `inferq is already running in this folder (process ${lock.owner}); stop it first, or start from another folder`,
       )
     }
-    say(`an earlier start ended without stopping its Redis (process ${claim.redis}); stopping that one first`)
-    await end(claim.redis)
+    print(`an earlier start ended without stopping its Redis (process ${lock.redis}); stopping it first`)
+    await terminate(lock.redis)
   }
   removeLock(dir)
 }
 
-/** Whether the process of a claim is still a Redis on this folder: process numbers are used again. */
-async function isInUse(claim: DataDirLock, dir: string): Promise<boolean> {
-  if (!isAlive(claim.redis)) return false
-  const folder = await queryRedis(claim.port, (redis) => redis.config('GET', 'dir'))
-  // A hung Redis answers nobody, yet holds the files: then its command line has to do.
-  return folder ? folder.includes(dir) : commandOf(claim.redis).includes(`:${claim.port}`)
+/** Whether the process of a lock is a Redis on this directory; its process id may have been reused. */
+async function isInUse(lock: DataDirLock, dir: string): Promise<boolean> {
+  if (!isAlive(lock.redis)) return false
+  const config = await queryRedis(lock.port, (redis) => redis.config('GET', 'dir'))
+  // A hung Redis does not answer but still has the files open, so its command line is checked instead.
+  return config ? config.includes(dir) : commandOf(lock.redis).includes(`:${lock.port}`)
 }
 
-async function end(pid: number): Promise<void> {
+async function terminate(pid: number): Promise<void> {
   process.kill(pid, 'SIGTERM')
   for (let waited = 0; isAlive(pid); waited += 50) {
-    if (waited > 10_000) throw new RedisStartError(`Redis (process ${pid}) does not stop. End it with: kill -9 ${pid}`)
+    if (waited > 10_000) throw new RedisStartError(`Redis (process ${pid}) does not stop; end it with: kill -9 ${pid}`)
     await delay(50)
   }
 }
 
-/** One question to the Redis on this port; undefined when it does not answer, or is still loading its data. */
-export async function queryRedis<T>(port: number, question: (redis: Redis) => Promise<T>): Promise<T | undefined> {
+/** Runs one query on the Redis of this port; returns undefined when it does not answer or is still loading its data. */
+export async function queryRedis<T>(port: number, query: (redis: Redis) => Promise<T>): Promise<T | undefined> {
   const redis = new Redis({
     port,
     host: '127.0.0.1',
@@ -74,7 +75,7 @@ export async function queryRedis<T>(port: number, question: (redis: Redis) => Pr
   redis.on('error', () => undefined)
   try {
     await redis.connect()
-    return await question(redis)
+    return await query(redis)
   } catch {
     return undefined
   } finally {
@@ -90,7 +91,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The command line of a process; empty where there is no /proc. */
+/** The command line of a process; empty on systems without /proc. */
 function commandOf(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8')

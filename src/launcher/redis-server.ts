@@ -1,4 +1,4 @@
-// A private Redis server: a child process on a port of 127.0.0.1 with a data directory. `npm start` and the tests use it.
+// A private Redis server as a child process, for `npm start` and the tests.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,9 +12,9 @@ export interface RedisServerOptions {
   binary: string
   /** The data directory; created when missing. */
   dir: string
-  say: (line: string) => void
-  /** Whether it runs in a process group of its own, which a Ctrl-C in the terminal does not reach. */
-  ownGroup?: boolean
+  print: (line: string) => void
+  /** Whether it runs in a separate process group, which does not receive Ctrl-C from the terminal. */
+  separateGroup?: boolean
 }
 
 /** Redis writes what is pending on SIGTERM; it is killed after this many milliseconds. */
@@ -44,20 +44,20 @@ export class RedisServer {
   }
 
   /**
-   * Resolves with its URL once it answers and its data is loaded. Started again after a stop, it takes the same port.
+   * Resolves with its URL once it answers and its data is loaded. A start after a stop uses the same port.
    * @throws RedisStartError when the data directory is in use, or with the last line of Redis' log.
    */
   async start(): Promise<string> {
     if (this.#process) return this.url
     this.#stopped = false
-    await acquireDataDir(this.#dir, this.#options.say)
+    await acquireDataDir(this.#dir, this.#options.print)
     this.#port ||= await freePort()
-    if (this.#stopped) throw new RedisStartError('Redis was stopped before it had started.')
-    // A first process that fails to start is reported as an error, and is not restarted.
-    const say = (line: string) => this.#hasStarted && this.#options.say(line)
-    this.#process = new SupervisedProcess({ name: 'Redis', spawn: () => this.#spawn(), grace: GRACE_MS, say })
+    if (this.#stopped) throw new RedisStartError('Redis was stopped during its start')
+    // The failure of the first process is thrown, so the supervisor's message about it is not printed.
+    const print = (line: string) => this.#hasStarted && this.#options.print(line)
+    this.#process = new SupervisedProcess({ name: 'Redis', spawn: () => this.#spawn(), grace: GRACE_MS, print })
     await this.#process.start()
-    await this.#untilItAnswers(this.#process)
+    await this.#waitUntilReady(this.#process)
     this.#hasStarted = true
     return this.url
   }
@@ -73,14 +73,14 @@ export class RedisServer {
   }
 
   #spawn(): ChildProcess {
-    const { binary, ownGroup = false } = this.#options
-    const child = spawn(binary, this.#arguments(), { stdio: 'ignore', detached: ownGroup })
+    const { binary, separateGroup = false } = this.#options
+    const child = spawn(binary, this.#arguments(), { stdio: 'ignore', detached: separateGroup })
     if (child.pid !== undefined) writeLock(this.#dir, { owner: process.pid, redis: child.pid, port: this.#port })
     return child
   }
 
   /** @throws RedisStartError when the first process ends before it answers. */
-  async #untilItAnswers(process: SupervisedProcess): Promise<void> {
+  async #waitUntilReady(process: SupervisedProcess): Promise<void> {
     const first = process.child as ChildProcess
     let failure: string | undefined
     first.once('error', (error) => (failure = error.message))

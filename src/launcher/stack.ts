@@ -1,9 +1,9 @@
-// What `npm start` runs: Redis, the api and the workers.
+// The processes of `npm start`: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
 import { type Service } from '../lifecycle.ts'
 import { StartupError } from '../errors.ts'
 import { freePort, isFree } from './ports.ts'
-import { fieldsOf, readable } from './pretty-log.ts'
+import { fieldsOf, prettyLine } from './pretty-log.ts'
 import { spawnProgram } from './program.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
@@ -23,15 +23,16 @@ interface StackSettings {
 export interface StackOptions {
   settings: StackSettings
   env: NodeJS.ProcessEnv
-  /** Where data is kept. */
   dataDir: string
-  say: (line: string) => void
-  /** A child refuses its settings; `name` says which. */
-  onRefused: (name: string) => void
+  print: (line: string) => void
+  /** Called when a child ends because its settings are invalid. */
+  onInvalidSettings: (name: string) => void
 }
 
 const DEFAULT_MONITOR_PORT = 9100
 const HEARTBEAT_WAIT_MS = 2_000
+/** The interval of messages about processes that are not ready. */
+const WAIT_REPORT_MS = 10_000
 
 export class Stack implements Service {
   readonly #options: StackOptions
@@ -45,18 +46,19 @@ export class Stack implements Service {
     this.#options = options
   }
 
-  /** The api's address as this machine reaches it. */
+  /** The api's URL for clients on this machine. */
   get address(): string {
     const { host, port } = this.#options.settings
     return `http://${this.#isLocal(host) ? 'localhost' : host}:${port}`
   }
 
-  /** Resolves when the api and every worker are ready, or when it is stopped meanwhile. */
+  /** Resolves when the api and every worker are ready, or when it is stopped during the start. */
   async start(): Promise<void> {
-    const { settings, env, dataDir, say } = this.#options
+    const { settings, env, dataDir, print } = this.#options
     if (!(await isFree(settings.port, settings.host))) {
       throw new StartupError(
-        `Port ${settings.port} is taken by another program. Stop that one, or choose another port: PORT=${settings.port + 1} npm start`,
+        `port ${settings.port} is taken by another program; stop it, or use another port: ` +
+          `PORT=${settings.port + 1} npm start`,
       )
     }
     const monitorPorts = await this.#monitorPorts()
@@ -67,7 +69,7 @@ export class Stack implements Service {
     this.#api = this.#child('api', 'api', { ...common, HOST: settings.host, PORT: String(settings.port) })
     const api = `http://${this.#reachable(settings.host)}:${settings.port}`
     this.#health.push({ name: 'the api', url: `${api}/readyz` })
-    const shared = settings.workers > 1 ? { INFERENCE_PROCESSES: shareOfCpus(settings.workers) } : {}
+    const shared = settings.workers > 1 ? { INFERENCE_PROCESSES: processesPerWorker(settings.workers) } : {}
     for (const [index, port] of monitorPorts.entries()) {
       const name = settings.workers > 1 ? `worker ${index + 1}` : 'worker'
       this.#workers.push(
@@ -80,15 +82,15 @@ export class Stack implements Service {
       )
       this.#health.push({ name: `the ${name}`, url: `http://127.0.0.1:${port}/readyz` })
     }
-    say(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
+    print(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
     await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
     await this.#allReady()
     if (settings.workers > 0) await this.#waitForWorkers(`${api}/health`)
   }
 
   /**
-   * The api first, while there are workers to answer whoever waits in it: the other way round 64 of 64 open calls
-   * ended in a 504 after 25 s.
+   * Stops the api before the workers, which must answer its open requests: in the reverse order 64 of 64 open requests
+   * ended with 504 after 25 s.
    */
   async stop(): Promise<void> {
     this.#closing.abort()
@@ -97,31 +99,31 @@ export class Stack implements Service {
     await this.#redis?.stop()
   }
 
-  /** Ends the api and the workers at once; a stop that is under way then ends too. */
+  /** Kills the api and the workers, which also ends a stop in progress. */
   kill(): void {
     for (const child of [...this.#workers, this.#api]) child?.kill()
   }
 
   #child(name: string, program: 'api' | 'worker', env: NodeJS.ProcessEnv): SupervisedProcess {
-    const { settings, say, onRefused } = this.#options
+    const { settings, print, onInvalidSettings } = this.#options
     return new SupervisedProcess({
       name,
       spawn: () =>
-        spawnProgram(program, env, (line) => process.stdout.write(`${loginIn(line) ?? readable(name, line)}\n`)),
+        spawnProgram(program, env, (line) => process.stdout.write(`${loginMessage(line) ?? prettyLine(name, line)}\n`)),
       // A child exits when its own grace ends; only a child that hangs takes longer.
       grace: settings.shutdownGrace + 2_000,
-      say,
-      onRefused: () => onRefused(name),
+      print,
+      onInvalidSettings: () => onInvalidSettings(name),
     })
   }
 
   async #startRedis(dir: string): Promise<string> {
-    const { env, say } = this.#options
-    this.#redis = new RedisServer({ binary: redisBinary(say, env), dir, say, ownGroup: true })
+    const { env, print } = this.#options
+    this.#redis = new RedisServer({ binary: redisBinary(print, env), dir, print, separateGroup: true })
     return this.#redis.start()
   }
 
-  /** One for each worker. Nobody asked for 9100 when it is the default, so a taken one is no reason to stop. */
+  /** Chooses a monitor port for each worker. A taken default port is replaced; a taken MONITOR_PORT is an error. */
   async #monitorPorts(): Promise<number[]> {
     const { settings } = this.#options
     const ports: number[] = []
@@ -130,7 +132,7 @@ export class Stack implements Service {
       const usable = wanted !== 0 && (await isFree(wanted, '127.0.0.1'))
       if (!usable && worker === 0 && settings.monitorPort) {
         throw new StartupError(
-          `Port ${wanted} (MONITOR_PORT) is taken by another program. Choose another, or 0 for any.`,
+          `port ${wanted} (MONITOR_PORT) is taken by another program; use another port, or 0 for any free port`,
         )
       }
       ports.push(usable ? wanted : await freePort())
@@ -139,20 +141,23 @@ export class Stack implements Service {
   }
 
   async #allReady(): Promise<void> {
-    const began = Date.now()
+    const startedAt = Date.now()
     const missing = new Set(this.#health)
-    let told = 0
+    let reported = 0
     while (missing.size > 0 && (await pause(100, this.#closing.signal))) {
-      for (const part of missing) if (await isReady(part.url)) missing.delete(part)
-      const waited = Math.floor((Date.now() - began) / 10_000)
-      if (waited > told && missing.size > 0) {
-        told = waited
-        this.#options.say(`still waiting for ${[...missing].map(({ name }) => name).join(', ')} …`)
+      for (const check of missing) if (await isReady(check.url)) missing.delete(check)
+      const intervals = Math.floor((Date.now() - startedAt) / WAIT_REPORT_MS)
+      if (intervals > reported && missing.size > 0) {
+        reported = intervals
+        this.#options.print(`still waiting for ${[...missing].map(({ name }) => name).join(', ')} …`)
       }
     }
   }
 
-  /** A worker's heartbeat reaches the api a moment after the worker is ready; a model without a worker is not waited for. */
+  /**
+   * Waits until the api has the first heartbeats, which it reads shortly after the workers are ready. The wait is
+   * limited, since /health keeps failing while a known model has no worker.
+   */
   async #waitForWorkers(health: string): Promise<void> {
     const deadline = Date.now() + HEARTBEAT_WAIT_MS
     while (!(await isReady(health)) && Date.now() < deadline) {
@@ -171,15 +176,15 @@ export class Stack implements Service {
   }
 }
 
-/** The dashboard's login, which the api logs in the one run that makes it. */
-function loginIn(line: string): string | undefined {
+/** The dashboard's login, which the api logs once, when it generates the password; undefined for other lines. */
+function loginMessage(line: string): string | undefined {
   const { user, password } = line.includes('"password"') ? fieldsOf(line) : {}
   if (typeof user !== 'string' || typeof password !== 'string') return undefined
-  return `inferq: made a login for the dashboard: user ${user}, password ${password} (shown only now)`
+  return `inferq: generated a login for the dashboard: user ${user}, password ${password} (shown only once)`
 }
 
-/** Several workers on one machine share its CPUs. */
-function shareOfCpus(workers: number): string {
+/** The inference processes of each worker when several workers share this machine's CPUs. */
+function processesPerWorker(workers: number): string {
   return String(Math.max(1, Math.floor(availableParallelism() / workers)))
 }
 

@@ -11,9 +11,9 @@ export interface SupervisedProcessOptions {
   spawn: () => ChildProcess
   /** Milliseconds from SIGTERM to SIGKILL when it is stopped. */
   grace: number
-  say: (line: string) => void
-  /** The process ended with EXIT_CONFIG, after which a restart does not help. */
-  onRefused?: () => void
+  print: (line: string) => void
+  /** Called when the process ends with EXIT_CONFIG, after which it is not restarted. */
+  onInvalidSettings?: () => void
 }
 
 const MIN_PAUSE_MS = 1_000
@@ -31,7 +31,7 @@ export class SupervisedProcess implements Service {
     this.#options = options
   }
 
-  /** The process that runs now, or ran last. */
+  /** The current or last process. */
   get child(): ChildProcess | undefined {
     return this.#child
   }
@@ -52,20 +52,20 @@ export class SupervisedProcess implements Service {
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
     } catch {
-      // It ended in the meantime.
+      // The process has ended since the check.
     }
   }
 
   async #keepRunning(): Promise<void> {
-    const { name, say, onRefused } = this.#options
+    const { name, print, onInvalidSettings } = this.#options
     let wait = MIN_PAUSE_MS
     for (;;) {
       const startedAt = Date.now()
       const end = await this.#run()
       if (this.#closing.signal.aborted) return
-      if (end === EXIT_CONFIG && onRefused) return onRefused()
+      if (end === EXIT_CONFIG && onInvalidSettings) return onInvalidSettings()
       if (Date.now() - startedAt > BACKOFF_RESET_MS) wait = MIN_PAUSE_MS
-      say(`${name} ended unexpectedly (${end}); starting it again in ${wait / 1_000} s`)
+      print(`${name} ended unexpectedly (${end}); restarting it in ${wait / 1_000} s`)
       if (!(await pause(wait, this.#closing.signal))) return
       wait = Math.min(wait * 2, MAX_PAUSE_MS)
     }

@@ -64,7 +64,7 @@ test('prints all addresses, answers, and stops without leftover processes', asyn
     expect(said).toContain(`http://localhost:${port}${place}`)
   }
   await waitFor('the login', () =>
-    started.lines.find((line) => /made a login.*password \S+ \(shown only now\)/.test(line)),
+    started.lines.find((line) => /generated a login.*password \S+ \(shown only once\)/.test(line)),
   )
   expect(said).toContain(join(dir, '.data'))
   expect((await predict()).status).toBe(200)
@@ -85,7 +85,7 @@ test('keeps its data over a restart', async () => {
   expect(await first.stop()).toBe(0)
 
   const second = await run()
-  expect(second.lines.join('\n')).not.toMatch(/made a login/)
+  expect(second.lines.join('\n')).not.toMatch(/generated a login/)
   const kept = await fetch(`http://127.0.0.1:${port}/v1/predictions/${id}`)
   expect(await kept.json()).toMatchObject({ id, status: 'succeeded' })
 })
@@ -131,9 +131,7 @@ test('an occupied port gives one message with the remedy', async () => {
   try {
     const { code, said } = await refused()
     expect(code).toBe(1)
-    expect(said).toContain(
-      `Port ${port} is taken by another program. Stop that one, or choose another port: PORT=${port + 1}`,
-    )
+    expect(said).toContain(`port ${port} is taken by another program; stop it, or use another port: PORT=${port + 1}`)
   } finally {
     server.close()
   }
@@ -150,7 +148,7 @@ test('a child with invalid settings stops all processes', async () => {
   const { code, said } = await refused({ MAX_INPUTS: 'lots' })
   expect(code).toBe(78)
   expect(said).toMatch(/MAX_INPUTS: must be a whole number/)
-  expect(said).toMatch(/the api cannot run like this \(see above\); stopping/)
+  expect(said).toMatch(/the api rejects its settings \(see above\); stopping/)
 })
 
 test('a second start in the same folder is refused', async () => {
@@ -158,7 +156,7 @@ test('a second start in the same folder is refused', async () => {
   const other = await freePort()
   const { code, said } = await refused({ PORT: String(other) })
   expect(code).toBe(1)
-  expect(said).toMatch(/inferq runs already in this folder/)
+  expect(said).toMatch(/inferq is already running in this folder/)
   expect((await predict()).status).toBe(200)
   expect(await first.stop()).toBe(0)
 })

@@ -12,7 +12,7 @@ declare module 'vitest' {
   }
 }
 
-const say = (line: string) => console.log(line)
+const print = (line: string) => console.log(line)
 
 /** TEST_REDIS_URL is a Redis whose data may be erased; without it a new server is started. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -22,7 +22,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return async () => undefined
   }
   const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
-  const server = new RedisServer({ binary: redisBinary(say), dir, say })
+  const server = new RedisServer({ binary: redisBinary(print), dir, print })
   project.provide('redisUrl', await server.start())
   return async () => {
     await server.stop()

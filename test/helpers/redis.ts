@@ -22,8 +22,8 @@ export async function emptyRedis(): Promise<string> {
 /** A private server, started, for tests that stop or kill it; `stop` also removes its data. */
 export async function ownRedis(): Promise<{ server: RedisServer; url: string; stop: () => Promise<void> }> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
-  const say = (line: string) => console.log(line)
-  const server = new RedisServer({ binary: redisBinary(say), dir, say })
+  const print = (line: string) => console.log(line)
+  const server = new RedisServer({ binary: redisBinary(print), dir, print })
   const url = await server.start()
   return {
     server,

@@ -26,7 +26,7 @@ afterEach(async () => {
 })
 
 function server(binary = redisBinary(console.log)): RedisServer {
-  const made = new RedisServer({ binary, dir, say: (line) => said.push(line) })
+  const made = new RedisServer({ binary, dir, print: (line) => said.push(line) })
   servers.push(made)
   return made
 }
@@ -63,7 +63,7 @@ test('is durable and never evicts', async () => {
 
 test('a second owner of the folder is refused', async () => {
   await server().start()
-  await expect(server().start()).rejects.toThrow(/runs already in this folder/)
+  await expect(server().start()).rejects.toThrow(/is already running in this folder/)
 })
 
 test('an orphaned server is stopped first, and its data is kept', async () => {
@@ -93,7 +93,7 @@ test('restarts on its port after a kill', async () => {
     'another Redis',
     async () => one.pid !== killed && (await asking(url, (redis) => redis.ping())) === 'PONG',
   )
-  expect(said[0]).toMatch(/ended unexpectedly \(SIGKILL\); starting it again in 1 s/)
+  expect(said[0]).toMatch(/ended unexpectedly \(SIGKILL\); restarting it in 1 s/)
 })
 
 test('reports why it cannot start', async () => {
