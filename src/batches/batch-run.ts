@@ -55,7 +55,7 @@ const CHUNKS_PER_BLOCK = 4
 
 /**
  * Runs the batch until it ends, this process stops, or another api holds the job.
- * @throws any other error; a later run continues after the last stored part.
+ * @throws unexpected errors, for example of the file store; a later run continues after the last stored part.
  */
 export async function runBatch(options: BatchRunOptions, id: OwnedId, lock: JobLock): Promise<BatchRunEnd> {
   const record = await readBatch(options.redis, id)

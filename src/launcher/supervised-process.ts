@@ -12,7 +12,7 @@ export interface SupervisedProcessOptions {
   /** Milliseconds from SIGTERM to SIGKILL when it is stopped. */
   grace: number
   print: (line: string) => void
-  /** Called when the process ends with EXIT_CONFIG, after which it is not restarted. */
+  /** Called in place of a restart when the process ends with EXIT_CONFIG, since a restart would end in the same way. */
   onInvalidSettings?: () => void
 }
 
