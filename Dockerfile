@@ -6,7 +6,7 @@ FROM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit
-COPY tsconfig.json tsconfig.build.json ./
+COPY bin/build.mjs bin/
 COPY src src
 RUN npm run build
 # Not --omit=optional: the tokenizer library imports sharp's binary. ONNX Runtime contains the libraries of every

@@ -74,7 +74,7 @@ export function npm(args, env = process.env) {
 function isBuilt() {
   if (!existsSync(STAMP)) return false
   const since = statSync(STAMP).mtimeMs
-  const inputs = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src']
+  const inputs = ['package-lock.json', 'bin/build.mjs', 'src']
   return inputs.every((path) => newest(path) <= since)
 }
 

@@ -1,6 +1,6 @@
 // Settings from the environment. Each process declares a table of settings; reading a table reports every problem
 // together. Only main functions read process.env.
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** One setting: its variable, its meaning, and the schema that parses its text. */
 export interface Setting<T> {

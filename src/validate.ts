@@ -1,5 +1,5 @@
 // Checks values against zod schemas and reports every problem with its path.
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { AppError, invalid, type Problem } from './errors.ts'
 
 type Issue = z.core.$ZodIssue

@@ -25,7 +25,7 @@ export function createApp(context: Context): Express {
   app.get(
     '/openapi.json',
     setRouteName('/openapi.json'),
-    sendDocument(openApiDocument(routes, context.config.apiKeys.length > 0)),
+    sendDocument(() => openApiDocument(routes, context.config.apiKeys.length > 0)),
   )
   app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
   app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), createDashboard(context))
@@ -66,7 +66,11 @@ function setRouteName(route: string): RequestHandler {
   }
 }
 
-function sendDocument(document: object): RequestHandler {
-  const body = JSON.stringify(document)
-  return (_request, response) => void response.type('application/json').send(body)
+/** The document is generated at the first request: it would take a fifth of the start. */
+function sendDocument(generate: () => object): RequestHandler {
+  let body: string | undefined
+  return (_request, response) => {
+    body ??= JSON.stringify(generate())
+    response.type('application/json').send(body)
+  }
 }

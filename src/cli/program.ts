@@ -2,7 +2,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
-import { VERSION } from '../version.ts'
+import { VERSION } from '../package.ts'
 import { batch, type BatchFlags } from './batch/command.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'

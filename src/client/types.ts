@@ -1,5 +1,5 @@
 // Types of requests and responses.
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { flatScores } from '../api/routes/schema.ts'
 
 export type LabelScore = z.infer<typeof flatScores>[number]

@@ -1,6 +1,6 @@
 // Heartbeats of workers: every few seconds, with the models they serve and their speed.
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
 
 const heartbeat = z.object({

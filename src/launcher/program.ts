@@ -1,8 +1,10 @@
 // Starts the api or a worker as a child process that stops when its parent dies.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+import { packagePath } from '../package.ts'
 
-const exitWithParent = new URL('./exit-with-parent.js', import.meta.url).href
+const exitWithParent = pathToFileURL(packagePath('dist/launcher/exit-with-parent.js')).href
 
 /** @param program the folder of src whose main.ts runs. @param onOutput receives each line of stdout and stderr. */
 export function spawnProgram(
@@ -10,7 +12,7 @@ export function spawnProgram(
   env: NodeJS.ProcessEnv,
   onOutput: (line: string) => void,
 ): ChildProcess {
-  const file = new URL(`../${program}/main.js`, import.meta.url).pathname
+  const file = packagePath('dist', program, 'main.js')
   // A separate process group does not receive Ctrl-C from the terminal: the launcher decides the order of the stop.
   const child = spawn(process.execPath, ['--import', exitWithParent, file], {
     env,

@@ -1,5 +1,5 @@
 // The bodies that ask for predictions: one schema is the type, the check and the documentation.
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Limits that are part of the schemas; all of them are settings. */
 export interface SchemaLimits {

@@ -98,8 +98,7 @@ export class Predictions {
   async find(owner: string, uuid: string): Promise<Prediction> {
     const id = { owner, uuid }
     const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
-    if (!record)
-      throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
+    if (!record) throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
     const job = await readJob(this.#options.redis, jobRefOf(id, record))
     const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
     const keptFor = job.state === 'failed' ? FAILED_TTL : this.#options.resultTtl

@@ -1,6 +1,6 @@
 // The contract between api and worker: the data of a job and its result. Both sides parse it, because they may have
 // different versions during an upgrade; readers accept JOB_VERSION and the version before.
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const JOB_VERSION = 1
 

@@ -1,6 +1,6 @@
 // The record of a batch: what was requested, and its progress. Its rows are in the file store.
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
 import { listKey, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'

@@ -1,6 +1,6 @@
 // The record of a file: its owner, its metadata, and the batches that read it.
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'

@@ -1,7 +1,7 @@
 // The record of a model: workers publish it before they take the model's jobs. Scores are labeled by the revision that
 // computed them, so that two revisions can be served during an update.
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
 
 const modelRecord = z.object({

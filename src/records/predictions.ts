@@ -1,7 +1,7 @@
 // The record of a prediction: its owner, what was requested, and whether it is canceled. The BullMQ job holds the texts
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
+import * as z from 'zod'
 import { predictionKey, CANCEL_CHANNEL } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'

@@ -1,5 +1,5 @@
 // API keys: their setting, and the owner of a request.
-import { z } from 'zod'
+import * as z from 'zod'
 import * as env from '../../env.ts'
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../../errors.ts'

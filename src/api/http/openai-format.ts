@@ -1,5 +1,5 @@
 // Errors, lists, ids and times in the format of OpenAI's API, for the routes of files and batches.
-import { z } from 'zod'
+import * as z from 'zod'
 import { type AppError, type Problem, notFound, codeOf } from '../../errors.ts'
 import { isUuid } from '../../records/ids.ts'
 

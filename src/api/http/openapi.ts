@@ -1,8 +1,8 @@
 // Generates the OpenAPI document from the route table and the schemas that validate requests.
 import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
-import { z } from 'zod'
-import { VERSION } from '../../version.ts'
+import * as z from 'zod'
+import { VERSION } from '../../package.ts'
 import type { DocumentedResponse, Route } from './route.ts'
 import { openAiErrorDocument } from './openai-format.ts'
 import { problemDocument } from './problem.ts'

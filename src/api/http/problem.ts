@@ -1,7 +1,7 @@
 // Problem documents (RFC 9457) with two members of Text Embeddings Inference.
 // With `error` and `error_type` one body suits plain HTTP clients and those of TEI, Hugging Face and Replicate.
 import { STATUS_CODES } from 'node:http'
-import { z } from 'zod'
+import * as z from 'zod'
 import { AppError, type ErrorType } from '../../errors.ts'
 import { isRedisUnavailable, toServiceUnavailable } from '../../redis/errors.ts'
 

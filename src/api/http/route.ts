@@ -1,7 +1,7 @@
 // The type of a route-table entry.
 // The router, the OpenAPI document and the tests all read the table.
 import type { Readable } from 'node:stream'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { Preferences } from './prefer.ts'
 
 /** The input of a handler: validated values, independent of the HTTP framework. */

@@ -1,6 +1,6 @@
 // TRUST_PROXY: the reverse proxies whose X-Forwarded-Proto, -Host and -For are trusted.
 import proxyAddr from 'proxy-addr'
-import { z } from 'zod'
+import * as z from 'zod'
 import { text } from '../../env.ts'
 
 /** false: none; a number: that many hops, counted from this process; a list: addresses in Express's syntax. */

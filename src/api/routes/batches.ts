@@ -1,6 +1,6 @@
 // Routes of batches, after OpenAI's API, with extensions.
 // The extensions: inline requests, retry, progress events, and rows while the batch runs.
-import { z } from 'zod'
+import * as z from 'zod'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
 import { type BatchRecord, BATCHES_LIST, readBatch } from '../../records/batches.ts'

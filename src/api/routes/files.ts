@@ -1,5 +1,5 @@
 // Routes of files, the input and output of batches, after OpenAI's API.
-import { z } from 'zod'
+import * as z from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
 import { FILES_LIST, type FileRecord, readFileRecord } from '../../records/files.ts'

@@ -1,7 +1,7 @@
 // Warm-up measurements of a model, combined over its workers.
 import type { Heartbeat } from '../../fleet/heartbeat.ts'
 import type { ServedModel } from '../../fleet/fleet.ts'
-import { z } from 'zod'
+import * as z from 'zod'
 
 type ReportedModel = Heartbeat['models'][number]
 

@@ -1,5 +1,5 @@
 // Routes of models and queue depths.
-import { z } from 'zod'
+import * as z from 'zod'
 import { notFound } from '../../errors.ts'
 import { type ServedModel, isLive } from '../../fleet/fleet.ts'
 import type { Context } from '../context.ts'

@@ -1,7 +1,7 @@
 // Routes for operators: health checks, server information and metrics.
-import { z } from 'zod'
+import * as z from 'zod'
 import { unavailable } from '../../errors.ts'
-import { VERSION } from '../../version.ts'
+import { VERSION } from '../../package.ts'
 import type { Context } from '../context.ts'
 import { resolveModel, rejectionReason } from '../../predict/model-resolver.ts'
 import { combineStats } from './model-stats.ts'

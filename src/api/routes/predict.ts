@@ -1,6 +1,6 @@
 // Routes of synchronous predictions, for four dialects.
 // GET and Text Embeddings Inference's POST /predict, Hugging Face's nested format, and SageMaker's /invocations.
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Context } from '../context.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
 import { scoreAnswers } from '../../predict/answers.ts'

@@ -1,5 +1,5 @@
 // Routes of predictions with an id, after Replicate's API.
-import { z } from 'zod'
+import * as z from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
 import { PREDICTIONS_LIST } from '../../records/predictions.ts'

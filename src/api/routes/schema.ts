@@ -1,6 +1,6 @@
 // Schemas of request bodies and response objects.
 // One schema is the type, the validation and the documentation.
-import { z } from 'zod'
+import * as z from 'zod'
 import { createPredictSchemas, type SchemaLimits } from '../../predict/body.ts'
 
 export type Schemas = ReturnType<typeof createSchemas>

@@ -1,11 +1,12 @@
 // The route of the web page.
 import { readFileSync } from 'node:fs'
-import { z } from 'zod'
+import * as z from 'zod'
+import { packagePath } from '../../package.ts'
 import type { Context } from '../context.ts'
 import type { Route } from '../http/route.ts'
 import { route } from './route.ts'
 
-const page = readFileSync(new URL('../../../web/index.html', import.meta.url), 'utf8')
+const page = readFileSync(packagePath('web', 'index.html'), 'utf8')
 
 export const pageRoutes: Route<Context>[] = [
   route({

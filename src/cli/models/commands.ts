@@ -1,7 +1,7 @@
 // `inferq models`: its subcommands and options.
 // Each implementation is imported on use, because ONNX Runtime and the tokenizers load slowly.
-import { fileURLToPath } from 'node:url'
 import { type Command, Option } from 'commander'
+import { packagePath } from '../../package.ts'
 import type { Inferq } from '../../client/client.ts'
 import type { Terminal } from '../terminal.ts'
 import type { AddFlags } from './add.ts'
@@ -14,8 +14,8 @@ export interface ModelCommands {
 }
 
 /** The folders of the clone that contains this program. */
-const OWN_MODELS = fileURLToPath(new URL('../../../models', import.meta.url))
-const OWN_CACHE = fileURLToPath(new URL('../../../.data/hub', import.meta.url))
+const OWN_MODELS = packagePath('models')
+const OWN_CACHE = packagePath('.data', 'hub')
 
 export function addModelCommands(program: Command, { client, terminal, setExitCode }: ModelCommands): void {
   const models = program.command('models').description('Lists, checks and adds models.')

@@ -1,12 +1,12 @@
 // `inferq models quantize`: prints the commands for static int8 quantization.
 // ONNX Runtime quantizes only in Python, not in Node.
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { packagePath } from '../../package.ts'
 import { EXIT, CommandError } from '../failure.ts'
 import { print, type Terminal } from '../terminal.ts'
 import { exists } from './folder.ts'
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const ROOT = packagePath()
 
 /** @throws CommandError when the folder has no fp32 model. */
 export async function explainQuantization(folder: string, terminal: Terminal): Promise<number> {

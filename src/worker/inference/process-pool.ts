@@ -1,6 +1,8 @@
 // The inference processes of a worker: kept at their number, started again when they die.
 import { extname } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../errors.ts'
+import { packagePath } from '../../package.ts'
 import { InferenceProcess, type InferenceProgram, type RunOutcome, type RunTask } from './inference-process.ts'
 import type { Loaded, ModelSource } from './ipc.ts'
 import { pause } from '../../async.ts'
@@ -142,9 +144,9 @@ export class ProcessPool {
   }
 }
 
-/** Built, it is JavaScript that plain Node runs; from the sources it needs the loader that this process was started with. */
-const extension = extname(import.meta.url)
+/** The program of the bundle, or, when this file runs from its source, the source under the same loader. */
+const isSource = extname(import.meta.url) === '.ts'
 const ownProgram: InferenceProgram = {
-  module: new URL(`./main${extension}`, import.meta.url),
-  execArgv: extension === '.ts' ? process.execArgv : [],
+  module: pathToFileURL(packagePath(isSource ? 'src/worker/inference/main.ts' : 'dist/worker/inference/main.js')),
+  execArgv: isSource ? process.execArgv : [],
 }

@@ -12,7 +12,7 @@ import {
 } from '../../redis/connection.ts'
 import { type Lane, processId } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
-import { VERSION } from '../../version.ts'
+import { VERSION } from '../../package.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import type { WorkerConfig } from '../config.ts'
 import { type ConsumedOutcome, Consumer } from './consumer.ts'

@@ -1,5 +1,5 @@
 // What config.json and the tokenizer's files say of a model, as transformers writes them.
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ModelRecord } from '../../records/models.ts'
 
 export const configFile = z.object({

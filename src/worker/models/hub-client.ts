@@ -1,5 +1,5 @@
 // What is asked of the Hub: which files a revision has, what each one should be, and its bytes from some place on.
-import { z } from 'zod'
+import * as z from 'zod'
 import { messageOf } from '../../errors.ts'
 import type { HubId } from './hub-id.ts'
 

@@ -1,5 +1,5 @@
 // `inferq.json`: what a model's other files cannot say. It may be left out, and so may each of its fields.
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const INFERQ_FILE = 'inferq.json'
 

@@ -2,7 +2,7 @@
 // folder is not followed: whoever made the folder must not choose what else of this machine is read.
 import { readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { messageOf } from '../../errors.ts'
 
 /** A folder that cannot be served; the problems say why, for the person who put it there. */

@@ -1,7 +1,7 @@
 // The library's tokenizer with what differs from Python's repaired. Some parts of tokenizer.json are rewritten into
 // others that the library does right; normalisers that it only imitates are ours.
 import { PreTrainedTokenizer } from '@xenova/transformers'
-import { z } from 'zod'
+import * as z from 'zod'
 import { messageOf } from '../../../errors.ts'
 import { ModelError, readJson } from '../../models/model-files.ts'
 import { type NormalizerPart, normalizerOf, preparationOf, readNormalizer } from './normalizer.ts'

@@ -1,6 +1,6 @@
 // Normalisers of tokenizer.json, as Python's tokenizers have them. What is left different are signs that newer versions
 // of Unicode than Python's tables know.
-import { z } from 'zod'
+import * as z from 'zod'
 import { readCharsmap } from './precompiled-charsmap.ts'
 
 export interface NormalizerPart {

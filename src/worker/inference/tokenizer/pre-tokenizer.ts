@@ -1,6 +1,6 @@
 // How a text is taken apart into words before the tokenizer's model sees it. The library has its own idea of white
 // space, digits, word signs and of where a Metaspace splits; its regular expressions are right, so these are used.
-import { z } from 'zod'
+import * as z from 'zod'
 
 export interface PreTokenizerPart {
   type: string

@@ -1,0 +1,35 @@
+// Bundles each program of src into one file of dist/, with a source map.
+
+import { build } from 'esbuild'
+
+/** Packages with native code, and packages that contain the files of a page. */
+const EXTERNAL = ['onnxruntime-node', '@xenova/transformers', 'msgpackr-extract', '@bull-board/ui', 'swagger-ui-dist']
+
+/** CommonJS packages in a bundle call require(). */
+const BANNER = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
+
+const options = {
+  outdir: 'dist',
+  outbase: 'src',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  sourcemap: true,
+  external: EXTERNAL,
+  banner: { js: BANNER },
+  logLevel: 'warning',
+}
+
+await build({
+  ...options,
+  entryPoints: [
+    'src/api/main.ts',
+    'src/worker/main.ts',
+    'src/worker/inference/main.ts',
+    'src/launcher/main.ts',
+    'src/launcher/exit-with-parent.ts',
+  ],
+})
+// Commands of the command line are loaded when they run.
+await build({ ...options, entryPoints: ['src/cli/main.ts'], splitting: true, chunkNames: 'cli/[name]-[hash]' })
