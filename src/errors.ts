@@ -64,7 +64,7 @@ export function unavailable(detail: string, cause?: unknown): AppError {
   return new AppError('Unhealthy', 503, detail, { headers: { 'Retry-After': '1' }, cause })
 }
 
-/** A process cannot start; the message says what to do, so it is printed without its stack. */
+/** A process cannot start; the message contains the remedy and is printed without its stack. */
 export class StartupError extends Error {
   override name = 'StartupError'
 }

@@ -10,14 +10,14 @@ import type { LineProblem } from './input/input-line.ts'
 import type { FileStore } from './storage/file-store.ts'
 import type { BatchInput, FoundBatch } from './batch.ts'
 
-export interface RetryOptions {
+export interface RetryInputOptions {
   store: FileStore
   files: Files
   maxLineBytes: number
 }
 
 /** Returns the input of a new batch. @throws AppError 409 before the end, or when no request is left to retry. */
-export function inputOfRetry(options: RetryOptions, batch: FoundBatch, name: string): BatchInput {
+export function inputOfRetry(options: RetryInputOptions, batch: FoundBatch, name: string): BatchInput {
   const { record } = batch
   if (record.ended_at === undefined) throw conflict('this batch has not ended; cancel it or wait for its end')
   if (record.stage === 'validating') {
@@ -35,7 +35,7 @@ function hasInvalidInput({ errors }: BatchRecord): boolean {
 
 /** @throws AppError 404 without the input file, 409 when the parts that list the failed rows no longer exist. */
 async function* unansweredLines(
-  { store, files, maxLineBytes }: RetryOptions,
+  { store, files, maxLineBytes }: RetryInputOptions,
   batch: FoundBatch,
 ): AsyncGenerator<Buffer> {
   const input = await files.find(batch.id.owner, batch.record.input)

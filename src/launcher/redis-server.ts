@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './ports.ts'
 import { acquireDataDir, queryRedis, RedisStartError, removeLock, writeLock } from './redis-data-lock.ts'
-import { hasEnded, SupervisedProcess } from './supervised-process.ts'
+import { hasExited, SupervisedProcess } from './supervised-process.ts'
 
 export interface RedisServerOptions {
   /** `redis-server` or `valkey-server` (see redis-binary.ts). */
@@ -85,7 +85,7 @@ export class RedisServer {
     let failure: string | undefined
     first.once('error', (error) => (failure = error.message))
     while ((await queryRedis(this.#port, (redis) => redis.ping())) !== 'PONG') {
-      if (hasEnded(first)) failure ??= lastLine(join(this.#dir, 'redis.log'))
+      if (hasExited(first)) failure ??= lastLine(join(this.#dir, 'redis.log'))
       if (failure !== undefined) {
         await this.stop()
         throw new RedisStartError(`Redis did not start: ${failure}`)

@@ -48,7 +48,7 @@ export class SupervisedProcess implements Service {
   /** Kills the process and its process group. */
   kill(): void {
     this.#closing.abort()
-    if (this.#child?.pid === undefined || hasEnded(this.#child)) return
+    if (this.#child?.pid === undefined || hasExited(this.#child)) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
     } catch {
@@ -91,7 +91,7 @@ export class SupervisedProcess implements Service {
 }
 
 /** Whether the process has exited. */
-export function hasEnded(child: ChildProcess): boolean {
+export function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
