@@ -47,6 +47,13 @@ export function normalizerOf(part: NormalizerPart, theirs: Theirs): Normalize {
       return part.precompiled_charsmap ? readCharsmap(part.precompiled_charsmap) : (text) => text
     case 'Strip':
       return (text) => strip(text, part)
+    case 'Lowercase':
+      return (text) => theirs(lowerSigma(text))
+    case 'BertNormalizer':
+      return (text) => {
+        const separated = part.handle_chinese_chars === false ? text : separateRareIdeographs(text)
+        return theirs(part.lowercase === false ? separated : lowerSigma(separated))
+      }
     case 'Prepend':
       return (text) => (text === '' ? text : theirs(text))
     default:
@@ -63,20 +70,12 @@ function strip(text: string, { strip_left, strip_right }: NormalizerPart): strin
 /** The ideographs beyond the Basic Multilingual Plane, as tokenizers' BertNormalizer counts them. */
 const RARE_IDEOGRAPHS = /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu
 
-/** @returns what must be done to a text before the library's normaliser sees it. */
-export function preparationOf(part: NormalizerPart): Normalize {
-  const all = flatten(part)
-  const bert = all.filter(({ type }) => type === 'BertNormalizer')
-  // The library looks at UTF-16 units, and so misses ideographs that are made of two.
-  const separates = bert.some(({ handle_chinese_chars }) => handle_chinese_chars !== false)
-  // JavaScript lowers a sigma at a word's end to its final form, Rust lowers each letter by itself.
-  const lowers = all.some(({ type }) => type === 'Lowercase') || bert.some(({ lowercase }) => lowercase !== false)
-  return (text) => {
-    const separated = separates ? text.replace(RARE_IDEOGRAPHS, ' $& ') : text
-    return lowers ? separated.replaceAll('Σ', 'σ') : separated
-  }
+/** The library tests UTF-16 units, and so misses ideographs of two units. */
+function separateRareIdeographs(text: string): string {
+  return text.replace(RARE_IDEOGRAPHS, ' $& ')
 }
 
-function flatten(top: NormalizerPart): NormalizerPart[] {
-  return [top, ...(top.normalizers ?? []).flatMap(flatten)]
+/** JavaScript lowers a sigma at a word's end to its final form; Rust lowers each letter alone. */
+function lowerSigma(text: string): string {
+  return text.replaceAll('Σ', 'σ')
 }

@@ -56,8 +56,8 @@ export class TextTokenizer {
 
   /** @throws BadModel when tokenizer.json is of a kind that the library does not know. */
   static async load(dir: string, maxTokens: number): Promise<TextTokenizer> {
-    const { tokenizer, prepare, typesPairs } = await loadTokenizer(dir)
-    const words = (text: string) => tokenizer.encode(prepare(text), { add_special_tokens: false })
+    const { tokenizer, typesPairs } = await loadTokenizer(dir)
+    const words = (text: string) => tokenizer.encode(text, { add_special_tokens: false })
     const encode = (text: string, pair: string | null) =>
       tokenizer(text, { text_pair: pair, return_tensor: false, return_token_type_ids: true })
     const template = findTemplate(words, (text, pair) => {
