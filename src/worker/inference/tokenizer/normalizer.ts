@@ -1,5 +1,5 @@
-// Normalisers of tokenizer.json, as Python's tokenizers have them. What is left different are signs that newer versions
-// of Unicode than Python's tables know.
+// Normalizers of tokenizer.json with the results of Python's tokenizers. Only characters that are newer than Python's
+// Unicode tables are treated differently.
 import * as z from 'zod'
 import { readCharsmap } from './precompiled-charsmap.ts'
 
@@ -27,55 +27,58 @@ export const readNormalizer: z.ZodType<NormalizerPart> = z.lazy(() =>
 
 type Normalize = (text: string) => string
 
-/** The library's normaliser for this part; one of a sequence has its parts in `normalizers`. */
-interface Theirs extends Normalize {
-  normalizers?: Theirs[]
+interface LibraryNormalizer extends Normalize {
+  /** The steps of a sequence. */
+  normalizers?: LibraryNormalizer[]
 }
 
-/** Ours where the library's differs, and the library's where not. */
-export function normalizerOf(part: NormalizerPart, theirs: Theirs): Normalize {
+/**
+ * @returns the library's normalizer, or a replacement where its result differs from Python's.
+ * @throws Error for a step of a sequence that the library does not have.
+ */
+export function normalizerOf(part: NormalizerPart, libraryNormalizer: LibraryNormalizer): Normalize {
   switch (part.type) {
     case 'Sequence': {
-      const steps = (part.normalizers ?? []).map((step, place) => {
-        const their = theirs.normalizers?.[place]
-        if (!their) throw new Error(`normalizer ${step.type} is not supported`)
-        return normalizerOf(step, their)
+      const steps = (part.normalizers ?? []).map((step, index) => {
+        const libraryStep = libraryNormalizer.normalizers?.[index]
+        if (!libraryStep) throw new Error(`normalizer ${step.type} is not supported`)
+        return normalizerOf(step, libraryStep)
       })
-      return (text) => steps.reduce((normalised, step) => step(normalised), text)
+      return (text) => steps.reduce((normalized, step) => step(normalized), text)
     }
     case 'Precompiled':
       return part.precompiled_charsmap ? readCharsmap(part.precompiled_charsmap) : (text) => text
     case 'Strip':
       return (text) => strip(text, part)
     case 'Lowercase':
-      return (text) => theirs(lowerSigma(text))
+      return (text) => libraryNormalizer(lowerSigma(text))
     case 'BertNormalizer':
       return (text) => {
         const separated = part.handle_chinese_chars === false ? text : separateRareIdeographs(text)
-        return theirs(part.lowercase === false ? separated : lowerSigma(separated))
+        return libraryNormalizer(part.lowercase === false ? separated : lowerSigma(separated))
       }
     case 'Prepend':
-      return (text) => (text === '' ? text : theirs(text))
+      return (text) => (text === '' ? text : libraryNormalizer(text))
     default:
-      return theirs
+      return libraryNormalizer
   }
 }
 
-/** White space as Unicode has it: with U+0085, without U+FEFF, other than JavaScript's. */
+/** Strips Unicode's white space: unlike JavaScript's, it includes U+0085 and excludes U+FEFF. */
 function strip(text: string, { strip_left, strip_right }: NormalizerPart): string {
   const right = strip_right === false ? text : text.replace(/\p{White_Space}+$/u, '')
   return strip_left === false ? right : right.replace(/^\p{White_Space}+/u, '')
 }
 
-/** The ideographs beyond the Basic Multilingual Plane, as tokenizers' BertNormalizer counts them. */
+/** The ideographs outside the Basic Multilingual Plane that BertNormalizer of tokenizers puts spaces around. */
 const RARE_IDEOGRAPHS = /[\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu
 
-/** The library tests UTF-16 units, and so misses ideographs of two units. */
+/** The library reads UTF-16 units, and so misses ideographs of two units. */
 function separateRareIdeographs(text: string): string {
   return text.replace(RARE_IDEOGRAPHS, ' $& ')
 }
 
-/** JavaScript lowers a sigma at a word's end to its final form; Rust lowers each letter alone. */
+/** JavaScript lowercases a sigma at the end of a word to its final form; Rust lowercases each character alone. */
 function lowerSigma(text: string): string {
   return text.replaceAll('Σ', 'σ')
 }

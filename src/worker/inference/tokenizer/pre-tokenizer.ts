@@ -1,5 +1,5 @@
-// How a text is taken apart into words before the tokenizer's model sees it. The library has its own idea of white
-// space, digits, word signs and of where a Metaspace splits; its regular expressions are right, so these are used.
+// Pre-tokenizers of tokenizer.json: the step that splits a text into words. The library's own differ from Python's in
+// white space, digits, word characters and Metaspace; its regular expressions do not, so these replace them.
 import * as z from 'zod'
 
 export interface PreTokenizerPart {
@@ -28,13 +28,16 @@ export const readPreTokenizer: z.ZodType<PreTokenizerPart> = z.lazy(() =>
   }),
 )
 
-/** GPT-2's, as tokenizers' ByteLevel has it. */
+/** GPT-2's pattern, from ByteLevel of tokenizers. */
 const BYTE_LEVEL_WORDS = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
-/** Word signs as Rust's regular expressions have them. */
+/** The word characters (`\w`) of Rust's regular expressions. */
 const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d`
 const PUNCTUATION = String.raw`[\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]`
 
-/** The same pre-tokenizer in words that the library takes as Python does. */
+/**
+ * @returns an equivalent pre-tokenizer for which the library gives the words of Python.
+ * @throws Error for a Punctuation with another behavior than Isolated, Removed or Contiguous.
+ */
 export function toSupportedPreTokenizer(part: PreTokenizerPart): object {
   switch (part.type) {
     case 'Sequence':
@@ -68,18 +71,18 @@ function byteLevel(part: PreTokenizerPart): object {
   const bytes = { ...part, use_regex: false, add_prefix_space: false }
   const words = split(BYTE_LEVEL_WORDS, 'Isolated')
   if (!part.add_prefix_space) return sequence(words, bytes)
-  // All of it is replaced by a space and itself.
+  // A text that does not start with a space is replaced by a space and itself (`$&`).
   const prefix = { type: 'Replace', pattern: { Regex: String.raw`\A[^ ][\s\S]*` }, content: ' $&' }
   return sequence(prefix, words, bytes)
 }
 
-/** Splits before each mark that stands for a space, except where `split` is false. */
+/** Splits before each replacement character (a space in the text), unless `split` is false. */
 function metaspace(part: PreTokenizerPart): object {
-  const mark = part.replacement ?? '▁'
-  const usual = part.add_prefix_space === false ? 'never' : 'always'
-  const marked = { ...part, prepend_scheme: part.prepend_scheme ?? usual }
-  if (part.split === false) return marked
-  return sequence(marked, { ...split(`${mark}[^${mark}]*|[^${mark}]+`, 'Removed'), invert: true })
+  const space = part.replacement ?? '▁'
+  const defaultScheme = part.add_prefix_space === false ? 'never' : 'always'
+  const replaced = { ...part, prepend_scheme: part.prepend_scheme ?? defaultScheme }
+  if (part.split === false) return replaced
+  return sequence(replaced, { ...split(`${space}[^${space}]*|[^${space}]+`, 'Removed'), invert: true })
 }
 
 function punctuation(part: PreTokenizerPart): object {

@@ -1,98 +1,99 @@
-// Texts to token ids. The library cuts off the final [SEP] when it truncates, so it only does the words here;
-// special tokens, truncation and token types are ours, by the rules of Python's tokenizers.
+// Text tokenizer: texts to token ids. The library drops the final [SEP] when it truncates, so special tokens,
+// truncation and token types are added here, by the rules of Python's tokenizers.
 import { ModelError } from '../../models/model-files.ts'
 import { loadTokenizer } from './hf-tokenizer.ts'
 import type { Truncate } from '../../../queue/job.ts'
 
 export interface Encoded {
   ids: number[]
-  /** From here on the token type is 1; the length when it is 0 throughout. */
+  /** Index of the first token of type 1; the number of tokens when all are of type 0. */
   secondFrom: number
   truncated: boolean
 }
 
-/** What fills a run up. */
+/** The token and the side with which a text is padded. */
 export interface PadToken {
   id: number
   side: 'left' | 'right'
 }
 
-/** Special tokens around one text and around two. */
+/** Special tokens around one text and around a pair. */
 export interface Template {
   before: number[]
   between: number[]
-  /** Behind one text. */
+  /** After a single text. */
   after: number[]
-  /** Behind the second of two. */
+  /** After the second text of a pair. */
   afterPair: number[]
-  /** Where the second part's token type begins: so many tokens behind the first text; undefined: it has none. */
+  /** Tokens from the end of the first text to the first token of type 1; undefined when all tokens are of type 0. */
   secondTypeAfter: number | undefined
 }
 
-/** A text that is longer than the model takes, where cutting was forbidden. */
+/** A text with more tokens than the model takes, where truncation is off. */
 export class TextTooLongError extends Error {
   constructor(tokens: number, maxTokens: number) {
     super(`the text has ${tokens} tokens; the model takes ${maxTokens}`)
-    this.name = 'TextTooLong'
+    this.name = 'TextTooLongError'
   }
 }
 
-type Words = (text: string) => number[]
+/** Token ids of a text without special tokens. */
+type EncodeText = (text: string) => number[]
 
 export class TextTokenizer {
   readonly padId: number
   readonly padSide: 'left' | 'right'
-  readonly #words: Words
+  readonly #encodeText: EncodeText
   readonly #template: Template
   readonly #maxTokens: number
 
-  constructor(words: Words, template: Template, maxTokens: number, padding: PadToken) {
-    this.#words = words
+  constructor(encodeText: EncodeText, template: Template, maxTokens: number, padding: PadToken) {
+    this.#encodeText = encodeText
     this.#template = template
     this.#maxTokens = maxTokens
     this.padId = padding.id
     this.padSide = padding.side
   }
 
-  /** @throws BadModel when tokenizer.json is of a kind that the library does not know. */
+  /** @throws ModelError when tokenizer.json is of a kind that the library does not support. */
   static async load(dir: string, maxTokens: number): Promise<TextTokenizer> {
     const { tokenizer, typesPairs } = await loadTokenizer(dir)
-    const words = (text: string) => tokenizer.encode(text, { add_special_tokens: false })
+    const encodeText = (text: string) => tokenizer.encode(text, { add_special_tokens: false })
     const encode = (text: string, pair: string | null) =>
       tokenizer(text, { text_pair: pair, return_tensor: false, return_token_type_ids: true })
-    const template = findTemplate(words, (text, pair) => {
+    const template = findTemplate(encodeText, (text, pair) => {
       const { input_ids, token_type_ids } = encode(text, pair) as { input_ids: number[]; token_type_ids?: number[] }
       return { ids: input_ids, types: (typesPairs && token_type_ids) || [] }
     })
     const side = tokenizer.padding_side === 'left' ? 'left' : 'right'
-    return new TextTokenizer(words, template, maxTokens, { id: Number(tokenizer.pad_token_id ?? 0), side })
+    return new TextTokenizer(encodeText, template, maxTokens, { id: Number(tokenizer.pad_token_id ?? 0), side })
   }
 
-  /** @throws TextTooLong when `truncate` is `no` and the text does not fit. */
+  /** @throws TextTooLongError when `truncate` is `no` and the text does not fit. */
   encode(text: string, pair: string | undefined, truncate: Truncate): Encoded {
-    // An empty second text is none, as in transformers.
+    // An empty second text counts as none, as in transformers.
     return pair ? this.#pair(text, pair, truncate) : this.#single(text, truncate)
   }
 
-  /** The tokens of a text; of a very long one that will be cut, only of the end that stays. */
-  #wordsFor(text: string, room: number, truncate: Truncate): number[] {
-    if (truncate !== 'no' && text.length > MOST_CHARS_A_TOKEN * room) {
-      // More than `room`, so that the caller sees that something was cut.
-      const words = this.#words(endOf(text, MOST_CHARS_A_TOKEN * room, truncate))
-      if (words.length > room) return words
+  /** Token ids of a text; of a very long one that will be truncated, only those of the end that is kept. */
+  #encodeForRoom(text: string, room: number, truncate: Truncate): number[] {
+    if (truncate !== 'no' && text.length > MAX_CHARS_PER_TOKEN * room) {
+      const ids = this.#encodeText(endOf(text, MAX_CHARS_PER_TOKEN * room, truncate))
+      // With no more than `room` tokens the caller would not see that the text is truncated.
+      if (ids.length > room) return ids
     }
-    return this.#words(text)
+    return this.#encodeText(text)
   }
 
   #single(text: string, truncate: Truncate): Encoded {
     const { before, after } = this.#template
     const room = Math.max(0, this.#maxTokens - before.length - after.length)
-    const words = this.#wordsFor(text, room, truncate)
-    const truncated = words.length > room
+    const textIds = this.#encodeForRoom(text, room, truncate)
+    const truncated = textIds.length > room
     if (truncated && truncate === 'no') {
-      throw new TextTooLongError(words.length + before.length + after.length, this.#maxTokens)
+      throw new TextTooLongError(textIds.length + before.length + after.length, this.#maxTokens)
     }
-    const ids = [...before, ...(truncated ? cut(words, room, truncate) : words), ...after]
+    const ids = [...before, ...(truncated ? cut(textIds, room, truncate) : textIds), ...after]
     return { ids, secondFrom: ids.length, truncated }
   }
 
@@ -100,9 +101,9 @@ export class TextTokenizer {
     const { before, between, afterPair, secondTypeAfter } = this.#template
     const special = before.length + between.length + afterPair.length
     const room = Math.max(0, this.#maxTokens - special)
-    // Which of the two is longer decides how they are cut, so both are counted to their ends.
-    let first = this.#words(text)
-    let second = this.#words(pair)
+    // Both texts are encoded in full, because their lengths decide how they are truncated.
+    let first = this.#encodeText(text)
+    let second = this.#encodeText(pair)
     const truncated = first.length + second.length > room
     if (truncated) {
       if (truncate === 'no') throw new TextTooLongError(first.length + second.length + special, this.#maxTokens)
@@ -116,10 +117,10 @@ export class TextTokenizer {
   }
 }
 
-/** So many characters of any usual text have more tokens than one. */
-const MOST_CHARS_A_TOKEN = 24
+/** More characters than one token covers on average in any usual text. */
+const MAX_CHARS_PER_TOKEN = 24
 
-/** At most `chars` of one end of a text, parted from the rest where there is a space; empty when there is none. */
+/** At most `chars` characters from one end of a text, cut at a space; empty when there is none. */
 function endOf(text: string, chars: number, side: 'left' | 'right'): string {
   let at = side === 'right' ? chars : text.length - chars
   const step = side === 'right' ? -1 : 1
@@ -132,7 +133,7 @@ function cut(ids: number[], length: number, side: Truncate): number[] {
 }
 
 /**
- * How many tokens each of two texts keeps so that both fit into `room`: the longer one gives first
+ * How many tokens each of two texts keeps so that both fit into `room`: the longer text is truncated first
  * (`truncate_encodings` of huggingface/tokenizers, strategy LongestFirst).
  */
 export function longestFirst(first: number, second: number, room: number): [first: number, second: number] {
@@ -146,20 +147,23 @@ export function longestFirst(first: number, second: number, room: number): [firs
   return first > second ? [keep[1], keep[0]] : keep
 }
 
-interface Special {
+interface TypedIds {
   ids: number[]
   types: number[]
 }
 
-/** Finds out what the tokenizer puts around texts by giving it two that are known. */
-function findTemplate(words: Words, encode: (text: string, pair: string | null) => Special): Template {
-  const [first, second] = [words('a'), words('b')]
+/**
+ * Derives the special tokens from the encodings of two short texts.
+ * @throws ModelError when the ids of the texts are not found in the encodings.
+ */
+function findTemplate(encodeText: EncodeText, encode: (text: string, pair: string | null) => TypedIds): Template {
+  const [first, second] = [encodeText('a'), encodeText('b')]
   const one = encode('a', null).ids
   const { ids: two, types } = encode('a', 'b')
   const start = indexOf(one, first, 0)
   const pairStart = indexOf(two, second, start + first.length)
   if (first.length === 0 || second.length === 0 || start < 0 || pairStart < 0) {
-    throw new ModelError('tokenizer.json: post_processor: special tokens are put where inferq does not expect them')
+    throw new ModelError('tokenizer.json: post_processor: the places of its special tokens are not supported')
   }
   const between = two.slice(start + first.length, pairStart)
   const secondType = types.indexOf(1)

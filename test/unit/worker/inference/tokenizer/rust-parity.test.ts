@@ -18,13 +18,13 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { loadTokenizer } from '../../../../../src/worker/inference/tokenizer/hf-tokenizer.ts'
 import { TextTokenizer } from '../../../../../src/worker/inference/tokenizer/tokenizer.ts'
 
-/** The random texts are the same in every run. */
+/** Makes the random texts the same in every run. */
 const SEED = 1
 const RANDOM_TEXTS = 2_000
 const PAIRS = 500
-/** Texts and pairs that are truncated to each length from each side. */
+/** Texts and pairs that are truncated to each length, on each side. */
 const TRUNCATED = 200
-/** Odd and even; the special tokens of a pair fit into the shortest. */
+/** Odd and even lengths; the special tokens of a pair fit into the shortest. */
 const LENGTHS = [8, 9, 33]
 /** More tokens than any text here has. */
 const UNLIMITED = 1_000_000
@@ -65,15 +65,15 @@ const SEPARATORS = ['', ' ', ' ', ' ', '  ', '\t', '\n', '\u0085', '\u00a0', '\u
 
 function randomTexts(): string[] {
   const words = fc.constantFrom(...stored.filter(({ length }) => length < 300).flatMap((text) => text.split(' ')))
-  const signs = fc
+  const characters = fc
     .constantFrom(...RANGES)
-    .chain(([min, max]) => fc.string({ unit: fc.integer({ min, max }).map(signOf), minLength: 1, maxLength: 8 }))
+    .chain(([min, max]) => fc.string({ unit: fc.integer({ min, max }).map(characterOf), minLength: 1, maxLength: 8 }))
   const runs = fc
     .tuple(fc.constantFrom(...REPEATED), fc.integer({ min: 2, max: 200 }))
-    .map(([sign, times]) => sign.repeat(times))
+    .map(([text, times]) => text.repeat(times))
   const part = fc.oneof(
     { weight: 8, arbitrary: words },
-    { weight: 8, arbitrary: signs },
+    { weight: 8, arbitrary: characters },
     { weight: 2, arbitrary: fc.constantFrom(...EMOJI) },
     { weight: 1, arbitrary: fc.constantFrom(...SPECIAL_TOKENS) },
     { weight: 1, arbitrary: runs },
@@ -84,12 +84,12 @@ function randomTexts(): string[] {
   return fc.sample(text, { seed: SEED, numRuns: RANDOM_TEXTS })
 }
 
-/** A letter in place of a surrogate, which is no sign alone. */
-function signOf(code: number): string {
+/** Returns a letter in place of a surrogate, which is no character alone. */
+function characterOf(code: number): string {
   return code >= 0xd800 && code <= 0xdfff ? 'x' : String.fromCodePoint(code)
 }
 
-/** The fields of the library's tokenizer that do the first two steps. */
+/** The fields of the library's tokenizer that hold its first two steps. */
 interface LibrarySteps {
   normalizer: ((text: string) => string) | null
   pre_tokenizer: (text: string, options: { section_index: number }) => string[]
@@ -102,55 +102,55 @@ const wholes = texts.map((text): Input => [text])
 const pairs = pairsOf(texts.filter((text) => text !== '' && text.length < 1_000)).slice(0, PAIRS)
 const cut = [...wholes.slice(0, TRUNCATED / 4), ...wholes.slice(-TRUNCATED / 4), ...pairs.slice(-TRUNCATED / 2)]
 
-/** Each text with one from another third of the list. */
+/** Pairs of unrelated texts. */
 function pairsOf(list: string[]): Input[] {
   return list.map((_text, index) => [list[(2 * index) % list.length] ?? '', list[(7 * index + 3) % list.length] ?? ''])
 }
 
 const cleaned = bertNormalizer({ cleanText: true, handleChineseChars: false, stripAccents: true, lowercase: false })
 const [nfc, nfkd, stripped] = [nfcNormalizer(), nfkdNormalizer(), stripAccentsNormalizer()]
-const [bertWords, byteLevel, words] = [bertPreTokenizer(), byteLevelPreTokenizer(false), whitespacePreTokenizer()]
+const [bertWords, byteLevel, wordRuns] = [bertPreTokenizer(), byteLevelPreTokenizer(false), whitespacePreTokenizer()]
 const isSplit = (splitter: PreTokenizer, text: string) => splitter.preTokenizeString(text).length > 1
 
 /**
- * JavaScript and the Rust crates have tables of different versions of Unicode: marks, punctuation and decompositions are
- * those of version 8 to 10 in Rust, letters those of version 16. Each function returns whether the tables disagree on a
- * sign. None of them reads our tokenizer, so that no fault of it is excluded from the comparison.
+ * JavaScript and the Rust crates have tables of different versions of Unicode: in Rust, marks, punctuation and
+ * decompositions are those of versions 8 to 10, letters those of version 16. Each function returns whether the tables
+ * disagree on a character. None of them calls our tokenizer, so none of its faults is excluded from the comparison.
  */
 const disagreements = {
-  isPunctuation: (sign: string) =>
-    /[^\0-\x7f]/.test(sign) &&
-    /[\p{P}\p{S}\p{M}]/u.test(sign) &&
-    /\p{P}/u.test(sign) !== isSplit(bertWords, `a${sign}a`),
-  isControl: (sign: string) => /\p{Cf}/u.test(sign) && cleaned.normalizeString(sign) !== '',
-  isNonspacingMark: (sign: string) =>
-    /\p{M}/u.test(sign) && /\p{Mn}/u.test(sign) !== (cleaned.normalizeString(sign) === ''),
-  isMark: (sign: string) => /\p{M}/u.test(sign) !== (stripped.normalizeString(sign) === ''),
-  isLetter: (sign: string) => /[\p{L}\p{N}]/u.test(sign) && !isSplit(byteLevel, `.${sign}`),
-  isWordSign: (sign: string) => /[\p{L}\p{N}\p{M}]/u.test(sign) && isSplit(words, `a${sign}`),
-  decomposition: (sign: string) => nfkd.normalizeString(sign) !== sign.normalize('NFKD'),
-  combiningClass: (sign: string) =>
-    [`a\u0301${sign}`, `a${sign}\u0334`].some((text) => nfc.normalizeString(text) !== text.normalize('NFC')),
+  isPunctuation: (character: string) =>
+    /[^\0-\x7f]/.test(character) &&
+    /[\p{P}\p{S}\p{M}]/u.test(character) &&
+    /\p{P}/u.test(character) !== isSplit(bertWords, `a${character}a`),
+  isControl: (character: string) => /\p{Cf}/u.test(character) && cleaned.normalizeString(character) !== '',
+  isNonspacingMark: (character: string) =>
+    /\p{M}/u.test(character) && /\p{Mn}/u.test(character) !== (cleaned.normalizeString(character) === ''),
+  isMark: (character: string) => /\p{M}/u.test(character) !== (stripped.normalizeString(character) === ''),
+  isLetter: (character: string) => /[\p{L}\p{N}]/u.test(character) && !isSplit(byteLevel, `.${character}`),
+  isWordCharacter: (character: string) => /[\p{L}\p{N}\p{M}]/u.test(character) && isSplit(wordRuns, `a${character}`),
+  decomposition: (character: string) => nfkd.normalizeString(character) !== character.normalize('NFKD'),
+  combiningClass: (character: string) =>
+    [`a\u0301${character}`, `a${character}\u0334`].some((text) => nfc.normalizeString(text) !== text.normalize('NFC')),
 }
 
 /**
- * The mask token takes the white space before it (`lstrip`). The library means JavaScript's, with U+FEFF and without
- * U+0085; Rust means Unicode's, without U+FEFF and with U+0085.
+ * The mask token includes the white space before it (`lstrip`): JavaScript's in the library, with U+FEFF and without
+ * U+0085; Unicode's in Rust, with U+0085 and without U+FEFF.
  */
 const SPACE_BEFORE_MASK = /[\u0085\ufeff]\s*(?:\[MASK\]|<mask>)/
 
-/** Each tokenizer with the properties that its normalizer and pre-tokenizer depend on. */
+/** Each tokenizer, and the properties that its normalizer and pre-tokenizer depend on. */
 const tokenizers: Array<[dir: string, properties: Array<keyof typeof disagreements>]> = [
   ['test/fixtures/tokenizers/albert', ['isMark', 'decomposition']],
   ['test/fixtures/tokenizers/deberta-v3', []],
   ['test/fixtures/tokenizers/roberta', ['isLetter']],
   ['test/fixtures/tokenizers/roberta-prefix', ['isLetter']],
-  ['test/fixtures/tokenizers/split-words', ['isPunctuation', 'isWordSign', 'combiningClass']],
+  ['test/fixtures/tokenizers/split-words', ['isPunctuation', 'isWordCharacter', 'combiningClass']],
   ['test/fixtures/tokenizers/wordpiece-cased', ['isPunctuation', 'isControl']],
   ['test/fixtures/tokenizers/xlm-roberta', []],
   ['models/cola', ['isPunctuation', 'isControl', 'isNonspacingMark', 'decomposition']],
 ]
-const allSigns = [...new Set(texts.flatMap((text) => Array.from(text)))]
+const allCharacters = [...new Set(texts.flatMap((text) => Array.from(text)))]
 
 it.each(['tokenizer.json', 'tokenizer_config.json'])('the shipped models have the same %s', (file) => {
   expect(readFileSync(join('models/sentiment', file)).equals(readFileSync(join('models/cola', file)))).toBe(true)
@@ -158,17 +158,21 @@ it.each(['tokenizer.json', 'tokenizer_config.json'])('the shipped models have th
 
 describe.each(tokenizers)('%s', (dir, properties) => {
   const load = (maxTokens: number) => TextTokenizer.load(join(process.cwd(), dir), maxTokens)
-  const excluded = new Set(allSigns.filter((sign) => properties.some((name) => disagreements[name](sign))))
+  const excluded = new Set(
+    allCharacters.filter((character) => properties.some((name) => disagreements[name](character))),
+  )
   const isCompared = (input: Input) =>
-    !input.some((text = '') => SPACE_BEFORE_MASK.test(text) || Array.from(text).some((sign) => excluded.has(sign)))
+    !input.some(
+      (text = '') => SPACE_BEFORE_MASK.test(text) || Array.from(text).some((character) => excluded.has(character)),
+    )
   let rust: Tokenizer
 
-  /** Compares the ids, and the token types of pairs; the error shows the first inputs that differ. */
+  /** Compares ids and token types; the error shows the first inputs that differ. */
   async function expectSame(inputs: Input[], ours: TextTokenizer, side: 'left' | 'right'): Promise<void> {
     const encodings = await Promise.all(inputs.map(([first, second]) => rust.encode(first, second)))
     const different = inputs.flatMap(([first, second], index) => {
       const { ids, secondFrom } = ours.encode(first, second, side)
-      const types = ids.map((_id, place) => (place >= secondFrom ? 1 : 0))
+      const types = ids.map((_id, at) => (at >= secondFrom ? 1 : 0))
       const [rustIds, rustTypes] = [encodings[index]?.getIds() ?? [], encodings[index]?.getTypeIds() ?? []]
       return isEqual(ids, rustIds) && isEqual(types, rustTypes)
         ? []
@@ -194,7 +198,7 @@ describe.each(tokenizers)('%s', (dir, properties) => {
       .flatMap((text) => {
         const normalized = normalizer?.(text) ?? text
         const rustNormalized = rustNormalizer?.normalizeString(text) ?? text
-        // Both leave out the pre-tokenizer for an empty text.
+        // Neither calls the pre-tokenizer for an empty text.
         if (normalized === '' && rustNormalized === '') return []
         const words = pre_tokenizer(normalized, { section_index: 0 })
         const rustWords = rustPreTokenizer?.preTokenizeString(rustNormalized).map(([word]) => word)
@@ -218,9 +222,9 @@ describe.each(tokenizers)('%s', (dir, properties) => {
     const countTokens = async (text: string) => (await rust.encode(text, null, NO_SPECIAL_TOKENS)).getLength()
     const inputs: Input[] = []
     for (const [first, second] of cut.filter(isCompared)) {
-      // Version 0.23 of `tokenizers` reads each text of a pair only as far as `length` tokens, and no longer knows which
-      // text is longer. Where both are that long and the room is odd, the odd token may go to the other text than in
-      // version 0.22, which is the reference.
+      // Version 0.23 of `tokenizers` stops after `length` tokens in each text of a pair, and so compares lengths that
+      // are cut. Where both texts are that long and the room is odd, the odd token may be of the other text than in
+      // version 0.22, which is the reference of the stored fixtures.
       const hasOddToken = second !== undefined && isOdd && (await countTokens(second)) >= length
       if (!hasOddToken || (await countTokens(first)) < length) inputs.push([first, second])
     }
@@ -233,5 +237,5 @@ describe.each(tokenizers)('%s', (dir, properties) => {
 })
 
 function isEqual(a: number[], b: number[]): boolean {
-  return a.length === b.length && a.every((value, place) => value === b[place])
+  return a.length === b.length && a.every((value, index) => value === b[index])
 }

@@ -17,7 +17,7 @@ describe('longestFirst', () => {
     expect(longestFirst(first, second, room)).toEqual(kept)
   })
 
-  it('never keeps more than there is or than fits', () => {
+  it('keeps at most the tokens of each text and fills the room', () => {
     const count = fc.integer({ min: 0, max: 600 })
     fc.assert(
       fc.property(count, count, count, (first, second, room) => {
@@ -30,7 +30,7 @@ describe('longestFirst', () => {
   })
 })
 
-describe('the tokenizer', () => {
+describe('TextTokenizer', () => {
   let tokenizer: TextTokenizer
   let small: TextTokenizer
   beforeAll(async () => {
@@ -38,7 +38,7 @@ describe('the tokenizer', () => {
     small = await TextTokenizer.load(dir, 8)
   })
 
-  it('keeps the special tokens when it cuts', () => {
+  it('keeps the special tokens when it truncates', () => {
     const text = 'a b c d e f g h i j'
     const whole = tokenizer.encode(text, undefined, 'right')
     const right = small.encode(text, undefined, 'right')
@@ -48,32 +48,32 @@ describe('the tokenizer', () => {
     expect(left).toMatchObject({ truncated: true, ids: [CLS, ...whole.ids.slice(-7)] })
   })
 
-  it('says how long a text is that must not be cut', () => {
+  it('throws an error with the number of tokens when truncation is off', () => {
     expect(() => small.encode('a b c d e f g h', undefined, 'no')).toThrow('the text has 10 tokens; the model takes 8')
     expect(() => small.encode('a b c d', 'e f g h', 'no')).toThrow('the text has 11 tokens; the model takes 8')
     expect(small.encode('a b c d e f', undefined, 'no').ids).toHaveLength(8)
   })
 
-  it('tells the second text apart', () => {
+  it('returns where the tokens of the second text start', () => {
     const { ids, secondFrom } = tokenizer.encode('a', 'b', 'right')
     expect(ids).toHaveLength(5)
     expect(secondFrom).toBe(3)
     expect(tokenizer.encode('a', undefined, 'right').secondFrom).toBe(3)
   })
 
-  it.each(['left', 'right'] as const)('gives the same for a very long text as without its middle (%s)', (side) => {
+  it.each(['left', 'right'] as const)('truncates a very long text as it truncates one end of it (%s)', (side) => {
     const words = Array.from({ length: 30_000 }, (_, index) => `word${index}`).join(' ')
     const short = side === 'right' ? words.slice(0, 20_000) : words.slice(-20_000)
     expect(tokenizer.encode(words, undefined, side).ids).toEqual(tokenizer.encode(short, undefined, side).ids)
   })
 
-  it('finds the few tokens of a very long text', () => {
+  it('finds all tokens of a very long text that is mostly spaces', () => {
     const sparse = `a${' '.repeat(90_000)}b`
     expect(tokenizer.encode(sparse, undefined, 'right')).toEqual(tokenizer.encode('a b', undefined, 'right'))
     expect(tokenizer.encode(sparse, undefined, 'left')).toEqual(tokenizer.encode('a b', undefined, 'left'))
   })
 
-  it('never gives more than the model takes, for any text', () => {
+  it('never returns more tokens than the model takes, for any text', () => {
     const text = fc.string({ unit: 'binary', maxLength: 60 })
     fc.assert(
       fc.property(
