@@ -1,4 +1,4 @@
-// An inference process on a bad day: a model that cannot be loaded again, a machine that cannot start a process.
+// Inference process: failed loads, failed starts, runs sent ahead, niceness.
 import { fork } from 'node:child_process'
 import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
@@ -10,15 +10,15 @@ import { standIn } from '../helpers/worker.ts'
 
 const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
 
-it('gives each text of a model that it could not load an error, and lives on', async () => {
-  let ended: string | undefined
+it('returns an error for each text of a model that it could not load, and stays alive', async () => {
+  let endCause: string | undefined
   let child: InferenceProcess | undefined
   const loaded = await new Promise<Loaded[]>((resolve) => {
     child = new InferenceProcess({
       ...standIn,
       load: { models: [source('fine'), source('m-broken')], intraOpThreads: 1 },
       onLoaded: resolve,
-      onEnd: (how) => (ended = how),
+      onEnd: (cause) => (endCause = cause),
     })
   })
   expect(loaded).toMatchObject([{ name: 'fine' }, { name: 'm-broken', refused: expect.any(String) }])
@@ -36,30 +36,30 @@ it('gives each text of a model that it could not load an error, and lives on', a
   ]
   expect(await run('m-broken')).toMatchObject({ kind: 'ran', columns: { errors: failed } })
   expect(await run('fine')).toMatchObject({ kind: 'ran', columns: { errors: [] } })
-  expect(ended).toBeUndefined()
+  expect(endCause).toBeUndefined()
   child?.kill()
 })
 
-it('is started again also when the machine could not start it', async () => {
+it('is started again after a failed start', async () => {
   let tries = 0
   const program = {
     module: standIn.module,
     get execArgv() {
       tries += 1
-      // No program can be started with this: fork throws, as it does without memory.
+      // fork throws for this argument, as it does without memory.
       return tries <= 2 ? ['\0'] : standIn.execArgv
     },
   }
   const deaths: string[] = []
   const models = () => Promise.resolve([source('fine')])
   const options = { processes: 1, models, intraOpThreads: 1, program, onReady: () => undefined }
-  const pool = new ProcessPool({ ...options, onDeath: (how) => void deaths.push(how) })
+  const pool = new ProcessPool({ ...options, onDeath: (cause) => void deaths.push(cause) })
   await pool.start()
-  expect([pool.ready, deaths.map((how) => how.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
+  expect([pool.ready, deaths.map((cause) => cause.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
   await pool.stop()
 })
 
-it('takes a second run shortly before the first should be done, and no third', async () => {
+it('takes a second run shortly before the estimated end of the first, and no third', async () => {
   let child: InferenceProcess | undefined
   await new Promise((resolve) => {
     const load = { models: [source('fine')], intraOpThreads: 1 }
@@ -76,15 +76,15 @@ it('takes a second run shortly before the first should be done, and no third', a
   expect(child?.load).toBe(0)
   const first = run('slow 2000')
   expect(child?.load).toBeUndefined()
-  await waitFor('room for a second run', () => child?.load === 1)
+  await waitFor('the process to take a second run', () => child?.load === 1)
   const second = run('a')
   expect(child?.load).toBeUndefined()
   expect([(await first)?.kind, (await second)?.kind]).toEqual(['ran', 'ran'])
   child?.kill()
 })
 
-it('computes at a lower priority than those who pass its texts on', async () => {
+it('has a higher niceness than its parent', async () => {
   const child = fork(new URL('../../src/worker/inference/main.ts', import.meta.url), { execArgv: standIn.execArgv })
-  await waitFor('its niceness', () => getPriority(child.pid) === getPriority() + 5)
+  await waitFor('the niceness of the process', () => getPriority(child.pid) === getPriority() + 5)
   child.kill('SIGKILL')
 })

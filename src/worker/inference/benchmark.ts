@@ -1,44 +1,43 @@
-// What can be learnt of a model by running it: how fast it is at which length, and whether a text's logits move with
-// its neighbours.
+// Benchmark of a model: its speed by text length, and how far a text's logits depend on the rest of the batch.
 import type { BatchSensitivity, SpeedAt } from './ipc.ts'
 
-/** A classifier as it is measured. `OnnxClassifier` is one. */
+/** A classifier that can be measured, such as `OnnxClassifier`. */
 export interface Measurable {
   /** Longest input in tokens, special tokens included. */
   readonly maxTokens: number
-  /** Computes so many blank texts of so many tokens in as few session runs as they may share. */
+  /** Computes `texts` blank texts of `tokens` tokens each, in as few session runs as the model allows. */
   runShape(texts: number, tokens: number): Promise<void>
-  /** The logits of texts that share a session run, as far as the model allows: a row a text. Cut on the right. */
+  /** Logits of texts in as few session runs as the model allows, one row per text. Texts are truncated on the right. */
   batchLogits(texts: string[]): Promise<number[][]>
 }
 
 const LENGTHS = [8, 32, 128]
-/** A run of about so many tokens shows what a text costs in good company. */
+/** Tokens per benchmark run. */
 const RUN_TOKENS = 128
-const MOST_TRIES = 5
+const MAX_TRIES = 5
 
 /**
- * Texts a second of one process at 8, 32, 128 and the most tokens. A length is left out when it would not fit into what
- * is left of `budgetMs` milliseconds, except for the shortest.
+ * Texts per second of one process at 8, 32, 128 and `maxTokens` tokens. A length is left out when its run would not fit
+ * into the rest of `budgetMs` milliseconds; the shortest is always measured.
  * @throws what the session throws.
  */
 export async function measureSpeed(model: Measurable, budgetMs = 300): Promise<SpeedAt[]> {
   const lengths = [...LENGTHS.filter((length) => length < model.maxTokens), model.maxTokens]
-  const until = performance.now() + budgetMs
+  const deadline = performance.now() + budgetMs
   const speeds: SpeedAt[] = []
   let tokenMs = 0
-  for (const [place, tokens] of lengths.entries()) {
+  for (const [index, tokens] of lengths.entries()) {
     const texts = Math.max(1, Math.floor(RUN_TOKENS / tokens))
-    const left = until - performance.now()
-    if (place > 0 && tokenMs * texts * tokens > left) break
-    const ms = await bestOf(() => model.runShape(texts, tokens), left / (lengths.length - place), MOST_TRIES)
+    const remainingMs = deadline - performance.now()
+    if (index > 0 && tokenMs * texts * tokens > remainingMs) break
+    const ms = await bestOf(() => model.runShape(texts, tokens), remainingMs / (lengths.length - index), MAX_TRIES)
     tokenMs = ms / (texts * tokens)
     speeds.push({ tokens, textsPerSecond: (texts / ms) * 1_000 })
   }
   return speeds
 }
 
-/** Plain sentences, short ones and one that is longer than they are. */
+/** Three short sentences and a long one, so that a shared batch has padding. */
 const SAMPLES = [
   'It works.',
   'What a terrible idea that was!',
@@ -47,28 +46,28 @@ const SAMPLES = [
 ]
 
 /**
- * Computes each text alone and all of them together.
+ * Computes each text alone and all in one batch, and compares the logits.
  * @param texts at least two, of different lengths.
  * @throws what the session throws.
  */
 export async function measureBatchSensitivity(model: Measurable, texts: string[] = SAMPLES): Promise<BatchSensitivity> {
   const alone: number[][] = []
   for (const text of texts) alone.push(...(await model.batchLogits([text])))
-  const together = (await model.batchLogits(texts)).flat()
-  const all = alone.flat()
-  const largest = Math.max(...all.map((logit, place) => Math.abs(logit - (together[place] ?? Number.NaN))))
-  const spread = Math.max(...all) - Math.min(...all)
+  const batched = (await model.batchLogits(texts)).flat()
+  const single = alone.flat()
+  const largest = Math.max(...single.map((logit, index) => Math.abs(logit - (batched[index] ?? Number.NaN))))
+  const spread = Math.max(...single) - Math.min(...single)
   return { largest, spread, share: largest === 0 ? 0 : largest / spread }
 }
 
-/** The shortest time of some tries, in milliseconds: as many as fit into `budgetMs`, but at least one. */
-export async function bestOf(run: () => Promise<unknown>, budgetMs: number, most: number): Promise<number> {
+/** The shortest of 1 to `maxTries` runs, in milliseconds; after `budgetMs` no other run starts. */
+export async function bestOf(run: () => Promise<unknown>, budgetMs: number, maxTries: number): Promise<number> {
   let best = Number.POSITIVE_INFINITY
-  const until = performance.now() + budgetMs
-  for (let tries = 0; tries < most && (tries === 0 || performance.now() < until); tries += 1) {
-    const began = performance.now()
+  const deadline = performance.now() + budgetMs
+  for (let tries = 0; tries < maxTries && (tries === 0 || performance.now() < deadline); tries += 1) {
+    const startedAt = performance.now()
     await run()
-    best = Math.min(best, performance.now() - began)
+    best = Math.min(best, performance.now() - startedAt)
   }
   return best
 }

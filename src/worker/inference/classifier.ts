@@ -1,4 +1,4 @@
-// A model as texts see it: tokenise, cut into even runs, compute, and for each text its logits or its own error.
+// Text classifier: tokenizes, splits texts into runs of similar length, and returns logits or an error for each text.
 import { messageOf } from '../../errors.ts'
 import { ModelError } from '../models/model-files.ts'
 import type { Measurable } from './benchmark.ts'
@@ -16,24 +16,24 @@ import { splitIntoRuns, type Packed, pack } from './tensors.ts'
 import { type Encoded, TextTokenizer, TextTooLongError } from './tokenizer/tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 
-/** What an inference process serves; tests put a stand-in in its place. */
+/** A model that an inference process serves; tests replace it. */
 export interface Classifier {
   readonly cost: RunCost
-  /** What else was measured; a stand-in has nothing to tell. */
+  /** Measurements of the warm-up; absent in tests. */
   readonly report?: WarmUpReport
-  /** Never rejects for a text's sake: that text has its error in its place. */
+  /** Never rejects because of a text: the error of a text is in the columns. */
   classify(run: TextColumns): Promise<RunColumns>
 }
 
 interface Tokenized extends Encoded {
-  /** Its place in the run. */
+  /** Index of the text in the run. */
   index: number
 }
 
-/** What one padded run of the session may have; a message's texts are cut by what they cost together first. */
+/** Padded tokens of one session run. */
 const MAX_PADDED_TOKENS = 16_384
-/** More than any padding costs: as few runs as can be. */
-const FEWEST_RUNS = 1e9
+/** Overhead of a run, in padded tokens, with which texts share as few runs as the limits allow. */
+const FEW_RUNS_OVERHEAD = 1e9
 
 export class OnnxClassifier implements Classifier, Measurable {
   readonly maxTokens: number
@@ -49,7 +49,7 @@ export class OnnxClassifier implements Classifier, Measurable {
     this.maxTokens = maxTokens
   }
 
-  /** Loads, warms and measures a model. @throws BadModel that names the file and what is wrong with it. */
+  /** Loads, warms and measures a model. @throws ModelError with the file and its problem. */
   static async load(source: ModelSource, intraOpThreads: number): Promise<OnnxClassifier> {
     const session = await ModelSession.load(source, intraOpThreads)
     const maxTokens = Math.min(source.maxTokens, session.fixed.tokens ?? source.maxTokens)
@@ -65,7 +65,7 @@ export class OnnxClassifier implements Classifier, Measurable {
     return classifier
   }
 
-  /** What was measured when it was loaded. */
+  /** Measurements of the warm-up. @throws Error before it has ended. */
   get report(): WarmUpReport {
     if (!this.#report) throw new Error('the model is not warm yet')
     return this.#report
@@ -76,9 +76,9 @@ export class OnnxClassifier implements Classifier, Measurable {
   }
 
   async runShape(texts: number, tokens: number): Promise<void> {
-    // Token 0 is in every vocabulary; what it means makes no difference to the time.
+    // Token 0 is in every vocabulary, and the time does not depend on the token.
     const blank = { ids: new Array<number>(tokens).fill(0), secondFrom: tokens, truncated: false }
-    for (const run of this.#runsOf(new Array<Encoded>(texts).fill(blank), FEWEST_RUNS)) {
+    for (const run of this.#runsOf(new Array<Encoded>(texts).fill(blank), FEW_RUNS_OVERHEAD)) {
       await this.#session.run(this.#pack(run))
     }
   }
@@ -87,7 +87,7 @@ export class OnnxClassifier implements Classifier, Measurable {
     const { labels } = this.#source
     const rows: number[][] = []
     const encoded = texts.map((text, index) => ({ ...this.#tokenizer.encode(text, undefined, 'right'), index }))
-    for (const run of this.#runsOf(encoded, FEWEST_RUNS)) {
+    for (const run of this.#runsOf(encoded, FEW_RUNS_OVERHEAD)) {
       const logits = await this.#session.run(this.#pack(run))
       run.forEach(({ index }, row) => (rows[index] = [...logits.subarray(row * labels, (row + 1) * labels)]))
     }
@@ -95,11 +95,11 @@ export class OnnxClassifier implements Classifier, Measurable {
   }
 
   async classify(run: TextColumns): Promise<RunColumns> {
-    const began = performance.now()
+    const startedAt = performance.now()
     const columns = emptyColumns(run.texts.length, this.#source.labels)
-    const tokenised = this.#tokenize(run, columns)
-    columns.tokenizeMs = performance.now() - began
-    for (const texts of this.#runsOf(tokenised, this.cost.overheadMs / this.cost.tokenMs)) {
+    const tokenized = this.#tokenize(run, columns)
+    columns.tokenizeMs = performance.now() - startedAt
+    for (const texts of this.#runsOf(tokenized, this.cost.overheadMs / this.cost.tokenMs)) {
       await this.#compute(texts, columns)
     }
     return columns
@@ -119,13 +119,18 @@ export class OnnxClassifier implements Classifier, Measurable {
     })
   }
 
-  /** Cuts texts into runs of the session, by what the model allows. @param overhead of a run, in padded tokens. */
+  /** Splits texts into session runs that the model allows. @param overhead of a run, in padded tokens. */
   #runsOf<T extends Encoded>(texts: T[], overhead: number): T[][] {
     const { fixed, masksPadding } = this.#session
     const sorted = texts.toSorted((a, b) => a.ids.length - b.ids.length)
     const lengths = sorted.map(({ ids }) => fixed.tokens ?? ids.length)
     const maxTexts = this.#source.isolate ? 1 : (fixed.texts ?? texts.length)
-    const ends = splitIntoRuns(lengths, { overhead, maxTokens: MAX_PADDED_TOKENS, maxTexts, even: !masksPadding })
+    const ends = splitIntoRuns(lengths, {
+      overhead,
+      maxTokens: MAX_PADDED_TOKENS,
+      maxTexts,
+      sameLengthOnly: !masksPadding,
+    })
     return ends.map((end, run) => sorted.slice(ends[run - 1] ?? 0, end))
   }
 
@@ -133,12 +138,12 @@ export class OnnxClassifier implements Classifier, Measurable {
     return pack(texts, { ...this.#session.fixed, id: this.#tokenizer.padId, side: this.#tokenizer.padSide })
   }
 
-  /** A run that throws is halved until the text that makes it throw is alone with its error. */
+  /** Bisects a run that throws, until only the text that makes it throw gets an error. */
   async #compute(texts: Tokenized[], columns: RunColumns): Promise<void> {
-    const began = performance.now()
+    const startedAt = performance.now()
     try {
       const logits = await this.#session.run(this.#pack(texts))
-      const ms = performance.now() - began
+      const ms = performance.now() - startedAt
       const { labels } = this.#source
       texts.forEach(({ index }, row) => {
         columns.logits.set(logits.subarray(row * labels, (row + 1) * labels), index * labels)
@@ -162,6 +167,6 @@ export class OnnxClassifier implements Classifier, Measurable {
 
 function tokenizerError(error: unknown): TextError {
   if (error instanceof TextTooLongError) return { code: 'Validation', message: error.message }
-  // The library's own message may quote the text.
+  // The library's message may contain the text.
   return { code: 'Tokenizer', message: 'the text could not be split into tokens' }
 }

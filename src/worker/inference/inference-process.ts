@@ -1,9 +1,8 @@
-// One inference process, from its start to its end: it loads the models, computes the runs that are sent to it in
-// order, and tells what was lost when it dies.
+// Handle of one inference process: loads the models, sends runs in order, and reports the runs that its end lost.
 import { type ChildProcess, fork } from 'node:child_process'
 import type { FromInference, Loaded, LoadRequest, RunColumns, TextColumns } from './ipc.ts'
 
-/** Which program runs in the process, and how Node is started for it. */
+/** Program of the process, and Node's arguments for it. */
 export interface InferenceProgram {
   module: URL
   execArgv: string[]
@@ -12,53 +11,56 @@ export interface InferenceProgram {
 export interface RunTask {
   model: string
   columns: TextColumns
-  /** Milliseconds that it will probably take. */
+  /** Estimated milliseconds. */
   expectedMs: number
   /** Milliseconds after which the process is killed. */
   timeoutMs: number
-  /** Nothing is put behind it. */
+  /** May kill the process, so no other run is sent before it ends. */
   suspect: boolean
 }
 
-/** `lost`: the process ended; `blamed` when it was this run that it was computing. */
+/** `lost`: the process ended; `wasRunning` when it was computing this run. */
 export type RunOutcome =
   | { kind: 'ran'; columns: RunColumns; ms: number }
-  | { kind: 'lost'; cause: 'crash' | 'timeout'; blamed: boolean }
+  | { kind: 'lost'; cause: 'crash' | 'timeout'; wasRunning: boolean }
 
 export interface InferenceProcessOptions extends InferenceProgram {
   load: Omit<LoadRequest, 'kind'>
   onLoaded: (models: Loaded[]) => void
-  /** Once, with what ended it: an exit code, a signal, or an error's message. `loading`: the model it was loading. */
-  onEnd: (how: string, loading: string | undefined) => void
+  /**
+   * Called once, with the cause: an exit code, a signal, or an error's message. `loading`: the model that was being
+   * loaded.
+   */
+  onEnd: (cause: string, loading: string | undefined) => void
 }
 
-interface Sent {
+interface RunInFlight {
   id: number
-  order: RunTask
-  settle: (end: RunOutcome) => void
+  task: RunTask
+  settle: (outcome: RunOutcome) => void
 }
 
-/** A second run is sent behind one that will be done by then, so that the process need not wait for the message. */
-const SOON_MS = 10
+/** A second run is sent when the first should end within this time, so that the process does not idle between them. */
+const SEND_AHEAD_MS = 10
 
 export class InferenceProcess {
   readonly #child: ChildProcess
   readonly #options: InferenceProcessOptions
-  #sent: Sent[] = []
+  #inFlight: RunInFlight[] = []
   #lastId = 0
-  #firstBegan = 0
+  #firstStartedAt = 0
   #timer: NodeJS.Timeout | undefined
   #timedOut = false
   #loading: string | undefined
   #state: 'loading' | 'ready' | 'ended' = 'loading'
 
-  /** @throws Error when the process cannot even be started. */
+  /** @throws Error when the process cannot be started. */
   constructor(options: InferenceProcessOptions) {
     this.#options = options
     this.#child = fork(options.module, { execArgv: options.execArgv, serialization: 'advanced' })
-    this.#child.on('message', (message: FromInference) => this.#take(message))
-    this.#child.on('error', (error) => this.#ended(error.message))
-    this.#child.once('exit', (code, signal) => this.#ended(signal ?? `exit code ${code}`))
+    this.#child.on('message', (message: FromInference) => this.#receive(message))
+    this.#child.on('error', (error) => this.#handleEnd(error.message))
+    this.#child.once('exit', (code, signal) => this.#handleEnd(signal ?? `exit code ${code}`))
     this.#send({ kind: 'load', ...options.load })
   }
 
@@ -66,34 +68,34 @@ export class InferenceProcess {
     return this.#state === 'ready'
   }
 
-  /** Runs that it has answered. */
-  computed = 0
+  /** Runs that it has computed. */
+  completedRuns = 0
 
-  /** How many runs it has; undefined when it cannot take another one now. */
+  /** Runs in flight; undefined when it cannot take another one now. */
   get load(): number | undefined {
     if (this.#state !== 'ready') return undefined
-    const [first, second] = this.#sent
+    const [first, second] = this.#inFlight
     if (!first) return 0
-    const left = first.order.expectedMs - (performance.now() - this.#firstBegan)
-    return second || first.order.suspect || left > SOON_MS ? undefined : 1
+    const remainingMs = first.task.expectedMs - (performance.now() - this.#firstStartedAt)
+    return second || first.task.suspect || remainingMs > SEND_AHEAD_MS ? undefined : 1
   }
 
-  run(order: RunTask): Promise<RunOutcome> {
+  run(task: RunTask): Promise<RunOutcome> {
     return new Promise((settle) => {
-      if (this.#state === 'ended') return settle({ kind: 'lost', cause: 'crash', blamed: false })
+      if (this.#state === 'ended') return settle({ kind: 'lost', cause: 'crash', wasRunning: false })
       const id = ++this.#lastId
-      this.#sent.push({ id, order, settle })
-      this.#send({ kind: 'run', id, model: order.model, ...order.columns })
-      if (this.#sent.length === 1) this.#watch()
+      this.#inFlight.push({ id, task, settle })
+      this.#send({ kind: 'run', id, model: task.model, ...task.columns })
+      if (this.#inFlight.length === 1) this.#startTimer()
     })
   }
 
-  /** Ends it at once; its runs are lost. */
+  /** Ends it immediately; its runs are lost. */
   kill(): void {
     this.#child.kill('SIGKILL')
   }
 
-  #take(message: FromInference): void {
+  #receive(message: FromInference): void {
     if (message.kind === 'loading') this.#loading = message.name
     else if (message.kind === 'loaded') {
       this.#loading = undefined
@@ -101,39 +103,39 @@ export class InferenceProcess {
       this.#options.onLoaded(message.models)
     } else {
       const { id, ms, kind, ...columns } = message
-      const first = this.#sent.shift()
-      if (first?.id !== id) throw new Error(`run ${id} was answered before run ${first?.id}`)
-      this.#watch()
-      this.computed += 1
+      const first = this.#inFlight.shift()
+      if (first?.id !== id) throw new Error(`run ${id} was computed before run ${first?.id}`)
+      this.#startTimer()
+      this.completedRuns += 1
       first.settle({ kind, columns, ms })
     }
   }
 
-  /** The clock runs for the first run only: the next one is not computed before that one is done. */
-  #watch(): void {
+  /** Times the first run only: the second one starts after it. */
+  #startTimer(): void {
     clearTimeout(this.#timer)
-    const [first] = this.#sent
+    const [first] = this.#inFlight
     if (!first) return
-    this.#firstBegan = performance.now()
+    this.#firstStartedAt = performance.now()
     this.#timer = setTimeout(() => {
       this.#timedOut = true
       this.kill()
-    }, first.order.timeoutMs)
+    }, first.task.timeoutMs)
   }
 
-  #ended(how: string): void {
+  #handleEnd(cause: string): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     clearTimeout(this.#timer)
-    const cause = this.#timedOut ? 'timeout' : 'crash'
-    const lost = this.#sent
-    this.#sent = []
-    lost.forEach(({ settle }, place) => settle({ kind: 'lost', cause, blamed: place === 0 }))
-    this.#options.onEnd(this.#timedOut ? 'killed: its run took too long' : how, this.#loading)
+    const kind = this.#timedOut ? 'timeout' : 'crash'
+    const lost = this.#inFlight
+    this.#inFlight = []
+    lost.forEach(({ settle }, index) => settle({ kind: 'lost', cause: kind, wasRunning: index === 0 }))
+    this.#options.onEnd(this.#timedOut ? 'killed: its run exceeded the timeout' : cause, this.#loading)
   }
 
   #send(message: unknown): void {
-    // A process that is gone, or never came, cannot be written to; its end is told by `exit` or `error`.
+    // Writing to a process that has ended or never started fails; `exit` or `error` reports its end.
     if (this.#child.connected) this.#child.send(message as object, () => undefined)
   }
 }

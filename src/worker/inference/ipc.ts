@@ -1,5 +1,5 @@
-// What the worker's main process and an inference process say to each other: one message a run each way, in columns,
-// so that the cost is the run's and not each text's.
+// Messages between the worker's main process and an inference process: one message per run each way, in columns, so
+// that the cost of a message does not grow with the number of texts.
 import type { Truncate } from '../../queue/job.ts'
 
 /** A model as an inference process needs it. */
@@ -12,7 +12,7 @@ export interface ModelSource {
   labels: number
   /** Longest input in tokens, special tokens included. */
   maxTokens: number
-  /** Every text is computed by itself: for models whose scores move with a text's neighbours. */
+  /** Each text is computed alone, for models whose scores depend on the rest of the batch. */
   isolate?: boolean | undefined
 }
 
@@ -22,45 +22,45 @@ export interface LoadRequest {
   intraOpThreads: number
 }
 
-/** What a run costs: `overheadMs` for itself and `tokenMs` for each padded token. */
+/** Cost of a run: `overheadMs`, and `tokenMs` for each padded token. */
 export interface RunCost {
   overheadMs: number
   tokenMs: number
 }
 
-/** Texts a second of one process, in runs of texts that have `tokens` tokens. */
+/** Texts per second of one process, in runs of texts with `tokens` tokens. */
 export interface SpeedAt {
   tokens: number
   textsPerSecond: number
 }
 
-/** How far the logits of a text move between being computed alone and in company. */
+/** How far the logits of a text differ between alone and in a batch. */
 export interface BatchSensitivity {
-  /** The largest move of a logit. */
+  /** The largest difference of a logit. */
   largest: number
-  /** The largest logit minus the smallest, of all texts alone. */
+  /** The largest logit minus the smallest, of all texts computed alone. */
   spread: number
-  /** `largest` over `spread`: 0 when a score does not depend on its neighbours. */
+  /** `largest` / `spread`; 0 when logits do not depend on the rest of the batch. */
   share: number
 }
 
-/** What warming a model told of it. */
+/** Measurements of a model's warm-up. */
 export interface WarmUpReport {
   cost: RunCost
-  /** The shortest first; lengths that would have taken too long are left out. */
+  /** In order of length; lengths that would take too long are left out. */
   speeds: SpeedAt[]
   movement: BatchSensitivity
-  /** Less than what was asked for when the model's file has a fixed length. */
+  /** Less than requested when the model's file has a fixed length. */
   maxTokens: number
 }
 
-/** Only `cost` is sure to be there: a stand-in for a model need not know more. */
+/** A loaded model, with all measurements except in tests, or one that was refused and the reason. */
 export type Loaded = ({ name: string; cost: RunCost } & Partial<WarmUpReport>) | { name: string; refused: string }
 
 /** The texts of a run, in columns. */
 export interface TextColumns {
   texts: string[]
-  /** Absent when no text has a partner. */
+  /** Absent when no text is a pair. */
   pairs?: Array<string | undefined>
   truncate: Truncate[]
 }
@@ -73,32 +73,32 @@ export interface RunRequest extends TextColumns {
 
 export interface TextError {
   code: 'Tokenizer' | 'Backend' | 'Validation'
-  /** Never carries the text. */
+  /** Never contains the text. */
   message: string
 }
 
-/** What became of each text of a run, in columns; a text with an error has zeros in the others. */
+/** Results of a run, in columns; a text with an error has zeros in the other columns. */
 export interface RunColumns {
   /** [texts, labels] */
   logits: Float32Array
   /** Tokens after truncation, special tokens included. */
   tokens: Uint32Array
-  /** 1 where the text was cut. */
+  /** 1 where the text was truncated. */
   truncated: Uint8Array
-  /** How many texts the session computed together with this one, itself included. */
+  /** Texts in the session run that computed this one, itself included. */
   batchSize: Uint16Array
-  /** Milliseconds of the session for this text and its company. */
+  /** Milliseconds of the session run that computed this text. */
   inferMs: Float32Array
   /** Milliseconds of the tokenizer for the whole run. */
   tokenizeMs: number
   errors: Array<[index: number, error: TextError]>
-  /** Session runs that threw and were taken apart. */
+  /** Session runs that threw and were split in two. */
   bisections: number
-  /** What the session said when it threw, once; about shapes and nodes, not about texts. */
+  /** First error message of the session; it names shapes and nodes, no texts. */
   errorMessage?: string
 }
 
-/** The columns of a run of which nothing is known yet. */
+/** Columns of zeros, before a run is computed. */
 export function emptyColumns(texts: number, labels: number): RunColumns {
   return {
     logits: new Float32Array(texts * labels),
@@ -115,7 +115,7 @@ export function emptyColumns(texts: number, labels: number): RunColumns {
 interface RunReply extends RunColumns {
   kind: 'ran'
   id: number
-  /** Milliseconds from taking the message to answering it. */
+  /** Milliseconds from receiving the message to the reply. */
   ms: number
 }
 

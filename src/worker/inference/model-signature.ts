@@ -1,5 +1,4 @@
-// What the graph of a model asks for and gives, and whether that is a text classifier's. Checked when it is loaded, so
-// that a wrong file is no request's surprise.
+// Inputs and outputs of a model's graph, checked at load: an unsuitable file is refused before the first request.
 import type { InferenceSession } from 'onnxruntime-node'
 import { ModelError } from '../models/model-files.ts'
 
@@ -11,16 +10,18 @@ export const OUTPUT = 'logits'
 export interface ModelInput {
   name: (typeof INPUTS)[number]
   type: (typeof INPUT_TYPES)[number]
-  /** Where the file fixes them. */
+  /** Undefined where the file does not fix them. */
   texts: number | undefined
   tokens: number | undefined
 }
 
-/** @throws BadModel that names the file and the input. */
+/** @throws ModelError with the file and the input. */
 export function checkedInputs(file: string, inputs: readonly InferenceSession.ValueMetadata[]): ModelInput[] {
-  const strange = inputs.filter(({ name }) => !isOneOf(INPUTS, name)).map(({ name }) => `"${name}"`)
-  if (strange.length > 0) {
-    throw new ModelError(`${file}: has the input ${strange.join(', ')}, which texts do not have`)
+  const unsupported = inputs.filter(({ name }) => !isOneOf(INPUTS, name)).map(({ name }) => `"${name}"`)
+  if (unsupported.length > 0) {
+    throw new ModelError(
+      `${file}: its input ${unsupported.join(', ')} is not supported; supported: ${INPUTS.join(', ')}`,
+    )
   }
   if (!inputs.some(({ name }) => name === 'input_ids')) throw new ModelError(`${file}: has no input "input_ids"`)
   return inputs.map((input) => checkedInput(file, input))
@@ -28,10 +29,10 @@ export function checkedInputs(file: string, inputs: readonly InferenceSession.Va
 
 function checkedInput(file: string, input: InferenceSession.ValueMetadata): ModelInput {
   const { name } = input
-  if (!input.isTensor || !isOneOf(INPUTS, name)) throw new ModelError(`${file}: its input "${name}" is no tensor`)
+  if (!input.isTensor || !isOneOf(INPUTS, name)) throw new ModelError(`${file}: its input "${name}" is not a tensor`)
   const { type, shape } = input
   if (!isOneOf(INPUT_TYPES, type)) {
-    throw new ModelError(`${file}: its input "${name}" is ${type}; ${INPUT_TYPES.join(', ')} can be given`)
+    throw new ModelError(`${file}: its input "${name}" is ${type}; supported: ${INPUT_TYPES.join(', ')}`)
   }
   if (shape.length !== 2) {
     throw new ModelError(`${file}: its input "${name}" has ${shape.length} dimensions, not 2 (texts, tokens)`)
@@ -39,15 +40,20 @@ function checkedInput(file: string, input: InferenceSession.ValueMetadata): Mode
   return { name, type, texts: fixed(shape[0]), tokens: fixed(shape[1]) }
 }
 
-/** What the shape says of the number of labels is checked here; what it leaves open, at the first run. @throws BadModel */
+/**
+ * Checks the number of labels where the shape fixes it; otherwise the first run does.
+ * @throws ModelError with the file and the output.
+ */
 export function checkedOutput(file: string, outputs: readonly InferenceSession.ValueMetadata[], labels: number): void {
   const logits = outputs.find(({ name }) => name === OUTPUT)
   if (!logits) {
-    const there = outputs.map(({ name }) => `"${name}"`).join(', ')
-    throw new ModelError(`${file}: has no output "${OUTPUT}"; is it a classifier? It has ${there}`)
+    const names = outputs.map(({ name }) => `"${name}"`).join(', ')
+    throw new ModelError(`${file}: has no output "${OUTPUT}"; is it a classifier? Its outputs: ${names}`)
   }
   if (!logits.isTensor || !OUTPUT_TYPES.includes(logits.type)) {
-    throw new ModelError(`${file}: its logits are ${logits.isTensor ? logits.type : 'no tensor'}, not numbers`)
+    throw new ModelError(
+      `${file}: its logits are ${logits.isTensor ? logits.type : 'not a tensor'}; supported: ${OUTPUT_TYPES.join(', ')}`,
+    )
   }
   const { shape } = logits
   if (shape.length > 2) {
@@ -55,13 +61,13 @@ export function checkedOutput(file: string, outputs: readonly InferenceSession.V
       `${file}: its logits have ${shape.length} dimensions, not 2 (texts, labels); is it a classifier?`,
     )
   }
-  const each = shape.length === 2 ? fixed(shape[1]) : undefined
-  if (each !== undefined && each !== labels) {
-    throw new ModelError(`${file}: gives ${each} logits a text; config.json names ${labels} labels (id2label)`)
+  const logitsPerText = shape.length === 2 ? fixed(shape[1]) : undefined
+  if (logitsPerText !== undefined && logitsPerText !== labels) {
+    throw new ModelError(`${file}: gives ${logitsPerText} logits a text; config.json names ${labels} labels (id2label)`)
   }
 }
 
-/** A number is a fixed dimension; a name, nothing or -1 is one that the caller chooses. */
+/** @returns a fixed dimension; undefined for a dynamic one (a name, -1 or nothing). */
 function fixed(dimension: number | string | undefined): number | undefined {
   return typeof dimension === 'number' && dimension > 0 ? dimension : undefined
 }

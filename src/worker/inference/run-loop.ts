@@ -1,5 +1,4 @@
-// The life of an inference process: loads what it is told to, then answers one run after the other until its parent
-// is gone.
+// Message loop of an inference process: loads models, then computes one run after the other until its parent exits.
 import { messageOf } from '../../errors.ts'
 import type { Classifier } from './classifier.ts'
 import {
@@ -20,12 +19,12 @@ export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Pr
 /** Serves the parent of this process. */
 export function serveRuns(load: LoadClassifier): void {
   const classifiers = new Map<string, Classifier>()
-  // Runs are computed in the order in which they were sent; the parent relies on it to know what a crash hit.
+  // Runs are computed in the order of their messages: the parent relies on it to know which run a crash hit.
   let last: Promise<void> = Promise.resolve()
   process.on('message', (message: ToInference) => {
     last = last.then(() => (message.kind === 'load' ? loadAll(message, load, classifiers) : run(message, classifiers)))
   })
-  // The parent decides when this process ends; a Ctrl-C in the terminal reaches the whole group.
+  // A Ctrl-C in the terminal reaches the whole process group, but only the parent ends this process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
   process.on('disconnect', () => process.exit())
 }
@@ -33,8 +32,8 @@ export function serveRuns(load: LoadClassifier): void {
 async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassifier, into: Map<string, Classifier>) {
   const loaded: Loaded[] = []
   for (const source of models) {
-    // Should loading it kill this process, the parent knows which model did it.
-    answer({ kind: 'loading', name: source.name })
+    // If loading the model kills this process, the parent knows which model it was.
+    reply({ kind: 'loading', name: source.name })
     try {
       const classifier = await load(source, intraOpThreads)
       into.set(source.name, classifier)
@@ -43,25 +42,25 @@ async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassi
       loaded.push({ name: source.name, refused: messageOf(error) })
     }
   }
-  answer({ kind: 'loaded', models: loaded })
+  reply({ kind: 'loaded', models: loaded })
 }
 
 async function run({ id, model, ...columns }: RunRequest, classifiers: Map<string, Classifier>) {
-  const began = performance.now()
+  const startedAt = performance.now()
   const ran = (await classifiers.get(model)?.classify(columns)) ?? notLoaded(columns)
-  answer({ kind: 'ran', id, ...ran, ms: performance.now() - began })
+  reply({ kind: 'ran', id, ...ran, ms: performance.now() - startedAt })
 }
 
-/** Its load failed in this process: each of its texts has that as its error, and the process lives on. */
+/** An error for each text of a model that this process could not load. */
 function notLoaded({ texts }: TextColumns): RunColumns {
   const error: TextError = {
     code: 'Backend',
-    message: 'the model could not be loaded again; the log of the worker says why',
+    message: 'the model could not be loaded again; the log of the worker has the reason',
   }
   return { ...emptyColumns(texts.length, 0), errors: texts.map((_text, index) => [index, error]) }
 }
 
-function answer(message: FromInference): void {
-  // A parent that is gone needs no answer: the disconnect ends this process.
+function reply(message: FromInference): void {
+  // An error means that the parent has exited; `disconnect` then ends this process.
   process.send?.(message, undefined, undefined, () => undefined)
 }

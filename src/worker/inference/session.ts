@@ -1,5 +1,4 @@
-// One ONNX Runtime session: packed texts in, logits out. `run` blocks this thread for as long as it computes, which
-// is why sessions live in processes of their own.
+// ONNX Runtime session: packed texts to logits. `run` blocks its thread, so sessions are in inference processes.
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { messageOf } from '../../errors.ts'
@@ -14,7 +13,7 @@ export class ModelSession {
   readonly #inputs: ModelInput[]
   readonly #source: ModelSource
   readonly #firstPosition: number
-  /** The size of its runs, where the file fixes it. */
+  /** Texts per run and tokens per text, where the file fixes them. */
   readonly fixed: { texts: number | undefined; tokens: number | undefined }
 
   private constructor(session: InferenceSession, inputs: ModelInput[], source: ModelSource, firstPosition: number) {
@@ -26,7 +25,7 @@ export class ModelSession {
     this.fixed = { texts: ids?.texts, tokens: ids?.tokens }
   }
 
-  /** @throws BadModel when the file cannot be loaded, or is not a text classifier's. */
+  /** @throws ModelError when the file cannot be loaded or is not a text classifier. */
   static async load(source: ModelSource, intraOpThreads: number): Promise<ModelSession> {
     const { dir, file, labels } = source
     const session = await open(join(dir, file), intraOpThreads).catch((error: unknown) => {
@@ -34,23 +33,23 @@ export class ModelSession {
     })
     const inputs = checkedInputs(file, session.inputMetadata)
     checkedOutput(file, session.outputMetadata, labels)
-    const asksForPositions = inputs.some(({ name }) => name === 'position_ids')
+    const needsPositions = inputs.some(({ name }) => name === 'position_ids')
     return new ModelSession(
       session,
       inputs,
       source,
-      asksForPositions ? firstPosition(await readJson(dir, 'config.json', configFile)) : 0,
+      needsPositions ? firstPosition(await readJson(dir, 'config.json', configFile)) : 0,
     )
   }
 
-  /** Whether the model can tell padding from text. */
+  /** Whether the model masks padding. */
   get masksPadding(): boolean {
     return this.#inputs.some(({ name }) => name === 'attention_mask')
   }
 
-  /** @returns [texts, labels] @throws what the session throws; BadModel when it gives another number of logits. */
+  /** @returns [texts, labels]. @throws what the session throws; ModelError for another number of logits. */
   async run(packed: Packed): Promise<Float32Array> {
-    const feeds = Object.fromEntries(this.#inputs.map((input) => [input.name, this.#feed(input, packed)]))
+    const feeds = Object.fromEntries(this.#inputs.map((input) => [input.name, this.#tensorFor(input, packed)]))
     const { [OUTPUT]: logits } = await this.#session.run(feeds, [OUTPUT])
     const { file, labels } = this.#source
     const [texts] = packed.dims
@@ -63,7 +62,7 @@ export class ModelSession {
     return numbersOf(logits)
   }
 
-  #feed({ name, type }: ModelInput, packed: Packed): Tensor {
+  #tensorFor({ name, type }: ModelInput, packed: Packed): Tensor {
     const values = {
       input_ids: () => packed.inputIds,
       attention_mask: () => packed.attentionMask,
@@ -87,7 +86,7 @@ function open(path: string, intraOpThreads: number): Promise<InferenceSession> {
     intraOpNumThreads: intraOpThreads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
-    // Errors only: a quantised model's warnings on loading help nobody who serves it.
+    // Errors only: the warnings that a quantized model causes at load need no action.
     logSeverityLevel: 3,
   })
 }

@@ -1,4 +1,4 @@
-// Texts as the session takes them: padded, packed, and cut into runs that are even.
+// Tensors of a session run: padding, positions, and the split of texts into runs.
 import type { Encoded, PadToken } from './tokenizer/tokenizer.ts'
 
 /** Three tensors of int64, each [texts, tokens]. */
@@ -9,14 +9,14 @@ export interface Packed {
   dims: [texts: number, tokens: number]
 }
 
-/** How a run is filled up. */
+/** How a run is padded. */
 export interface Padding extends PadToken {
-  /** Where the model's file fixes them: texts of a run, and tokens of a text. */
+  /** Texts per run and tokens per text, where the model's file fixes them. */
   texts?: number | undefined
   tokens?: number | undefined
 }
 
-/** Pads to the longest text, or to the fixed size; places for texts that are not there are filled with those that are. */
+/** Pads to the longest text, or to the fixed size; a fixed number of rows is filled by repeating the texts. */
 export function pack(texts: Encoded[], padding: Padding): Packed {
   const width = padding.tokens ?? texts.reduce((longest, { ids }) => Math.max(longest, ids.length), 1)
   const rows = padding.texts ?? texts.length
@@ -33,35 +33,38 @@ export function pack(texts: Encoded[], padding: Padding): Packed {
   return { inputIds, attentionMask, tokenTypeIds, dims: [rows, width] }
 }
 
-/** Each token's place in its text, counted from `first` on; padding is before the first place, where there is one. */
+/** Position ids: each text counts from `first`; padding has `first` - 1, but at least 0. */
 export function positionsOf({ attentionMask, dims: [, width] }: Packed, first: number): BigInt64Array {
   const positions = new BigInt64Array(attentionMask.length).fill(BigInt(Math.max(0, first - 1)))
   let next = BigInt(first)
-  for (let at = 0; at < positions.length; at += 1) {
-    if (at % width === 0) next = BigInt(first)
-    if (attentionMask[at] === 1n) positions[at] = next++
+  for (let index = 0; index < positions.length; index += 1) {
+    if (index % width === 0) next = BigInt(first)
+    if (attentionMask[index] === 1n) positions[index] = next++
   }
   return positions
 }
 
-/** What the texts of one session run may be. */
+/** Limits of one session run. */
 export interface RunLimits {
-  /** What a run costs by itself, in padded tokens. */
+  /** Fixed cost of a run, in padded tokens. */
   overhead: number
-  /** Padded tokens; one text may always run. */
+  /** Padded tokens; a single text may have more. */
   maxTokens: number
   maxTexts: number
-  /** Only texts of the same length together: the model cannot tell padding from text. */
-  even: boolean
+  /** A run has texts of one length only, because the model cannot mask padding. */
+  sameLengthOnly: boolean
 }
 
 /**
- * Cuts texts, sorted by length, into runs that together cost the least.
+ * Splits texts, sorted by length, into the runs with the lowest total cost (dynamic programming).
  * @param lengths tokens of each text, ascending.
- * @returns the index behind the last text of each run.
+ * @returns the exclusive end index of each run.
  */
-export function splitIntoRuns(lengths: number[], { overhead, maxTokens, maxTexts, even }: RunLimits): number[] {
-  // best[end]: the least cost of the first `end` texts; from[end]: where their last run begins.
+export function splitIntoRuns(
+  lengths: number[],
+  { overhead, maxTokens, maxTexts, sameLengthOnly }: RunLimits,
+): number[] {
+  // best[end]: lowest cost of the first `end` texts; from[end]: start of their last run.
   const best = [0]
   const from = [0]
   for (let end = 1; end <= lengths.length; end += 1) {
@@ -69,7 +72,7 @@ export function splitIntoRuns(lengths: number[], { overhead, maxTokens, maxTexts
     best.push(Number.POSITIVE_INFINITY)
     from.push(end - 1)
     for (let start = end - 1; start >= 0 && end - start <= maxTexts; start -= 1) {
-      if (even && lengths[start] !== longest) break
+      if (sameLengthOnly && lengths[start] !== longest) break
       const padded = longest * (end - start)
       if (padded > maxTokens && start < end - 1) break
       const cost = (best[start] as number) + overhead + padded
@@ -84,7 +87,7 @@ export function splitIntoRuns(lengths: number[], { overhead, maxTokens, maxTexts
   return ends
 }
 
-/** The numbers of a half-precision tensor, which comes as 16 bits each (IEEE 754 binary16). */
+/** Numbers of a half-precision tensor, given as 16 bits each (IEEE 754 binary16). */
 export function fromHalves(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, (bits) => {
     const sign = bits & 0x8000 ? -1 : 1

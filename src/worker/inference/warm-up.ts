@@ -1,32 +1,33 @@
-// The first runs of a session are slow, and nobody should wait for them; the next ones tell what a run costs.
+// Warm-up of a model. The first runs of a session are slow, so they are computed before the worker takes jobs; the
+// following ones measure what a run costs.
 import { bestOf, type Measurable, measureBatchSensitivity, measureSpeed } from './benchmark.ts'
 import type { RunCost, WarmUpReport } from './ipc.ts'
 
-/** Each shape is tried until it has had this many milliseconds, but at least once and at most MOST times. */
-const TRY_MS = 40
-const MOST = 20
-/** Milliseconds for the speeds by length: a start with several models must not take long. */
-const SPEED_MS = 300
+/** Milliseconds for the runs of one shape: at least one run, at most MAX_TRIES. */
+const SHAPE_BUDGET_MS = 40
+const MAX_TRIES = 20
+/** Milliseconds for the speeds by length, short because each model of a worker adds them to its start. */
+const SPEED_BUDGET_MS = 300
 
 const TOKENS = 16
 const TEXTS = 16
-/** No run costs less by itself than so many tokens do; measured on a busy machine, it may look like nothing. */
-const LEAST_OVERHEAD_TOKENS = 8
+/** The overhead of a run is at least that of this many tokens; on a busy machine it may be measured as 0. */
+const MIN_OVERHEAD_TOKENS = 8
 
 /** Runs a model until it is warm, and measures it. @throws what the session throws. */
 export async function warmUp(model: Measurable): Promise<WarmUpReport> {
   await model.runShape(1, Math.min(TOKENS, model.maxTokens))
   const cost = await measureRunCost(model)
   const movement = await measureBatchSensitivity(model)
-  return { cost, speeds: await measureSpeed(model, SPEED_MS), movement, maxTokens: model.maxTokens }
+  return { cost, speeds: await measureSpeed(model, SPEED_BUDGET_MS), movement, maxTokens: model.maxTokens }
 }
 
-/** Runs two shapes and draws the line through their best times: overhead + tokens × price. */
+/** Fits a line through the best times of two shapes: overhead + tokens × time per token. */
 async function measureRunCost(model: Measurable): Promise<RunCost> {
   const tokens = Math.min(TOKENS, model.maxTokens)
-  const smallMs = await bestOf(() => model.runShape(1, tokens), TRY_MS, MOST)
-  const largeMs = await bestOf(() => model.runShape(TEXTS, tokens), TRY_MS, MOST)
-  // Where the clock's noise would make it nothing or less, the large run's share is the safe side.
+  const smallMs = await bestOf(() => model.runShape(1, tokens), SHAPE_BUDGET_MS, MAX_TRIES)
+  const largeMs = await bestOf(() => model.runShape(TEXTS, tokens), SHAPE_BUDGET_MS, MAX_TRIES)
+  // Noise can make the difference 0 or negative; half of the large run's time per token is the lower bound.
   const tokenMs = Math.max((largeMs - smallMs) / ((TEXTS - 1) * tokens), (0.5 * largeMs) / (TEXTS * tokens))
-  return { tokenMs, overheadMs: Math.max(smallMs - tokens * tokenMs, LEAST_OVERHEAD_TOKENS * tokenMs) }
+  return { tokenMs, overheadMs: Math.max(smallMs - tokens * tokenMs, MIN_OVERHEAD_TOKENS * tokenMs) }
 }

@@ -1,5 +1,5 @@
-// Which texts run together. Texts of many jobs wait here; whenever an inference process has room, take() makes a run of
-// what waits: people first, filled with texts of like length, under a budget of padded tokens. Nothing sleeps to fill.
+// Backlog of waiting texts, and the choice of the next run: the interactive lane first, texts of similar length together,
+// within a budget of padded tokens. A run never waits to be filled.
 import { type Entry, type Group, LengthBuckets } from './length-buckets.ts'
 import type { Lane } from '../../queue/names.ts'
 
@@ -7,23 +7,23 @@ export interface Run<G extends Group> {
   model: string
   lane: Lane
   entries: Entry<G>[]
-  /** Estimated: the longest text times their number. */
+  /** Estimate: tokens of the longest text times the number of texts. */
   paddedTokens: number
-  /** A text that may have killed its process: nothing else shall be lost with it. */
+  /** Its only text may have killed a process; no other text may share its run. */
   suspect: boolean
 }
 
-/** One run in so many is bulk's own while bulk waits, so that it never starves. */
+/** While both lanes wait, every eighth run is bulk's, so that bulk never starves. */
 const BULK_EVERY_NTH_RUN = 8
-/** While people are about, bulk's runs get this share of the budget, so that whoever comes next waits less. */
+/** While interactive traffic is recent, bulk runs get this share of the token budget, so that the next request waits less. */
 const BULK_BUDGET_SHARE = 1 / 4
 const INTERACTIVE_WINDOW_MS = 2_000
 
-/** What may run now, beside texts of people. */
+/** What may run now besides interactive texts. */
 export interface Capacity {
   /** A text that may kill its process. */
   suspect: boolean
-  /** Bulk, while people are about. */
+  /** Bulk, while interactive traffic is recent. */
   bulk: boolean
 }
 
@@ -32,35 +32,35 @@ export class Backlog<G extends Group> {
   readonly #lanes: Record<Lane, Map<string, LengthBuckets<G>>> = { interactive: new Map(), bulk: new Map() }
   #suspects: Entry<G>[] = []
   #arrivals = 0
-  #sinceBulk = 0
-  #interactiveAt = Number.NEGATIVE_INFINITY
+  #runsSinceBulk = 0
+  #lastInteractiveAt = Number.NEGATIVE_INFINITY
 
-  /** @param budget padded tokens that a run of a model may have; one text may always run. */
+  /** @param budget padded tokens per run of a model; a single text may have more. */
   constructor(budget: (model: string) => number) {
     this.#budget = budget
   }
 
-  /** Texts that wait. */
+  /** Number of waiting texts. */
   get size(): number {
-    return this.#allBuckets().reduce((sum, shelf) => sum + shelf.size, this.#suspects.length)
+    return this.#allBuckets().reduce((sum, buckets) => sum + buckets.size, this.#suspects.length)
   }
 
   add(group: G, now: number): void {
-    if (group.lane === 'interactive') this.#interactiveAt = now
-    this.#buckets(group).add(group, group.estimatedTokens.keys(), this.#arrivals++)
+    if (group.lane === 'interactive') this.#lastInteractiveAt = now
+    this.#bucketsOf(group).add(group, group.estimatedTokens.keys(), this.#arrivals++)
   }
 
-  /** Takes back texts that were in the hands of a process that died before it got to them. */
+  /** Adds texts again whose process ended before it computed them. */
   requeue(entries: readonly Entry<G>[]): void {
-    for (const { group, index } of entries) this.#buckets(group).add(group, [index], this.#arrivals++, true)
+    for (const { group, index } of entries) this.#bucketsOf(group).add(group, [index], this.#arrivals++, true)
   }
 
-  /** These texts were in the run that killed its process: each runs by itself, before everything else. */
+  /** Adds the texts of a run that killed its process: each runs alone, before all others. */
   quarantine(entries: readonly Entry<G>[]): void {
     this.#suspects.push(...entries)
   }
 
-  /** Forgets the texts of a group that wait. */
+  /** Removes the waiting texts of a group. */
   drop(group: G): void {
     this.#lanes[group.lane].get(group.model)?.drop(group)
     this.#suspects = this.#suspects.filter((entry) => entry.group !== group)
@@ -68,37 +68,37 @@ export class Backlog<G extends Group> {
 
   /** Removes and returns the groups of which no text was taken by their deadline. */
   expire(now: number): G[] {
-    return this.#allBuckets().flatMap((shelf) => shelf.expire(now))
+    return this.#allBuckets().flatMap((buckets) => buckets.expire(now))
   }
 
-  /** The next run; undefined when nothing may run now. */
-  nextRun(now: number, room: Capacity = { suspect: true, bulk: true }): Run<G> | undefined {
-    const suspect = room.suspect ? this.#suspects.shift() : undefined
+  /** Takes the next run; undefined when nothing may run now. */
+  nextRun(now: number, capacity: Capacity = { suspect: true, bulk: true }): Run<G> | undefined {
+    const suspect = capacity.suspect ? this.#suspects.shift() : undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
-    const peopleAbout = now - this.#interactiveAt < INTERACTIVE_WINDOW_MS
-    const lane = this.#nextLane(room.bulk || !peopleAbout)
-    const shelf = lane && oldest(this.#lanes[lane])
-    if (!lane || !shelf) return undefined
-    this.#sinceBulk = lane === 'bulk' ? 0 : this.#sinceBulk + 1
-    const { model, cost } = shelf.oldest
-    const share = lane === 'bulk' && peopleAbout ? BULK_BUDGET_SHARE : 1
-    return runOf(shelf.takeSimilar(cost, this.#budget(model) * share), lane, false)
+    const interactiveRecently = now - this.#lastInteractiveAt < INTERACTIVE_WINDOW_MS
+    const lane = this.#nextLane(capacity.bulk || !interactiveRecently)
+    const buckets = lane && oldest(this.#lanes[lane])
+    if (!lane || !buckets) return undefined
+    this.#runsSinceBulk = lane === 'bulk' ? 0 : this.#runsSinceBulk + 1
+    const { model, tokens } = buckets.oldest
+    const share = lane === 'bulk' && interactiveRecently ? BULK_BUDGET_SHARE : 1
+    return runOf(buckets.takeSimilar(tokens, this.#budget(model) * share), lane, false)
   }
 
-  #nextLane(roomForBulk: boolean): Lane | undefined {
-    const bulk = oldest(this.#lanes.bulk) !== undefined
-    const people = oldest(this.#lanes.interactive) !== undefined
-    if (bulk && people && this.#sinceBulk >= BULK_EVERY_NTH_RUN - 1) return 'bulk'
-    if (people) return 'interactive'
-    return bulk && roomForBulk ? 'bulk' : undefined
+  #nextLane(bulkAllowed: boolean): Lane | undefined {
+    const bulkWaits = oldest(this.#lanes.bulk) !== undefined
+    const interactiveWaits = oldest(this.#lanes.interactive) !== undefined
+    if (bulkWaits && interactiveWaits && this.#runsSinceBulk >= BULK_EVERY_NTH_RUN - 1) return 'bulk'
+    if (interactiveWaits) return 'interactive'
+    return bulkWaits && bulkAllowed ? 'bulk' : undefined
   }
 
-  #buckets({ lane, model }: G): LengthBuckets<G> {
-    const known = this.#lanes[lane].get(model)
-    if (known) return known
-    const shelf = new LengthBuckets<G>()
-    this.#lanes[lane].set(model, shelf)
-    return shelf
+  #bucketsOf({ lane, model }: G): LengthBuckets<G> {
+    const existing = this.#lanes[lane].get(model)
+    if (existing) return existing
+    const buckets = new LengthBuckets<G>()
+    this.#lanes[lane].set(model, buckets)
+    return buckets
   }
 
   #allBuckets(): LengthBuckets<G>[] {
@@ -106,11 +106,11 @@ export class Backlog<G extends Group> {
   }
 }
 
-/** The shelf whose oldest group came first; undefined when all are empty. */
-function oldest<G extends Group>(shelves: Map<string, LengthBuckets<G>>): LengthBuckets<G> | undefined {
+/** The buckets of the model whose oldest group arrived first; undefined when no text waits. */
+function oldest<G extends Group>(lane: Map<string, LengthBuckets<G>>): LengthBuckets<G> | undefined {
   let first: LengthBuckets<G> | undefined
-  for (const shelf of shelves.values()) {
-    if (shelf.size > 0 && (!first || shelf.oldest.arrival < first.oldest.arrival)) first = shelf
+  for (const buckets of lane.values()) {
+    if (buckets.size > 0 && (!first || buckets.oldest.arrival < first.oldest.arrival)) first = buckets
   }
   return first
 }

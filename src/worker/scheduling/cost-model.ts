@@ -1,35 +1,35 @@
-// How long a run will take: measured when a model is warmed, and corrected by every run since.
+// Cost model of runs: calibrated by the warm-up of a model, corrected by every run.
 import type { RunCost, SpeedAt } from '../inference/ipc.ts'
 
 export interface CostModelOptions {
-  /** Inference processes that work side by side. */
+  /** Number of inference processes. */
   processes: number
-  /** Padded tokens a run may have, where the operator says so; otherwise what RUN_MS allows. */
+  /** MAX_RUN_TOKENS: padded tokens per run; undefined: as many as RUN_MS allows. */
   maxRunTokens: number | undefined
 }
 
-/** Somebody may have to wait for a run that just began, so it should not last longer. */
+/** Intended duration of a run: a request may have to wait for a run that has just started. */
 const RUN_MS = 20
-/** Longer texts than this are too rare to say how large a usual run may be. */
-const USUAL_LENGTHS = 128
-const FEWEST_TOKENS = 32
-const MOST_TOKENS = 4_096
-/** What a text is taken to have before any has been seen. */
-const USUAL_TOKENS = 16
-/** How much the newest run weighs. */
+/** Texts of more tokens are too rare to limit the budget of all runs. */
+const MAX_USUAL_LENGTH = 128
+const MIN_TOKENS = 32
+const MAX_TOKENS = 4_096
+/** Assumed tokens of a text before any text has been computed. */
+const DEFAULT_TEXT_TOKENS = 16
+/** Weight of the newest run in the moving averages. */
 const SMOOTHING = 0.1
-/** A run of less than this share of the budget tells more of what a run costs by itself than of what tokens do. */
+/** In a run of less than this share of the budget, the overhead hides the rate of tokens. */
 const MIN_BUDGET_SHARE = 1 / 4
 
 interface ModelCost {
   cost: RunCost
-  /** Texts a second of one process by length, as the warm-up found it. */
+  /** Texts per second of one process by length, measured by the warm-up. */
   speeds: SpeedAt[]
-  /** What runs really take, over what the warm-up promised. */
+  /** Duration of runs divided by the estimate of the warm-up. */
   factor: number
-  /** Milliseconds of a process that a text takes. */
+  /** Milliseconds of one process per text. */
   textMs: number
-  /** Padded tokens a millisecond in runs of some length, as they really are. */
+  /** Padded tokens per millisecond, measured in runs of at least MIN_BUDGET_SHARE. */
   rate: number
 }
 
@@ -41,42 +41,44 @@ export class CostModel {
     this.#options = options
   }
 
-  /** Takes what warming a model told; of several processes, the last one's word counts. */
+  /** Stores the measurements of a warm-up; those of the last process replace earlier ones. */
   calibrate(model: string, cost: RunCost, speeds: SpeedAt[] = []): void {
-    const known = this.#models.get(model)
-    if (known) return void Object.assign(known, { cost, speeds })
-    const textMs = cost.overheadMs / 8 + cost.tokenMs * USUAL_TOKENS
+    const existing = this.#models.get(model)
+    if (existing) return void Object.assign(existing, { cost, speeds })
+    const textMs = cost.overheadMs / 8 + cost.tokenMs * DEFAULT_TEXT_TOKENS
     this.#models.set(model, { cost, speeds, factor: 1, textMs, rate: slowestRate({ cost, speeds }) })
   }
 
-  /** Takes how long a run took in its process. */
+  /** Updates the averages with the duration of a run in its process. */
   observe(model: string, paddedTokens: number, texts: number, ms: number): void {
-    const known = this.#models.get(model)
-    if (!known) return
-    known.factor += SMOOTHING * (ms / linearMs(known.cost, paddedTokens) - known.factor)
-    known.textMs += SMOOTHING * (ms / texts - known.textMs)
-    if (paddedTokens >= MIN_BUDGET_SHARE * this.budget(model))
-      known.rate += SMOOTHING * (paddedTokens / ms - known.rate)
+    const averages = this.#models.get(model)
+    if (!averages) return
+    averages.factor += SMOOTHING * (ms / linearMs(averages.cost, paddedTokens) - averages.factor)
+    averages.textMs += SMOOTHING * (ms / texts - averages.textMs)
+    if (paddedTokens >= MIN_BUDGET_SHARE * this.budget(model)) {
+      averages.rate += SMOOTHING * (paddedTokens / ms - averages.rate)
+    }
   }
 
-  /** Milliseconds that a run will probably take. */
+  /** Estimated milliseconds of a run; 0 for a model that is not calibrated. */
   estimateMs(model: string, paddedTokens: number): number {
-    const known = this.#models.get(model)
-    return known ? known.factor * linearMs(known.cost, paddedTokens) : 0
+    const modelCost = this.#models.get(model)
+    return modelCost ? modelCost.factor * linearMs(modelCost.cost, paddedTokens) : 0
   }
 
   /**
-   * Padded tokens that a run may have. Runs may raise it, since a warm-up on a busy machine makes a model look slow, but
-   * not lower it: whoever has little of a CPU has nothing to gain from runs that cost more a text.
+   * Padded tokens per run. Runs may raise it, because a warm-up on a busy machine makes a model look slow. They may not
+   * lower it, because smaller runs cost more per text, and a process that gets little of a CPU cannot afford that.
    */
   budget(model: string): number {
     const { maxRunTokens } = this.#options
-    const known = this.#models.get(model)
-    if (maxRunTokens !== undefined || !known) return maxRunTokens ?? FEWEST_TOKENS
-    return Math.min(Math.max(Math.floor(RUN_MS * Math.max(known.rate, slowestRate(known))), FEWEST_TOKENS), MOST_TOKENS)
+    const modelCost = this.#models.get(model)
+    if (maxRunTokens !== undefined || !modelCost) return maxRunTokens ?? MIN_TOKENS
+    const rate = Math.max(modelCost.rate, slowestRate(modelCost))
+    return Math.min(Math.max(Math.floor(RUN_MS * rate), MIN_TOKENS), MAX_TOKENS)
   }
 
-  /** Texts a second of all processes together by length, as warming it up found. */
+  /** Texts per second of all processes together by length, measured by the warm-up. */
   byLength(model: string): SpeedAt[] {
     const speeds = this.#models.get(model)?.speeds ?? []
     return speeds.map(({ tokens, textsPerSecond }) => ({
@@ -85,17 +87,17 @@ export class CostModel {
     }))
   }
 
-  /** Texts a second of all processes together, if they did nothing but this model. */
+  /** Texts per second of all processes together, if they computed this model only. */
   capacity(model: string): number {
-    const known = this.#models.get(model)
-    return known ? Math.round((this.#options.processes * 1_000) / known.textMs) : 0
+    const modelCost = this.#models.get(model)
+    return modelCost ? Math.round((this.#options.processes * 1_000) / modelCost.textMs) : 0
   }
 }
 
-/** Padded tokens a millisecond: of the usual lengths, at the one that is slowest a token. */
+/** Padded tokens per millisecond at the slowest of the usual lengths. */
 function slowestRate({ cost, speeds }: Pick<ModelCost, 'cost' | 'speeds'>): number {
   const rates = speeds
-    .filter(({ tokens }, place) => place === 0 || tokens <= USUAL_LENGTHS)
+    .filter(({ tokens }, index) => index === 0 || tokens <= MAX_USUAL_LENGTH)
     .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)
   return rates.length > 0 ? Math.min(...rates) : (RUN_MS - cost.overheadMs) / cost.tokenMs / RUN_MS
 }

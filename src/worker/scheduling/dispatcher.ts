@@ -1,5 +1,4 @@
-// Texts in, rows out: puts the texts of jobs into the backlog, sends runs to whichever inference process has room, and
-// brings each text's row or error back to its job.
+// Dispatcher: adds the texts of jobs to the backlog, sends runs to inference processes, and sets the row of each text.
 import { isFailed, type Item, type Row } from '../../queue/job.ts'
 import { type JobTexts, type PendingJobEnd, PendingJob } from './pending-job.ts'
 import { rowOf } from './result-row.ts'
@@ -10,20 +9,21 @@ import type { Entry } from './length-buckets.ts'
 import type { Lane } from '../../queue/names.ts'
 import type { CostModel } from './cost-model.ts'
 
-/** What the dispatcher needs of the pool. */
+/** The methods of the process pool that the dispatcher uses. */
 export interface Inference {
+  /** Whether a process can take a run now. */
   readonly hasRoom: boolean
-  /** Whether some process has nothing to do. */
+  /** Whether a process has no run. */
   readonly isIdle: boolean
-  run(order: RunTask): Promise<RunOutcome>
+  run(task: RunTask): Promise<RunOutcome>
 }
 
-/** What happened, for the metrics. */
+/** Events for metrics and the log. */
 export interface DispatcherEvents {
   ran: (model: string, texts: number, ms: number) => void
   queued: (model: string, lane: Lane, ms: number) => void
-  /** A run was taken apart, or lost. */
-  broken: (model: string, cause: 'error' | 'crash' | 'timeout', times: number, complaint?: string) => void
+  /** A run threw and was bisected `times` times, or its process ended. */
+  broken: (model: string, cause: 'error' | 'crash' | 'timeout', times: number, errorMessage?: string) => void
   rows: (model: string, succeeded: number, failed: number) => void
 }
 
@@ -32,40 +32,42 @@ export interface DispatcherOptions {
   costModel: CostModel
   /** Longest input of a model in tokens. */
   maxTokens: (model: string) => number
-  /** All processes but one, or the only one: more must not work on suspected texts, nor on bulk while people are about. */
+  /**
+   * Processes that may compute suspected texts, or bulk while interactive traffic is recent: all but one, at least one.
+   */
   maxBulkProcesses: number
-  /** Milliseconds for a run, whatever it should take; undefined: by what it should take. */
+  /** RUN_TIMEOUT in milliseconds; undefined: derived from the estimated duration of the run. */
   runTimeout: number | undefined
   events: DispatcherEvents
   now?: () => number
 }
 
-/** An order that is being worked on. */
+/** A submitted job. */
 export interface Computation {
   readonly end: Promise<PendingJobEnd>
-  /** Stops it at the next run. */
+  /** Drops the texts that wait; runs in flight go on. */
   cancel(): void
 }
 
 const TIMEOUT_FACTOR = 20
-const SHORTEST_TIMEOUT_MS = 2_000
-const LONGEST_TIMEOUT_MS = 10_000
+const MIN_TIMEOUT_MS = 2_000
+const MAX_TIMEOUT_MS = 10_000
 
-/** Why a text alone could not be computed. */
+/** Errors of a text that killed its process alone. */
 const FATAL = {
-  crash: 'the model process ended while it worked on this text',
-  timeout: 'the model took too long for this text',
+  crash: 'the inference process ended while it computed this text',
+  timeout: 'the model exceeded the timeout on this text',
 }
 
 export class Dispatcher {
   readonly #options: DispatcherOptions
   readonly #backlog: Backlog<PendingJob>
   readonly #now: () => number
-  readonly #open = new Set<PendingJob>()
+  readonly #pending = new Set<PendingJob>()
   #suspectsRunning = 0
   #bulkRunning = 0
-  /** Models that cannot be served any more. */
-  readonly #gone = new Set<string>()
+  /** Models that are no longer served. */
+  readonly #removedModels = new Set<string>()
   #closed = false
 
   constructor(options: DispatcherOptions) {
@@ -74,34 +76,34 @@ export class Dispatcher {
     this.#now = options.now ?? Date.now
   }
 
-  submit(order: JobTexts): Computation {
-    const work = new PendingJob(order, this.#options.maxTokens(order.model))
-    if (this.#closed || this.#gone.has(work.model)) work.finish({ kind: 'requeued' })
+  submit(texts: JobTexts): Computation {
+    const job = new PendingJob(texts, this.#options.maxTokens(texts.model))
+    if (this.#closed || this.#removedModels.has(job.model)) job.finish({ kind: 'handed_back' })
     else {
-      this.#open.add(work)
-      void work.end.then(() => this.#open.delete(work))
-      this.#backlog.add(work, this.#now())
+      this.#pending.add(job)
+      void job.end.then(() => this.#pending.delete(job))
+      this.#backlog.add(job, this.#now())
       this.pump()
     }
-    return { end: work.end, cancel: () => this.#abandon(work, 'canceled') }
+    return { end: job.end, cancel: () => this.#abandon(job, 'canceled') }
   }
 
-  /** Gives back every order that is not finished, and all that still come. */
+  /** Ends every pending job as `handed_back`, and every job that is submitted from now on. */
   requeueAll(): void {
     this.#closed = true
-    for (const work of this.#open) this.#abandon(work, 'requeued')
+    for (const job of this.#pending) this.#abandon(job, 'handed_back')
   }
 
-  /** Gives back every order of a model that cannot be served any more, and all that still come. */
+  /** Ends every pending job of a model that is no longer served as `handed_back`, and those submitted from now on. */
   requeueModel(model: string): void {
-    this.#gone.add(model)
-    for (const work of this.#open) if (work.model === model) this.#abandon(work, 'requeued')
+    this.#removedModels.add(model)
+    for (const job of this.#pending) if (job.model === model) this.#abandon(job, 'handed_back')
   }
 
-  /** Sends runs for as long as something waits and some process has room. To be called whenever room appears. */
+  /** Sends runs while texts wait and a process can take one; the caller calls it when a process becomes ready. */
   pump(): void {
     const { inference, maxBulkProcesses } = this.#options
-    for (const late of this.#backlog.expire(this.#now())) late.finish({ kind: 'expired' })
+    for (const job of this.#backlog.expire(this.#now())) job.finish({ kind: 'expired' })
     while (inference.hasRoom) {
       const run = this.#backlog.nextRun(this.#now(), {
         suspect: this.#suspectsRunning < maxBulkProcesses,
@@ -112,30 +114,29 @@ export class Dispatcher {
     }
   }
 
-  #abandon(work: PendingJob, kind: 'canceled' | 'requeued'): void {
-    this.#backlog.drop(work)
-    work.finish({ kind })
+  #abandon(job: PendingJob, kind: 'canceled' | 'handed_back'): void {
+    this.#backlog.drop(job)
+    job.finish({ kind })
   }
 
   async #send(run: Run<PendingJob>): Promise<void> {
     const { inference, costModel, runTimeout } = this.#options
     const startedAt = this.#now()
-    this.#noteQueueTimes(run, startedAt)
+    this.#recordQueueTimes(run, startedAt)
     const expectedMs = costModel.estimateMs(run.model, run.paddedTokens)
-    const timeoutMs =
-      runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, SHORTEST_TIMEOUT_MS), LONGEST_TIMEOUT_MS)
+    const timeoutMs = runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS)
     if (run.suspect) this.#suspectsRunning += 1
     if (run.lane === 'bulk') this.#bulkRunning += 1
     const columns = columnsOf(run.entries)
-    const end = await inference.run({ model: run.model, columns, expectedMs, timeoutMs, suspect: run.suspect })
+    const outcome = await inference.run({ model: run.model, columns, expectedMs, timeoutMs, suspect: run.suspect })
     if (run.suspect) this.#suspectsRunning -= 1
     if (run.lane === 'bulk') this.#bulkRunning -= 1
-    if (end.kind === 'ran') this.#settle(run, end.columns, end.ms)
-    else this.#recoverLostRun(run, end)
+    if (outcome.kind === 'ran') this.#settle(run, outcome.columns, outcome.ms)
+    else this.#recoverLostRun(run, outcome)
     this.pump()
   }
 
-  #noteQueueTimes(run: Run<PendingJob>, startedAt: number): void {
+  #recordQueueTimes(run: Run<PendingJob>, startedAt: number): void {
     for (const { group } of run.entries) {
       if (group.startedAt !== undefined) continue
       group.startedAt = startedAt
@@ -152,19 +153,22 @@ export class Dispatcher {
       events.broken(model, 'error', columns.bisections, columns.errorMessage)
     }
     const errors = new Map(columns.errors)
-    const rows = entries.map(({ group }, place) => {
-      return rowOf(columns, place, entries.length, errors.get(place), group.queueMs)
+    const rows = entries.map(({ group }, position) => {
+      return rowOf(columns, position, entries.length, errors.get(position), group.queueMs)
     })
     const failed = rows.filter(isFailed).length
     events.rows(model, rows.length - failed, failed)
-    entries.forEach(({ group, index }, place) => group.put(index, rows[place] as Row))
+    entries.forEach(({ group, index }, position) => group.put(index, rows[position] as Row))
   }
 
-  /** The process died. Whoever was not at fault goes back; the others run alone, and who dies alone was the poison. */
-  #recoverLostRun(run: Run<PendingJob>, { cause, blamed }: RunOutcome & { kind: 'lost' }): void {
+  /**
+   * Handles the end of the process. A run that it was not computing is requeued; the texts of the run that it was
+   * computing run again alone, and a text that ends its process alone gets an error.
+   */
+  #recoverLostRun(run: Run<PendingJob>, { cause, wasRunning }: RunOutcome & { kind: 'lost' }): void {
     const { events } = this.#options
     const entries = run.entries.filter(({ group }) => !group.finished)
-    if (!blamed) return run.suspect ? this.#backlog.quarantine(entries) : this.#backlog.requeue(entries)
+    if (!wasRunning) return run.suspect ? this.#backlog.quarantine(entries) : this.#backlog.requeue(entries)
     events.broken(run.model, cause, 1)
     if (!run.suspect) return this.#backlog.quarantine(entries)
     events.rows(run.model, 0, entries.length)

@@ -1,48 +1,48 @@
-// The waiting texts of one model and one lane, found by age (which group came first) and by length.
+// Waiting texts of one model and lane, indexed by arrival of their group and by length.
 import type { Lane } from '../../queue/names.ts'
 
-/** The texts of one job: the unit that is canceled, expires, and is handed back. */
+/** The texts of one job, which is canceled, expires and is requeued as a whole. */
 export interface Group {
   readonly model: string
   readonly lane: Lane
-  /** Estimated tokens of each text, whole numbers from 1 on. */
+  /** Estimated tokens of each text, whole numbers from 1. */
   readonly estimatedTokens: readonly number[]
-  /** Epoch milliseconds: not started by then, never run. */
+  /** Epoch milliseconds; a group of which no text has started by then never runs. */
   readonly deadline: number | undefined
 }
 
-/** One text: its group, and its place in it. */
+/** One text: its group, and its index in the group. */
 export interface Entry<G extends Group> {
   readonly group: G
   readonly index: number
 }
 
 interface WaitingGroup {
-  /** Places of the group's texts that were not taken yet. */
+  /** Indexes of the group's waiting texts. */
   indexes: Set<number>
-  /** Counts up over all groups that ever came. */
+  /** Sequence number over all groups of the backlog. */
   arrival: number
   started: boolean
 }
 
 export class LengthBuckets<G extends Group> {
-  /** The oldest first. */
+  /** In order of arrival. */
   readonly #groups = new Map<G, WaitingGroup>()
-  /** Waiting texts by their cost, first come first. */
-  readonly #byCost: Entry<G>[][] = []
+  /** Waiting texts by estimated tokens, each bucket in order of arrival. */
+  readonly #buckets: Entry<G>[][] = []
   #size = 0
 
-  /** Texts that wait. */
+  /** Number of waiting texts. */
   get size(): number {
     return this.#size
   }
 
-  /** The oldest group's model and arrival, and the cost of its first text that waits. @throws when nothing waits. */
-  get oldest(): { model: string; arrival: number; cost: number } {
+  /** Model and arrival of the oldest group, and the tokens of its first waiting text. @throws Error when no text waits. */
+  get oldest(): { model: string; arrival: number; tokens: number } {
     for (const [group, { indexes, arrival }] of this.#groups) {
-      for (const index of indexes) return { model: group.model, arrival, cost: tokensOf({ group, index }) }
+      for (const index of indexes) return { model: group.model, arrival, tokens: tokensOf({ group, index }) }
     }
-    throw new Error('nothing waits here')
+    throw new Error('no text is waiting')
   }
 
   /** @param started whether a text of the group was taken before. */
@@ -52,7 +52,7 @@ export class LengthBuckets<G extends Group> {
     for (const index of indexes) {
       const entry = { group, index }
       waiting.indexes.add(index)
-      ;(this.#byCost[tokensOf(entry)] ??= []).push(entry)
+      ;(this.#buckets[tokensOf(entry)] ??= []).push(entry)
       this.#size += 1
     }
   }
@@ -62,43 +62,43 @@ export class LengthBuckets<G extends Group> {
     if (!waiting) return
     this.#groups.delete(group)
     this.#size -= waiting.indexes.size
-    for (const cost of new Set([...waiting.indexes].map((index) => tokensOf({ group, index })))) {
-      this.#byCost[cost] = (this.#byCost[cost] ?? []).filter((entry) => entry.group !== group)
+    for (const tokens of new Set([...waiting.indexes].map((index) => tokensOf({ group, index })))) {
+      this.#buckets[tokens] = (this.#buckets[tokens] ?? []).filter((entry) => entry.group !== group)
     }
   }
 
-  /** Drops and returns the groups of which nothing was taken by their deadline. */
+  /** Removes and returns the groups of which no text was taken by their deadline. */
   expire(now: number): G[] {
-    const late = [...this.#groups].flatMap(([group, { started }]) =>
+    const expired = [...this.#groups].flatMap(([group, { started }]) =>
       !started && group.deadline !== undefined && group.deadline < now ? [group] : [],
     )
-    for (const group of late) this.drop(group)
-    return late
+    for (const group of expired) this.drop(group)
+    return expired
   }
 
   /**
-   * Takes the waiting texts whose cost is nearest to `cost`, as long as the longest times their number stays within
-   * `budget`; the first text may always be taken.
+   * Takes the waiting texts with the nearest number of tokens, while the longest times their number is at most `budget`;
+   * the first text may have more.
    */
-  takeSimilar(cost: number, budget: number): Entry<G>[] {
+  takeSimilar(tokens: number, budget: number): Entry<G>[] {
     const entries: Entry<G>[] = []
     let longest = 0
     const fits = (other: number) => entries.length === 0 || Math.max(longest, other) * (entries.length + 1) <= budget
-    let [low, high] = [cost, cost + 1]
+    let [low, high] = [tokens, tokens + 1]
     for (;;) {
-      while (low > 0 && !this.#byCost[low]?.length) low -= 1
-      while (high < this.#byCost.length && !this.#byCost[high]?.length) high += 1
-      const longer = high < this.#byCost.length && fits(high)
+      while (low > 0 && !this.#buckets[low]?.length) low -= 1
+      while (high < this.#buckets.length && !this.#buckets[high]?.length) high += 1
+      const longer = high < this.#buckets.length && fits(high)
       const shorter = low > 0 && fits(low)
       if (!shorter && !longer) return entries
-      const next = shorter && (!longer || cost - low <= high - cost) ? low : high
-      entries.push(this.#takeOne(next))
+      const next = shorter && (!longer || tokens - low <= high - tokens) ? low : high
+      entries.push(this.#takeFirst(next))
       longest = Math.max(longest, next)
     }
   }
 
-  #takeOne(cost: number): Entry<G> {
-    const entry = this.#byCost[cost]?.shift() as Entry<G>
+  #takeFirst(tokens: number): Entry<G> {
+    const entry = this.#buckets[tokens]?.shift() as Entry<G>
     const waiting = this.#groups.get(entry.group) as WaitingGroup
     waiting.indexes.delete(entry.index)
     waiting.started = true

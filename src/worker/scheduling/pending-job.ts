@@ -1,24 +1,23 @@
-// What one job asks for, and its way to an end: rows come in one by one, in any order.
+// Job that waits for its rows, which are set one by one, in any order.
 import type { Item, Row, Truncate } from '../../queue/job.ts'
 import { estimateTokens } from './token-estimate.ts'
 import type { Group } from './length-buckets.ts'
 import type { Lane } from '../../queue/names.ts'
 
-/** The texts of one job, and how it should be treated. */
+/** The texts of a job and how they are computed. */
 export interface JobTexts {
   model: string
   lane: Lane
   items: readonly Item[]
   truncate: Truncate
-  /** Epoch milliseconds at which the job was made. */
+  /** Epoch milliseconds of the creation of the job. */
   createdAt: number
-  /** Epoch milliseconds; not started by then: never run. */
+  /** Epoch milliseconds; a job that has not started by then never runs. */
   deadline: number | undefined
 }
 
 export type PendingJobEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'requeued' }
 
-/** An order on its way: which rows are there, and what it is waiting for. */
 export class PendingJob implements Group {
   readonly job: JobTexts
   readonly model: string
@@ -26,35 +25,37 @@ export class PendingJob implements Group {
   readonly estimatedTokens: readonly number[]
   readonly deadline: number | undefined
   readonly end: Promise<PendingJobEnd>
+  /** Epoch milliseconds of the first run. */
   startedAt: number | undefined
   finished = false
   readonly #rows: Row[]
-  #missing: number
+  #missingRows: number
   #resolve: (end: PendingJobEnd) => void = () => undefined
 
-  constructor(order: JobTexts, maxTokens: number) {
-    this.job = order
-    this.model = order.model
-    this.lane = order.lane
-    this.deadline = order.deadline
-    this.estimatedTokens = order.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
-    this.#rows = new Array<Row>(order.items.length)
-    this.#missing = order.items.length
+  constructor(job: JobTexts, maxTokens: number) {
+    this.job = job
+    this.model = job.model
+    this.lane = job.lane
+    this.deadline = job.deadline
+    this.estimatedTokens = job.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
+    this.#rows = new Array<Row>(job.items.length)
+    this.#missingRows = job.items.length
     this.end = new Promise((resolve) => {
       this.#resolve = resolve
     })
   }
 
-  /** Milliseconds from the making of the job to its first run; clocks of two machines may differ. */
+  /** Milliseconds from the creation of the job to its first run; at least 0, because the clocks of two machines differ. */
   get queueMs(): number {
     return Math.max(0, (this.startedAt ?? 0) - this.job.createdAt)
   }
 
+  /** @throws Error when the row was set before. */
   put(index: number, row: Row): void {
-    if (this.#rows[index] !== undefined) throw new Error(`row ${index} came twice`)
+    if (this.#rows[index] !== undefined) throw new Error(`row ${index} was set twice`)
     this.#rows[index] = row
-    this.#missing -= 1
-    if (this.#missing === 0) this.finish({ kind: 'done', rows: this.#rows })
+    this.#missingRows -= 1
+    if (this.#missingRows === 0) this.finish({ kind: 'done', rows: this.#rows })
   }
 
   finish(end: PendingJobEnd): void {

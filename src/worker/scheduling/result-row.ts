@@ -1,37 +1,41 @@
-// One text's part of a run as the row that goes into its job's result.
+// Result row of one text, from the columns of its run.
 import type { Row } from '../../queue/job.ts'
 import type { RunColumns, TextError } from '../inference/ipc.ts'
 
-/** @param queueMs how long the job waited for its first run. */
+/**
+ * @param index of the text in the run.
+ * @param texts number of texts in the run.
+ * @param queueMs milliseconds that the job waited for its first run.
+ */
 export function rowOf(
   columns: RunColumns,
-  place: number,
+  index: number,
   texts: number,
   error: TextError | undefined,
   queueMs: number,
 ): Row {
   if (error) return { error }
   const labels = columns.logits.length / texts
-  const logits = columns.logits.subarray(place * labels, (place + 1) * labels)
-  if (!logits.every(Number.isFinite)) return { error: NO_NUMBERS }
+  const logits = columns.logits.subarray(index * labels, (index + 1) * labels)
+  if (!logits.every(Number.isFinite)) return { error: NOT_FINITE }
   const row: Row = {
-    logits: Array.from(logits, restored),
-    tokens: columns.tokens[place] ?? 0,
+    logits: Array.from(logits, shortestFloat32),
+    tokens: columns.tokens[index] ?? 0,
     ms: {
       queue: queueMs,
       tokenize: hundredths(columns.tokenizeMs),
-      infer: hundredths(columns.inferMs[place] ?? 0),
+      infer: hundredths(columns.inferMs[index] ?? 0),
     },
-    run: columns.batchSize[place] ?? 0,
+    run: columns.batchSize[index] ?? 0,
   }
-  return columns.truncated[place] ? { ...row, truncated: true } : row
+  return columns.truncated[index] ? { ...row, truncated: true } : row
 }
 
-/** Half precision overflows on some texts; JSON has no word for what comes of it. */
-const NO_NUMBERS: TextError = { code: 'Backend', message: 'the model gave no finite numbers for this text' }
+/** Half precision overflows on some texts, and JSON has no infinity or NaN. */
+const NOT_FINITE: TextError = { code: 'Backend', message: 'the logits of this text are not finite numbers' }
 
-/** Nine significant digits say exactly which float32 it was; a double's seventeen would only be longer. */
-function restored(float32: number): number {
+/** Nine significant digits identify a float32; as a double it would be written with up to seventeen. */
+function shortestFloat32(float32: number): number {
   return Number(float32.toPrecision(9))
 }
 

@@ -1,11 +1,11 @@
-// How many tokens a text will probably have, without a tokenizer: good enough to put like with like.
+// Estimate of a text's tokens without a tokenizer, precise enough to group texts of similar length.
 
-/** Letters of a Latin word that make one token, roughly. */
-const LETTERS_A_TOKEN = 6
+/** Approximate letters per token in words of an alphabet. */
+const LETTERS_PER_TOKEN = 6
 const SPECIAL_TOKENS = 2
 
 /**
- * Words, punctuation and ideographs each count as a token, a long word as several; special tokens included.
+ * Counts a token for each word, punctuation mark and ideograph, several for a long word, and the special tokens.
  * @returns a whole number from 1 to `max`, at which counting stops.
  */
 export function estimateTokens(text: string, pair: string | undefined, max: number): number {
@@ -16,11 +16,11 @@ export function estimateTokens(text: string, pair: string | undefined, max: numb
 function wordTokens(text: string, max: number): number {
   let tokens = 0
   let letters = 0
-  for (let at = 0; at < text.length && tokens < max; at += 1) {
-    const code = text.charCodeAt(at)
+  for (let index = 0; index < text.length && tokens < max; index += 1) {
+    const code = text.charCodeAt(index)
     if (isLetter(code)) {
-      // The first letter opens a token, and every seventh another one.
-      if (letters % LETTERS_A_TOKEN === 0) tokens += 1
+      // A new token starts at the first letter of a word and after every six letters.
+      if (letters % LETTERS_PER_TOKEN === 0) tokens += 1
       letters += 1
     } else {
       letters = 0
@@ -32,7 +32,7 @@ function wordTokens(text: string, max: number): number {
 
 const SPACE = 0x20
 
-/** Letters and digits that make words together; all above the alphabets (U+2000 on) stands alone, as ideographs do. */
+/** Letters and digits, which form words; each character from U+2000 (above the alphabets) counts alone. */
 function isLetter(code: number): boolean {
   return (
     (code >= 0x61 && code <= 0x7a) ||

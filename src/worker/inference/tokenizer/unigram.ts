@@ -16,7 +16,8 @@ const UNKNOWN_PENALTY = 10
  * Replaces the library's Viterbi search, which breaks ties between paths of equal score in another way: it adds the
  * next piece's score before it compares, so that rounding decides. A run of one character has many such paths. The sums
  * here are those of `encode_optimized` in tokenizers, bit by bit, and the search takes linear time.
- * @returns a function that splits a word into the pieces with the largest sum of scores; an unknown character is a piece.
+ * @returns a function that splits a word into the pieces with the largest sum of scores; an unknown character stands
+ * alone.
  */
 export function unigramSplitter(model: UnigramModel): (word: string) => string[] {
   const { trie, tokens_to_ids } = model

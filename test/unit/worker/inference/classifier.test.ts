@@ -1,5 +1,5 @@
-// Every kind of ONNX file that a classifier comes in gives the logits of Python's onnxruntime, alone and in company;
-// what is no classifier is refused when it is loaded.
+// Logits equal those of Python's onnxruntime for every kind of ONNX classifier, alone and in a batch; a file that is not
+// a classifier is refused at load.
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ interface Reference {
 
 const root = join(process.cwd(), 'test/fixtures/kinds')
 
-/** How far a logit may be from Python's: float32 agrees between processors, 8 and 16 bits to the next step. */
+/** Largest difference to Python's logits: small for float32, a quantization step for 8 and 16 bits. */
 const kinds = {
   positions: 1e-4,
   'ids-alone': 1e-4,
@@ -43,17 +43,17 @@ async function logitsOf(classifier: OnnxClassifier, texts: string[]) {
   return { rows: texts.map((_text, row) => [...logits.subarray(3 * row, 3 * row + 3)]), tokens, batchSize }
 }
 
-/** The largest difference of two numbers at the same place. */
-function distance(ours: number[][], theirs: number[][]): number {
-  const [a, b] = [ours.flat(), theirs.flat()]
+/** The largest difference of two numbers with the same index. */
+function distance(actual: number[][], expected: number[][]): number {
+  const [a, b] = [actual.flat(), expected.flat()]
   expect(a).toHaveLength(b.length)
-  return Math.max(...a.map((value, place) => Math.abs(value - (b[place] ?? Number.NaN))))
+  return Math.max(...a.map((value, index) => Math.abs(value - (b[index] ?? Number.NaN))))
 }
 
 describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
   const { cases } = referenceOf(kind)
   const texts = cases.map(({ text }) => text)
-  const wanted = cases.map(({ logits }) => logits)
+  const expected = cases.map(({ logits }) => logits)
   let classifier: OnnxClassifier
   let alone: number[][]
   beforeAll(async () => {
@@ -62,23 +62,23 @@ describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
     for (const text of texts) alone.push(...(await logitsOf(classifier, [text])).rows)
   })
 
-  it('gives the logits of Python', async () => {
+  it('returns the logits of Python', async () => {
     const { tokens } = await logitsOf(classifier, texts)
     expect([...tokens]).toEqual(cases.map(({ ids }) => ids.length))
-    expect(distance(alone, wanted)).toBeLessThan(tolerance)
+    expect(distance(alone, expected)).toBeLessThan(tolerance)
   })
 
-  it('moves with its neighbours as it was measured to', async () => {
+  it('depends on the rest of the batch only if the warm-up measured so', async () => {
     const { rows } = await logitsOf(classifier, texts)
-    const moves = kind === 'int8-dynamic'
-    expect(distance(rows, alone) > 0).toBe(moves)
-    expect(classifier.report.movement.share > 0).toBe(moves)
+    const isSensitive = kind === 'int8-dynamic'
+    expect(distance(rows, alone) > 0).toBe(isSensitive)
+    expect(classifier.report.movement.share > 0).toBe(isSensitive)
     const measured = await measureBatchSensitivity(classifier, texts.slice(0, 40))
-    expect(measured.share > 0).toBe(moves)
+    expect(measured.share > 0).toBe(isSensitive)
     expect(measured.spread).toBeGreaterThan(1)
   })
 
-  it('tells its speed at every length', async () => {
+  it('reports its speed at every length', async () => {
     const speeds = await measureSpeed(classifier, 60_000)
     expect(speeds.map(({ tokens }) => tokens)).toEqual([8, 32, 64])
     for (const { textsPerSecond } of speeds) expect(textsPerSecond).toBeGreaterThan(0)
@@ -87,7 +87,7 @@ describe.each(Object.entries(kinds))('%s', (kind, tolerance) => {
 })
 
 describe('a model', () => {
-  it('whose scores move computes each text by itself when it is told to', async () => {
+  it('with `isolate` computes each text alone', async () => {
     const { cases } = referenceOf('int8-dynamic')
     const texts = cases.map(({ text }) => text)
     const classifier = await OnnxClassifier.load(sourceOf('int8-dynamic', { isolate: true }), 1)
@@ -102,7 +102,7 @@ describe('a model', () => {
     expect(classifier.report.movement).toMatchObject({ largest: 0, share: 0 })
   })
 
-  it('of a fixed size is given runs of that size', async () => {
+  it('of a fixed size gets runs of that size', async () => {
     const texts = ['One.', 'Two of them.', 'Three of them, or so.', 'Four.', 'Five.']
     const one = await OnnxClassifier.load(sourceOf('one-text'), 1)
     expect([...(await logitsOf(one, texts)).batchSize]).toEqual([1, 1, 1, 1, 1])
@@ -124,14 +124,14 @@ describe('a model', () => {
   })
 })
 
-describe('refused with the file and what is wrong is', () => {
+describe('refused with the file and its problem:', () => {
   it.each([
     ['two-labels', /^onnx\/model\.onnx: gives 2 logits a text; config\.json names 3 labels \(id2label\)$/],
     ['as-many-as-tokens', /^onnx\/model\.onnx: gives logits \[1, 16\] for a run of 1; config\.json names 3 labels/],
-    ['strange-input', /^onnx\/model\.onnx: has the input "pixel_values", which texts do not have$/],
-    ['boolean-mask', /^onnx\/model\.onnx: its input "attention_mask" is bool; int64, int32, float32 can be given$/],
-    ['no-ids', /^onnx\/model\.onnx: has the input "pixel_values"/],
-    ['no-logits', /^onnx\/model\.onnx: has no output "logits"; is it a classifier\? It has "numbers"$/],
+    ['strange-input', /^onnx\/model\.onnx: its input "pixel_values" is not supported; supported: input_ids, .*$/],
+    ['boolean-mask', /^onnx\/model\.onnx: its input "attention_mask" is bool; supported: int64, int32, float32$/],
+    ['no-ids', /^onnx\/model\.onnx: its input "pixel_values"/],
+    ['no-logits', /^onnx\/model\.onnx: has no output "logits"; is it a classifier\? Its outputs: "numbers"$/],
     [
       'logits-of-tokens',
       /^onnx\/model\.onnx: its logits have 3 dimensions, not 2 \(texts, labels\); is it a classifier\?$/,

@@ -1,4 +1,4 @@
-// The same ids and the same scores as Python's libraries, alone and in company.
+// Ids and scores equal those of Python's libraries, alone and in batches.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -17,14 +17,14 @@ interface Reference {
   truncation: Array<{ side: 'left' | 'right'; max_length: number; text: string; pair?: string; ids: number[] }>
 }
 
-/** Some texts fill the whole model, and the machine may be busy. */
+/** Milliseconds; some texts have 512 tokens, and the machine may be busy. */
 const MODEL_TIMEOUT = 120_000
-/** fp32 sums of one kind or another agree to some 1e-6. */
+/** fp32 sums of different kernels agree to about 1e-6. */
 const FP32: Tolerance = { worst: 1e-5, average: 1e-5 }
 const parityDir = 'test/fixtures/parity'
 const names = readdirSync(parityDir).flatMap((file) => (file.endsWith('.json') ? [file.slice(0, -5)] : []))
 
-/** Our own models lie where they are served, the tiny ones among the fixtures. */
+/** The shipped models are in `models`, the tiny ones in the fixtures. */
 function folderOf(name: string): string {
   return [join('models', name), join('test/fixtures/models', name)].find((dir) => existsSync(dir)) ?? name
 }
@@ -35,7 +35,7 @@ const columnsOf = (cases: Reference['cases']): TextColumns => ({
   truncate: cases.map(() => 'right'),
 })
 
-it('has references of at least one model, with at least 500 texts', () => {
+it('has references of at least 500 texts for one model', () => {
   expect(Math.max(...names.map((name) => read(name).cases.length))).toBeGreaterThanOrEqual(500)
 })
 
@@ -48,7 +48,7 @@ describe.each(names)('%s', (name) => {
   let manifest: Manifest
   let classifier: OnnxClassifier
 
-  /** Logits of every case, each computed by itself. */
+  /** Logits of every case, each computed alone. */
   let alone: number[][]
 
   beforeAll(async () => {
@@ -70,21 +70,21 @@ describe.each(names)('%s', (name) => {
     return rows
   }
 
-  it('knows the limit and the labels', () => {
+  it('has the limit and the labels of the reference', () => {
     expect(manifest.maxTokens).toBe(reference.limit)
     expect(manifest.labels).toEqual(reference.labels)
   })
 
-  it('gives the same ids and token types', async () => {
+  it('returns the same ids and token types', async () => {
     const tokenizer = await TextTokenizer.load(manifest.dir, manifest.maxTokens)
     for (const { text, pair, ids, types } of reference.cases) {
       const encoded = tokenizer.encode(text, pair, 'right')
       expect(encoded.ids, JSON.stringify(text).slice(0, 80)).toEqual(ids)
-      if (types) expect(encoded.ids.map((_id, at) => (at >= encoded.secondFrom ? 1 : 0))).toEqual(types)
+      if (types) expect(encoded.ids.map((_id, index) => (index >= encoded.secondFrom ? 1 : 0))).toEqual(types)
     }
   })
 
-  it('cuts where Python cuts', async () => {
+  it('truncates where Python truncates', async () => {
     for (const length of new Set(reference.truncation.map(({ max_length }) => max_length))) {
       const tokenizer = await TextTokenizer.load(manifest.dir, length)
       for (const { side, text, pair, ids } of reference.truncation.filter(({ max_length }) => max_length === length)) {
@@ -93,18 +93,18 @@ describe.each(names)('%s', (name) => {
     }
   })
 
-  it('gives the same scores', async () => {
+  it('returns the same scores', async () => {
     const fn = defaultFunction(manifest.problemType)
-    const tolerance = manifest.file.includes('quantized') ? quantisedTolerance(reference) : FP32
+    const tolerance = manifest.file.includes('quantized') ? quantizedTolerance(reference) : FP32
     let worst = 0
     let sum = 0
     reference.cases.forEach(({ scores }, index) => {
-      const ours = scoresOf(alone[index] ?? [], fn)
-      expect(ours).toHaveLength(scores.length)
-      // A regression's number has no scale of its own; a probability is at most 1.
-      ours.forEach((score, label) => {
-        const theirs = scores[label] ?? Number.NaN
-        const difference = Math.abs(score - theirs) / Math.max(1, Math.abs(theirs))
+      const actual = scoresOf(alone[index] ?? [], fn)
+      expect(actual).toHaveLength(scores.length)
+      // A regression's score can be of any size, so large scores are compared relatively.
+      actual.forEach((score, label) => {
+        const expected = scores[label] ?? Number.NaN
+        const difference = Math.abs(score - expected) / Math.max(1, Math.abs(expected))
         worst = Math.max(worst, difference)
         sum += difference / scores.length
       })
@@ -114,7 +114,7 @@ describe.each(names)('%s', (name) => {
   })
 
   it.each([32, 257])(
-    'gives the same score to the last digit alone and in company of %i',
+    'returns exactly the same logits alone and in runs of %i',
     async (size) => {
       expect(await logitsInRunsOf(size)).toEqual(alone)
     },
@@ -128,16 +128,16 @@ interface Tolerance {
 }
 
 /**
- * On the kind of processor that made the reference, the kernels are the same. Elsewhere the 8-bit products are the same
- * too (docs/decisions/0004), but fp32 sums end in other last digits, and a value that lay between two of the 256 steps
- * falls into the other one. `check_saturation.py` found scores of single texts to move by up to 0.062 so, and by 0.0006
- * on average; products that saturate move them by 0.018 on average.
+ * On the kind of processor of the reference, the kernels are the same. On others the 8-bit products are the same too
+ * (docs/decisions/0004), but the last digits of fp32 sums differ, and a value near the border of two of the 256 steps is
+ * rounded to the other one. In `check_saturation.py` this changed the score of a single text by at most 0.062, and by
+ * 0.0006 on average; products that saturate change scores by 0.018 on average.
  */
-function quantisedTolerance({ made_with }: Reference): Tolerance {
+function quantizedTolerance({ made_with }: Reference): Tolerance {
   return made_with.instructions === instructions() ? { worst: 1e-4, average: 1e-4 } : { worst: 0.1, average: 0.003 }
 }
 
-/** Which kernels for 8-bit products ONNX Runtime has for this processor, named as make_parity.py names them. */
+/** The kernels for 8-bit products that ONNX Runtime uses on this processor, by the names in make_parity.py. */
 function instructions(): string {
   if (process.arch !== 'x64' || !existsSync('/proc/cpuinfo')) return process.arch
   const flags = /^flags.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0].split(/\s+/) ?? []

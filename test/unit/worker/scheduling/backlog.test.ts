@@ -18,9 +18,9 @@ const job = (estimatedTokens: number[], lane: Lane = 'interactive', more: Partia
   ...more,
 })
 
-const placesIn = (run: Run<Job> | undefined) => run?.entries.map(({ group, index }) => [group.id, index]) ?? []
+const positionsIn = (run: Run<Job> | undefined) => run?.entries.map(({ group, index }) => [group.id, index]) ?? []
 
-/** Takes runs until nothing is left. */
+/** Takes runs until no text waits. */
 function drain(backlog: Backlog<Job>, now = 0): Run<Job>[] {
   const runs: Run<Job>[] = []
   for (let run = backlog.nextRun(now); run; run = backlog.nextRun(now)) runs.push(run)
@@ -28,28 +28,28 @@ function drain(backlog: Backlog<Job>, now = 0): Run<Job>[] {
 }
 
 describe('a run', () => {
-  it('is whatever waits, at once', () => {
+  it('has the texts that wait, without delay', () => {
     const backlog = new Backlog<Job>(() => 1_000)
     const alone = job([5])
     backlog.add(alone, 0)
-    expect(placesIn(backlog.nextRun(0))).toEqual([[alone.id, 0]])
+    expect(positionsIn(backlog.nextRun(0))).toEqual([[alone.id, 0]])
     expect(backlog.nextRun(0)).toBeUndefined()
   })
 
-  it('puts like with like, around the text that waited longest', () => {
+  it('groups similar lengths around the text that waited longest', () => {
     const backlog = new Backlog<Job>(() => 60)
     const first = job([20])
     const second = job([100, 20, 19, 50])
     backlog.add(first, 0)
     backlog.add(second, 0)
-    expect(placesIn(backlog.nextRun(0))).toEqual([
+    expect(positionsIn(backlog.nextRun(0))).toEqual([
       [first.id, 0],
       [second.id, 1],
       [second.id, 2],
     ])
   })
 
-  it('takes one text however long it is', () => {
+  it('takes one text of any length', () => {
     const backlog = new Backlog<Job>(() => 10)
     backlog.add(job([512]), 0)
     expect(backlog.nextRun(0)?.entries).toHaveLength(1)
@@ -68,7 +68,7 @@ describe('a run', () => {
 })
 
 describe('the lanes', () => {
-  it('serve people first, and give bulk one run in eight', () => {
+  it('serve interactive texts first, and give bulk one run in eight', () => {
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 40; count += 1) backlog.add(job([10]), 0)
     for (let count = 0; count < 5; count += 1) backlog.add(job([10], 'bulk'), 0)
@@ -81,26 +81,26 @@ describe('the lanes', () => {
     ).toBe('iiiiiiibiiiiiiib')
   })
 
-  it('never share a run: people wait for nothing but their own texts', () => {
+  it('never share a run', () => {
     const backlog = new Backlog<Job>(() => 400)
-    const person = job([10])
+    const interactive = job([10])
     backlog.add(job(Array<number>(20).fill(10), 'bulk'), 0)
-    backlog.add(person, 0)
-    expect(placesIn(backlog.nextRun(0))).toEqual([[person.id, 0]])
+    backlog.add(interactive, 0)
+    expect(positionsIn(backlog.nextRun(0))).toEqual([[interactive.id, 0]])
     expect(backlog.nextRun(0)?.lane).toBe('bulk')
   })
 
-  it('hold bulk back while people are about and there is no room for it, except when its turn has come', () => {
-    const noRoom = { suspect: true, bulk: false }
+  it('hold bulk back while interactive traffic is recent and bulk has no capacity, except for its eighth run', () => {
+    const noBulk = { suspect: true, bulk: false }
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
     backlog.add(job([10, 10, 10], 'bulk'), 10_000)
-    const lanes = Array.from({ length: 10 }, () => backlog.nextRun(10_100, noRoom)?.lane)
+    const lanes = Array.from({ length: 10 }, () => backlog.nextRun(10_100, noBulk)?.lane)
     expect(lanes.map((lane) => lane?.[0] ?? '-').join('')).toBe('iiiiiiibi-')
-    expect(backlog.nextRun(12_100, noRoom)?.lane).toBe('bulk')
+    expect(backlog.nextRun(12_100, noBulk)?.lane).toBe('bulk')
   })
 
-  it('keep runs of bulk short while people are about', () => {
+  it('keep bulk runs short while interactive traffic is recent', () => {
     const backlog = new Backlog<Job>(() => 400)
     backlog.add(job([10]), 10_000)
     backlog.nextRun(10_000)
@@ -110,8 +110,8 @@ describe('the lanes', () => {
   })
 })
 
-describe('what does not run', () => {
-  it('is forgotten when it is dropped', () => {
+describe('a group', () => {
+  it('never runs after it is dropped', () => {
     const backlog = new Backlog<Job>(() => 10)
     const dropped = job([5, 5, 5, 7])
     const kept = job([5])
@@ -120,11 +120,11 @@ describe('what does not run', () => {
     backlog.nextRun(0)
     backlog.drop(dropped)
     backlog.drop(dropped)
-    expect(placesIn(backlog.nextRun(0))).toEqual([[kept.id, 0]])
+    expect(positionsIn(backlog.nextRun(0))).toEqual([[kept.id, 0]])
     expect(backlog.size).toBe(0)
   })
 
-  it('expires when nothing of it was taken by its deadline', () => {
+  it('expires when no text of it was taken by its deadline', () => {
     const backlog = new Backlog<Job>(() => 5)
     const begun = job([5, 5], 'interactive', { deadline: 100 })
     const late = job([5], 'interactive', { deadline: 100 })
@@ -133,13 +133,13 @@ describe('what does not run', () => {
     backlog.nextRun(50)
     expect(backlog.expire(100)).toEqual([])
     expect(backlog.expire(101)).toEqual([late])
-    expect(placesIn(backlog.nextRun(101))).toEqual([[begun.id, 1]])
+    expect(positionsIn(backlog.nextRun(101))).toEqual([[begun.id, 1]])
     expect(backlog.size).toBe(0)
   })
 })
 
 describe('after a crash', () => {
-  it('suspects run alone and first', () => {
+  it('suspect texts run alone and first', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5, 5])
     backlog.add(hit, 0)
@@ -155,7 +155,7 @@ describe('after a crash', () => {
     ])
   })
 
-  it('suspects wait while they must not run', () => {
+  it('suspect texts wait while they have no capacity', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5])
     backlog.add(hit, 0)
@@ -165,7 +165,7 @@ describe('after a crash', () => {
     expect(backlog.nextRun(0)).toBeUndefined()
   })
 
-  it('texts that are given back run again', () => {
+  it('requeued texts run again', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5, 6, 7], 'interactive', { deadline: 10 })
     backlog.add(hit, 0)
@@ -176,37 +176,37 @@ describe('after a crash', () => {
   })
 })
 
-describe('whatever comes', () => {
+describe('for any sequence of jobs', () => {
   const jobs = fc.array(
     fc.record({
       costs: fc.array(fc.integer({ min: 1, max: 512 }), { minLength: 1, maxLength: 30 }),
       lane: fc.constantFrom<Lane>('interactive', 'bulk'),
       model: fc.constantFrom('a', 'b'),
-      /** Runs that are taken before the next job comes. */
+      /** Runs that are taken before the next job arrives. */
       takes: fc.integer({ min: 0, max: 3 }),
     }),
     { maxLength: 30 },
   )
 
-  it('nothing is lost or doubled, the budget holds, and the oldest is in every run', () => {
+  it('each text runs once, the budget holds, and the oldest group is in every run', () => {
     fc.assert(
       fc.property(jobs, fc.integer({ min: 1, max: 2_000 }), (arrivals, budget) => {
         const backlog = new Backlog<Job>(() => budget)
         const waiting = new Map<Job, Set<number>>()
         const runs: Run<Job>[] = []
-        const takeOne = () => {
+        const takeRun = () => {
           const run = backlog.nextRun(0)
           if (!run) return false
           runs.push(run)
           const oldest = [...waiting.keys()].find(({ lane, model }) => lane === run.lane && model === run.model)
           expect(
             run.entries.some(({ group }) => group === oldest),
-            'the oldest is served',
+            'the oldest group is in the run',
           ).toBe(true)
           expect(run.entries.length === 1 || run.paddedTokens <= budget, 'the budget holds').toBe(true)
           for (const { group, index } of run.entries) {
             expect(group.model).toBe(run.model)
-            expect(waiting.get(group)?.delete(index), 'it waited, and is taken once').toBe(true)
+            expect(waiting.get(group)?.delete(index), 'the text waited and is taken once').toBe(true)
             if (waiting.get(group)?.size === 0) waiting.delete(group)
           }
           return true
@@ -215,9 +215,9 @@ describe('whatever comes', () => {
           const arrived = job(costs, lane, { model })
           waiting.set(arrived, new Set(costs.keys()))
           backlog.add(arrived, 0)
-          for (let count = 0; count < takes; count += 1) takeOne()
+          for (let count = 0; count < takes; count += 1) takeRun()
         }
-        while (takeOne());
+        while (takeRun());
         expect(waiting.size).toBe(0)
         expect(backlog.size).toBe(0)
       }),
@@ -226,12 +226,12 @@ describe('whatever comes', () => {
 
   it('bulk never waits for more than eight runs', () => {
     fc.assert(
-      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (people) => {
+      fc.property(fc.array(fc.boolean(), { maxLength: 200 }), (arrivals) => {
         const backlog = new Backlog<Job>(() => 10)
         backlog.add(job(Array<number>(1_000).fill(10), 'bulk'), 0)
         let since = 0
-        for (const comes of people) {
-          if (comes) backlog.add(job([10, 10]), 0)
+        for (const arrives of arrivals) {
+          if (arrives) backlog.add(job([10, 10]), 0)
           since = backlog.nextRun(0)?.lane === 'bulk' ? 0 : since + 1
           expect(since).toBeLessThan(8)
         }

@@ -7,37 +7,36 @@ import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
 import type { RunOutcome, RunTask } from '../../../../src/worker/inference/inference-process.ts'
 import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
 
-/** Inference processes that compute when they are told to: the logit of a text is its length. */
+/** Inference processes that end a run when the test does; the logit of a text is its length. */
 class Processes implements Inference {
-  readonly runs: Array<{ order: RunTask; settle: (end: RunOutcome) => void }> = []
-  readonly #rooms: number
-  readonly #deep: number
+  readonly runs: Array<{ task: RunTask; settle: (outcome: RunOutcome) => void }> = []
+  readonly #processes: number
+  readonly #runsPerProcess: number
 
-  /** @param deep runs that a process may have at a time. */
-  constructor(rooms: number, deep: number) {
-    this.#rooms = rooms
-    this.#deep = deep
+  constructor(processes: number, runsPerProcess: number) {
+    this.#processes = processes
+    this.#runsPerProcess = runsPerProcess
   }
 
   get hasRoom(): boolean {
-    return this.runs.length < this.#rooms * this.#deep
+    return this.runs.length < this.#processes * this.#runsPerProcess
   }
 
   get isIdle(): boolean {
-    return this.runs.length < this.#rooms
+    return this.runs.length < this.#processes
   }
 
-  run(order: RunTask): Promise<RunOutcome> {
-    return new Promise((settle) => this.runs.push({ order, settle }))
+  run(task: RunTask): Promise<RunOutcome> {
+    return new Promise((settle) => this.runs.push({ task, settle }))
   }
 
   /** Ends the oldest run. */
-  async end(kind: 'ran' | 'crash' | 'timeout' | 'bystander'): Promise<void> {
+  async end(kind: 'ran' | 'crash' | 'timeout' | 'not started'): Promise<void> {
     const run = this.runs.shift()
-    if (!run) throw new Error('nothing runs')
-    if (kind === 'ran') run.settle({ kind, columns: computed(run.order.columns.texts), ms: 5 })
-    else if (kind === 'bystander') run.settle({ kind: 'lost', cause: 'crash', blamed: false })
-    else run.settle({ kind: 'lost', cause: kind, blamed: true })
+    if (!run) throw new Error('no run is in flight')
+    if (kind === 'ran') run.settle({ kind, columns: computed(run.task.columns.texts), ms: 5 })
+    else if (kind === 'not started') run.settle({ kind: 'lost', cause: 'crash', wasRunning: false })
+    else run.settle({ kind: 'lost', cause: kind, wasRunning: true })
     await settled()
   }
 }
@@ -62,9 +61,9 @@ const noEvents: DispatcherEvents = {
   rows: () => undefined,
 }
 
-function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}, deep = 1) {
-  const processes = new Processes(rooms, deep)
-  const costModel = new CostModel({ processes: rooms, maxRunTokens: 100 })
+function setUp(count = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}, runsPerProcess = 1) {
+  const processes = new Processes(count, runsPerProcess)
+  const costModel = new CostModel({ processes: count, maxRunTokens: 100 })
   costModel.calibrate('cola', { overheadMs: 1, tokenMs: 0.1 })
   const dispatcher = new Dispatcher({
     inference: processes,
@@ -79,7 +78,7 @@ function setUp(rooms = 1, more: Partial<ConstructorParameters<typeof Dispatcher>
   return { processes, dispatcher }
 }
 
-const order = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
+const jobOf = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
   model: 'cola',
   lane: 'interactive',
   items: texts.map((text) => ({ text })),
@@ -91,10 +90,10 @@ const order = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
 
 const logitsOf = (row: Row) => ('logits' in row ? row.logits : row.error.code)
 
-describe('an order', () => {
+describe('a job', () => {
   it('gets its rows in its own order', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.submit(order(['a', 'a much longer text, which is in another run', 'bb']))
+    const { end } = dispatcher.submit(jobOf(['a', 'a much longer text, which is in another run', 'bb']))
     await processes.end('ran')
     while (processes.runs.length > 0) await processes.end('ran')
     expect(await end).toMatchObject({ kind: 'done' })
@@ -105,40 +104,40 @@ describe('an order', () => {
 
   it('keeps the error of one text to that text', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.submit(order(['good', 'bad', 'fine']))
+    const { end } = dispatcher.submit(jobOf(['good', 'bad', 'fine']))
     await processes.end('ran')
     expect(((await end) as { rows: Row[] }).rows.map(logitsOf)).toEqual([[4], 'Backend', [4]])
   })
 
-  it('sends partners only where there are some', async () => {
+  it('sends a column of pairs only when a text is a pair', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.submit(order(['a']))
-    dispatcher.submit(order([], { items: [{ text: 'a', pair: 'b' }, { text: 'c' }] }))
-    expect(processes.runs[0]?.order.columns).toEqual({ texts: ['a'], truncate: ['right'] })
-    expect(processes.runs[1]?.order.columns.pairs?.toSorted()).toEqual(['b', undefined])
+    dispatcher.submit(jobOf(['a']))
+    dispatcher.submit(jobOf([], { items: [{ text: 'a', pair: 'b' }, { text: 'c' }] }))
+    expect(processes.runs[0]?.task.columns).toEqual({ texts: ['a'], truncate: ['right'] })
+    expect(processes.runs[1]?.task.columns.pairs?.toSorted()).toEqual(['b', undefined])
   })
 
-  it('is killed after 20 times what it should take, but not before 2 s', () => {
+  it('has a run timeout of 20 times the estimate, at least 2 s', () => {
     const { processes, dispatcher } = setUp()
-    dispatcher.submit(order(['a']))
-    expect(processes.runs[0]?.order.timeoutMs).toBe(2_000)
+    dispatcher.submit(jobOf(['a']))
+    expect(processes.runs[0]?.task.timeoutMs).toBe(2_000)
   })
 
-  it('that is not started by its deadline never runs', async () => {
+  it('that has not started by its deadline never runs', async () => {
     const clock = { now: 1_000 }
     const { processes, dispatcher } = setUp(1, { now: () => clock.now })
-    dispatcher.submit(order(['a']))
-    const late = dispatcher.submit(order(['b'], { deadline: 1_500 }))
+    dispatcher.submit(jobOf(['a']))
+    const expired = dispatcher.submit(jobOf(['b'], { deadline: 1_500 }))
     clock.now = 2_000
     await processes.end('ran')
-    expect(await late.end).toEqual({ kind: 'expired' })
+    expect(await expired.end).toEqual({ kind: 'expired' })
     expect(processes.runs).toHaveLength(0)
   })
 
-  it('stops at the next run when it is canceled', async () => {
+  it('runs no more texts after it is canceled', async () => {
     const { processes, dispatcher } = setUp()
     const long = 'a long text that fills a run. '.repeat(8)
-    const canceled = dispatcher.submit(order([long, long, long]))
+    const canceled = dispatcher.submit(jobOf([long, long, long]))
     canceled.cancel()
     expect(await canceled.end).toEqual({ kind: 'canceled' })
     await processes.end('ran')
@@ -147,30 +146,30 @@ describe('an order', () => {
 })
 
 describe('bulk', () => {
-  const bulk = (count: number) => order(Array<string>(count).fill('a text of a batch'), { lane: 'bulk' })
-  const lanes = ({ runs }: Processes) => runs.map(({ order: { columns } }) => (columns.texts[0] === 'a' ? 'i' : 'b'))
+  const bulk = (count: number) => jobOf(Array<string>(count).fill('a text of a batch'), { lane: 'bulk' })
+  const lanes = ({ runs }: Processes) => runs.map(({ task: { columns } }) => (columns.texts[0] === 'a' ? 'i' : 'b'))
 
-  it('has every process, and a run waiting at each, while nobody else is there', () => {
+  it('has every process, with runs sent ahead, while there is no interactive traffic', () => {
     const { processes, dispatcher } = setUp(2, {}, 2)
     dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['b', 'b', 'b', 'b'])
   })
 
-  it('leaves one process to people while they are about, and puts no run behind another', async () => {
+  it('leaves one process free while interactive traffic is recent, and sends no run ahead', async () => {
     const { processes, dispatcher } = setUp(3, { maxBulkProcesses: 2 }, 2)
-    const { end } = dispatcher.submit(order(['a']))
+    const { end } = dispatcher.submit(jobOf(['a']))
     dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['i', 'b', 'b'])
     await processes.end('ran')
     await end
     expect(lanes(processes)).toEqual(['b', 'b'])
-    dispatcher.submit(order(['a']))
+    dispatcher.submit(jobOf(['a']))
     expect(lanes(processes)).toEqual(['b', 'b', 'i'])
   })
 
-  it('runs in the only process as well, as long as that has nothing else to do', async () => {
+  it('runs in the only process while that is idle', async () => {
     const { processes, dispatcher } = setUp(1, {}, 2)
-    dispatcher.submit(order(['a']))
+    dispatcher.submit(jobOf(['a']))
     dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['i'])
     await processes.end('ran')
@@ -178,36 +177,36 @@ describe('bulk', () => {
   })
 })
 
-describe('closing', () => {
-  it('hands back what is not finished, and what still comes', async () => {
+describe('requeueAll', () => {
+  it('ends pending and later jobs as handed back', async () => {
     const { processes, dispatcher } = setUp()
-    const first = dispatcher.submit(order(['a']))
-    const second = dispatcher.submit(order(['b']))
+    const first = dispatcher.submit(jobOf(['a']))
+    const second = dispatcher.submit(jobOf(['b']))
     dispatcher.requeueAll()
-    const third = dispatcher.submit(order(['c']))
-    for (const { end } of [first, second, third]) expect(await end).toEqual({ kind: 'requeued' })
+    const third = dispatcher.submit(jobOf(['c']))
+    for (const { end } of [first, second, third]) expect(await end).toEqual({ kind: 'handed_back' })
     await processes.end('ran')
     expect(processes.runs).toHaveLength(0)
   })
 })
 
-it('hands back the orders of a model that cannot be served any more, and no others', async () => {
+it('requeueModel ends the jobs of one model as handed back, and no others', async () => {
   const { processes, dispatcher } = setUp()
-  const gone = dispatcher.submit(order(['a', 'bb']))
-  const other = dispatcher.submit(order(['ccc'], { model: 'other' }))
+  const pending = dispatcher.submit(jobOf(['a', 'bb']))
+  const other = dispatcher.submit(jobOf(['ccc'], { model: 'other' }))
   dispatcher.requeueModel('cola')
-  const late = dispatcher.submit(order(['a']))
-  for (const { end } of [gone, late]) expect(await end).toEqual({ kind: 'requeued' })
+  const later = dispatcher.submit(jobOf(['a']))
+  for (const { end } of [pending, later]) expect(await end).toEqual({ kind: 'handed_back' })
   while (processes.runs.length > 0) await processes.end('ran')
   expect(await other.end).toMatchObject({ kind: 'done', rows: [{ logits: [3] }] })
 })
 
-describe('a process that dies', () => {
-  it('has its run done again text by text, and only who kills twice is the poison', async () => {
+describe('the end of a process', () => {
+  it('makes the texts of its run run again alone, and only a text that ends a process alone fails', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.submit(order(['poison', 'a', 'bb']))
+    const { end } = dispatcher.submit(jobOf(['poison', 'a', 'bb']))
     await processes.end('crash')
-    expect(processes.runs.map(({ order: { columns, suspect } }) => [columns.texts, suspect])).toEqual([
+    expect(processes.runs.map(({ task: { columns, suspect } }) => [columns.texts, suspect])).toEqual([
       [['poison'], true],
     ])
     await processes.end('crash')
@@ -216,52 +215,52 @@ describe('a process that dies', () => {
     expect(((await end) as { rows: Row[] }).rows.map(logitsOf)).toEqual(['Backend', [1], [2]])
   })
 
-  it('says so when it took too long', async () => {
+  it('by timeout is stated in the error of the text', async () => {
     const { processes, dispatcher } = setUp()
-    const { end } = dispatcher.submit(order(['slow']))
+    const { end } = dispatcher.submit(jobOf(['slow']))
     await processes.end('timeout')
     await processes.end('timeout')
     expect(await end).toEqual({
       kind: 'done',
-      rows: [{ error: { code: 'Backend', message: 'the model took too long for this text' } }],
+      rows: [{ error: { code: 'Backend', message: 'the model exceeded the timeout on this text' } }],
     })
   })
 
-  it('does not harm the run behind', async () => {
+  it('requeues a run that had not started', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.submit(order(['poison']))
-    const bystander = dispatcher.submit(order(['a']))
-    const [poison, innocent] = processes.runs.splice(0)
-    innocent?.settle({ kind: 'lost', cause: 'crash', blamed: false })
-    poison?.settle({ kind: 'lost', cause: 'crash', blamed: true })
+    dispatcher.submit(jobOf(['poison']))
+    const innocent = dispatcher.submit(jobOf(['a']))
+    const [running, notStarted] = processes.runs.splice(0)
+    notStarted?.settle({ kind: 'lost', cause: 'crash', wasRunning: false })
+    running?.settle({ kind: 'lost', cause: 'crash', wasRunning: true })
     await settled()
-    const again = processes.runs.find(({ order: { columns } }) => columns.texts.includes('a'))
-    expect(again?.order.suspect).toBe(false)
-    again?.settle({ kind: 'ran', columns: computed(['a']), ms: 1 })
-    expect(await bystander.end).toMatchObject({ kind: 'done' })
+    const retried = processes.runs.find(({ task: { columns } }) => columns.texts.includes('a'))
+    expect(retried?.task.suspect).toBe(false)
+    retried?.settle({ kind: 'ran', columns: computed(['a']), ms: 1 })
+    expect(await innocent.end).toMatchObject({ kind: 'done' })
   })
 
-  it('leaves room for others: only some processes look for the poison', async () => {
+  it('leaves processes to others: only some compute suspect texts', async () => {
     const { processes, dispatcher } = setUp(2)
-    dispatcher.submit(order(['p1', 'p2', 'p3']))
+    dispatcher.submit(jobOf(['p1', 'p2', 'p3']))
     await processes.end('crash')
-    expect(processes.runs.filter(({ order: { suspect } }) => suspect)).toHaveLength(1)
-    dispatcher.submit(order(['a']))
-    expect(processes.runs.map(({ order: { suspect } }) => suspect)).toEqual([true, false])
+    expect(processes.runs.filter(({ task: { suspect } }) => suspect)).toHaveLength(1)
+    dispatcher.submit(jobOf(['a']))
+    expect(processes.runs.map(({ task: { suspect } }) => suspect)).toEqual([true, false])
   })
 
-  it('forgets who was canceled meanwhile', async () => {
+  it('does not retry a text that was canceled meanwhile', async () => {
     const { processes, dispatcher } = setUp()
-    const canceled = dispatcher.submit(order(['a']))
+    const canceled = dispatcher.submit(jobOf(['a']))
     canceled.cancel()
     await processes.end('crash')
     expect(processes.runs).toHaveLength(0)
   })
 })
 
-it('answers every text once, whatever dies', async () => {
-  const fates = fc.array(fc.constantFrom('ran', 'crash', 'timeout', 'bystander'), { maxLength: 60 })
-  const orders = fc.array(
+it('returns one row for every text after any sequence of crashes', async () => {
+  const outcomes = fc.array(fc.constantFrom('ran', 'crash', 'timeout', 'not started'), { maxLength: 60 })
+  const jobs = fc.array(
     fc.array(fc.constantFrom('a', 'bb', 'a longer text, for another run', 'bad'), { minLength: 1, maxLength: 8 }),
     {
       minLength: 1,
@@ -269,16 +268,16 @@ it('answers every text once, whatever dies', async () => {
     },
   )
   await fc.assert(
-    fc.asyncProperty(orders, fates, fc.integer({ min: 1, max: 3 }), async (texts, ends, rooms) => {
-      const { processes, dispatcher } = setUp(rooms)
-      const computations = texts.map((each) => dispatcher.submit(order(each)))
+    fc.asyncProperty(jobs, outcomes, fc.integer({ min: 1, max: 3 }), async (texts, ends, count) => {
+      const { processes, dispatcher } = setUp(count)
+      const computations = texts.map((each) => dispatcher.submit(jobOf(each)))
       for (const end of ends) if (processes.runs.length > 0) await processes.end(end)
       while (processes.runs.length > 0) await processes.end('ran')
       for (const [index, { end }] of computations.entries()) {
         const { kind, rows } = (await end) as { kind: string; rows: Row[] }
         expect(kind).toBe('done')
-        rows.forEach((row, place) => {
-          const text = texts[index]?.[place] ?? ''
+        rows.forEach((row, position) => {
+          const text = texts[index]?.[position] ?? ''
           expect([text === 'bad' ? 'Backend' : [text.length], 'Backend']).toContainEqual(logitsOf(row))
         })
       }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
 import { rowOf } from '../../../../src/worker/scheduling/result-row.ts'
 
-it('takes the part of its text', () => {
+it('has the values of its text', () => {
   const columns = emptyColumns(2, 2)
   columns.logits.set([0.1, 0.2, 0.3, 0.4])
   columns.tokens.set([3, 512])
@@ -20,22 +20,19 @@ it('takes the part of its text', () => {
   expect(rowOf(columns, 1, 2, undefined, 7)).toMatchObject({ truncated: true, run: 2, tokens: 512 })
 })
 
-it('is the error where there is one', () => {
+it('has the error of its text', () => {
   const error = { code: 'Backend' as const, message: 'no' }
   expect(rowOf(emptyColumns(1, 2), 0, 1, error, 0)).toEqual({ error })
 })
 
-it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-  'is an error where a logit is %s',
-  (logit) => {
-    const columns = emptyColumns(2, 2)
-    columns.logits.set([0.5, logit, 0.25, 0.75])
-    expect(rowOf(columns, 0, 2, undefined, 0)).toMatchObject({ error: { code: 'Backend' } })
-    expect(rowOf(columns, 1, 2, undefined, 0)).toMatchObject({ logits: [0.25, 0.75] })
-  },
-)
+it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('is an error when a logit is %s', (logit) => {
+  const columns = emptyColumns(2, 2)
+  columns.logits.set([0.5, logit, 0.25, 0.75])
+  expect(rowOf(columns, 0, 2, undefined, 0)).toMatchObject({ error: { code: 'Backend' } })
+  expect(rowOf(columns, 1, 2, undefined, 0)).toMatchObject({ logits: [0.25, 0.75] })
+})
 
-it('restores every float32 exactly', () => {
+it('keeps every float32 exactly', () => {
   fc.assert(
     fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (logit) => {
       const columns = emptyColumns(1, 1)

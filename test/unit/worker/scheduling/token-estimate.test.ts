@@ -10,7 +10,7 @@ it.each([
   ['antidisestablishmentarianism', 7],
   ['机器学习', 6],
   ['ab 机器', 5],
-])('takes %j for %i tokens', (text, tokens) => {
+])('estimates %j as %i tokens', (text, tokens) => {
   expect(estimateTokens(text, undefined, 512)).toBe(tokens)
 })
 
