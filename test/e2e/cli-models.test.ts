@@ -1,4 +1,4 @@
-// `inferq models`: valid folders, and five kinds of invalid ones.
+// `inferq models` over folders as people have them: good ones, and five kinds of broken ones.
 import {
   appendFileSync,
   cpSync,
@@ -36,51 +36,47 @@ function editJson(path: string, change: (json: Record<string, unknown>) => void)
 }
 
 describe('check', () => {
-  it('prints the description, speed and score stability of a valid model', async () => {
+  it('a good one: what it is, how fast, and that its scores stand still', async () => {
     const { code, stdout } = await models(['check', 'mine'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^mine@[0-9a-f]{12}: onnx\/model\.onnx, 435\.\d kB, bert\n/)
     expect(stdout).toContain('labels negative, positive; at most 512 tokens')
     expect(stdout.match(/^ +(8|32|128|512) tokens +[\d,]+ texts\/s$/gm)).toHaveLength(4)
-    expect(stdout).toContain("a text's scores do not depend on its neighbors")
+    expect(stdout).toContain("a text's scores do not depend on its neighbours")
   })
 
   it.each<[string, () => void, RegExp]>([
     ['no tokenizer', () => rmSync(file('tokenizer.json')), /tokenizer\.json is missing/],
-    ['an invalid ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],
-    [
-      'a truncated ONNX file',
-      () => truncate('onnx/model.onnx'),
-      /onnx\/model\.onnx is no ONNX model, or not all of it/,
-    ],
+    ['a broken ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],
+    ['half of an ONNX file', () => halve('onnx/model.onnx'), /onnx\/model\.onnx is not a complete ONNX model/],
     [
       'external data outside the folder',
       () => appendFileSync(file('onnx/model.onnx'), externalData('../../../etc/passwd')),
-      /external_data: "\.\.\/\.\.\/\.\.\/etc\/passwd" is outside of the folder/,
+      /external_data: "\.\.\/\.\.\/\.\.\/etc\/passwd" is outside the folder/,
     ],
     [
-      'labels that do not match the output',
+      'labels that do not fit the output',
       () => editJson('config.json', (config) => (config['id2label'] = { 0: 'a', 1: 'b', 2: 'c' })),
       /2 logits a text; config\.json names 3 labels/,
     ],
-  ])('reports %s in one line without a stack', async (_what, damage, message) => {
-    damage()
+  ])('%s: one clear message, no stack', async (_what, breakIt, message) => {
+    breakIt()
     const { code, stderr } = await models(['check', 'mine'])
     expect([code, stderr]).toEqual([1, expect.stringMatching(message)])
     expect(stderr).toMatch(/^inferq: mine cannot be served, one problem:\n {2}.*\n$/)
   })
 
-  it('reports all problems together', async () => {
+  it('tells all problems at once', async () => {
     rmSync(file('tokenizer.json'))
     editJson('config.json', (config) => (config['problem_type'] = 'guessing'))
     const { code, stderr } = await models(['check', 'mine'])
     expect([code, stderr]).toEqual([1, expect.stringMatching(/2 problems:\n.*problem_type.*\n.*tokenizer\.json/)])
   })
 
-  it('reports a missing folder', async () => {
+  it('no folder', async () => {
     expect(await models(['check', 'nope'])).toMatchObject({
       code: 1,
-      stderr: 'inferq: nope: no such folder\n',
+      stderr: 'inferq: nope: there is no such folder\n',
     })
   })
 })
@@ -96,7 +92,7 @@ it('quantize prints commands with the paths of this folder', async () => {
 describe('add', () => {
   const add = (...args: string[]) => models(['add', ...args, '--models-dir', 'served'])
 
-  it('copies the served files, and replaces a model only with --force', async () => {
+  it('copies what is served, once; --name and --force say otherwise', async () => {
     expect(await add('mine')).toMatchObject({ code: 0, stderr: expect.stringContaining('served as "mine"') })
     expect(readdirSync(join(dir, 'served', 'mine')).sort()).toEqual([
       'config.json',
@@ -110,7 +106,7 @@ describe('add', () => {
     expect(readdirSync(join(dir, 'served')).sort()).toEqual(['mine', 'other'])
   })
 
-  it('rejects invalid models and invalid names', async () => {
+  it('leaves out what cannot be served, and what has an impossible name', async () => {
     expect((await add('mine', '--name', 'Not A Name')).code).toBe(1)
     expect((await add('mine', '--name', '../escaped')).code).toBe(1)
     rmSync(file('tokenizer.json'))
@@ -118,11 +114,11 @@ describe('add', () => {
     expect(existsSync(join(dir, 'served'))).toBe(false)
   })
 
-  it('rejects an argument that is neither a folder nor a model of the Hub', async () => {
+  it('knows what is neither a folder nor a model of the Hub', async () => {
     expect(await add('nope')).toMatchObject({ code: 2, stderr: expect.stringContaining('neither a folder nor') })
   })
 
-  it('downloads a model of the Hub, with a token where it is required', async () => {
+  it('fetches a model of the Hub, with a token where one is asked for', async () => {
     const hub = await new FakeHub().start()
     hub.token = 'secret'
     const paths = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
@@ -133,11 +129,11 @@ describe('add', () => {
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/cannot be fetched: .*HF_TOKEN/)])
     const { code, stderr } = await add('Owner/Tiny', ...hubArgs, '--token', 'secret')
     await hub.stop()
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/downloading onnx\/model\.onnx, 435\.\d kB\n/)])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/fetching onnx\/model\.onnx, 435\.\d kB\n/)])
     expect(readFileSync(join(dir, 'served/tiny/onnx/model.onnx'))).toEqual(files['onnx/model.onnx'])
   })
 
-  it('reports a Hub that does not answer', async () => {
+  it('says that the Hub is away', async () => {
     const hub = `http://127.0.0.1:${await freePort()}`
     const { code, stderr } = await add('owner/name', '--hub', hub, '--cache', join(dir, 'cache'))
     expect([code, stderr]).toEqual([1, expect.stringMatching(/^inferq: owner\/name cannot be fetched: .*\n$/)])
@@ -151,7 +147,7 @@ describe('list', () => {
   })
   afterAll(() => stack.stop())
 
-  it('prints the models of the server', async () => {
+  it('from the server', async () => {
     const { code, stdout, stderr } = await models(['list'], { env: { INFERQ_URL: stack.url } })
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(
@@ -159,12 +155,12 @@ describe('list', () => {
     )
   })
 
-  it('prints the models of the folder, with a note, when the server does not answer', async () => {
+  it('from the folder, and says so, when the server is away', async () => {
     rmSync(file('tokenizer.json'))
     cpSync(TINY, join(dir, 'fine'), { recursive: true })
     const env = { INFERQ_URL: `http://127.0.0.1:${await freePort()}`, MODELS_DIR: '.' }
     const { code, stdout, stderr } = await models(['list', '--json'], { env })
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/does not answer .*; listing the models in \.\n$/)])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/does not answer .*; this is what is in \.\n$/)])
     expect(
       stdout
         .trim()
@@ -177,12 +173,12 @@ describe('list', () => {
   })
 })
 
-function truncate(path: string): void {
+function halve(path: string): void {
   const content = readFileSync(file(path))
   writeFileSync(file(path), content.subarray(0, content.length / 2))
 }
 
-/** A second graph with one tensor of external data; concatenated protobuf messages are merged. */
+/** A second graph for an ONNX file, with one tensor whose data is elsewhere: messages of protobuf add up. */
 function externalData(location: string): Buffer {
   const field = (number: number, content: Buffer | string) => {
     const bytes = Buffer.from(content)

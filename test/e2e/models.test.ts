@@ -217,11 +217,11 @@ describe('a broken folder', () => {
 
     const reasons: Record<string, string | RegExp> = {
       'no-tokenizer': 'tokenizer.json is missing',
-      'cut-model': /^onnx\/model\.onnx is no ONNX model, or not all of it: /,
+      'cut-model': /^onnx\/model\.onnx is not a complete ONNX model: /,
       'no-model': /^onnx\/model\.onnx cannot be loaded: /,
       'wrong-labels': 'onnx/model.onnx: gives 2 logits a text; config.json names 3 labels (id2label)',
-      outside: 'onnx/model.onnx_data leads to a place outside of the folder; put the file itself there',
-      'unknown-field': 'inferq.json: max_tokens: is not known here',
+      outside: 'onnx/model.onnx_data links to a place outside the folder; put the file itself there',
+      'unknown-field': 'inferq.json: max_tokens: is an unknown field',
       absent: 'there is no such folder',
       '../../x': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
       '/etc': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
@@ -240,7 +240,10 @@ describe('a broken folder', () => {
     }
     expect(Object.keys(listed).sort()).toEqual(['good', ...Object.keys(reasons)].sort())
     expect(JSON.stringify(listed)).not.toContain(dir)
-    expect((await predict('cut-model')).body).toMatchObject({ status: 503, detail: expect.stringContaining('no ONNX') })
+    expect((await predict('cut-model')).body).toMatchObject({
+      status: 503,
+      detail: expect.stringContaining('not a complete ONNX'),
+    })
     expect((await predict('../../x')).status).toBe(404)
     expect((await predict('../../good')).status).toBe(404)
     // Each refusal is logged once, although several processes refuse the model.
@@ -294,14 +297,14 @@ describe('a model of the Hub', () => {
 
   it('does not delay a stop while it is downloaded', async () => {
     hub = await new FakeHub().start()
-    hub.mischief = () => true
+    hub.intercept = () => true
     const slow = hub
     const env = { REDIS_URL: redisUrl, MODELS: 'Some-One/Slow', MODELS_CACHE: join(dir, 'cache'), HF_ENDPOINT: hub.url }
     const worker = await startProcess(resolve('dist/worker/main.js'), {
       env: { ...env, MODELS_DIR: TINY_MODELS, MONITOR_PORT: '0', LOG_LEVEL: 'info' },
       readyLine: (line) => line.includes('health and metrics'),
     })
-    await slow.askedFor('/api/models/Some-One/Slow/revision/main')
+    await slow.receives('/api/models/Some-One/Slow/revision/main')
     expect(await worker.stop(5_000)).toBe(0)
   })
 })

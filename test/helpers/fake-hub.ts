@@ -1,12 +1,12 @@
-// A server with the Hub's paths, redirects and headers, which misbehaves when it is told to. Large files are sent from
-// another origin, as the Hub does.
+// Fake Hub: paths, redirects and headers of the Hugging Face Hub, with responses that a test can replace. Large files are
+// sent from another origin, as by the Hub.
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { waitFor } from './wait-for.ts'
 
-export interface Asked {
+export interface HubRequest {
   method: string
   /** Without the origin. */
   path: string
@@ -15,19 +15,19 @@ export interface Asked {
   status: number
 }
 
-/** Answers in the Hub's place: true when it did. `body` is the whole file where one is sent. */
-export type Mischief = (request: IncomingMessage, response: ServerResponse, body: Buffer | undefined) => boolean
+/** Returns true when it answers in place of the Hub. `body`: the complete file, for the request of a file. */
+export type Intercept = (request: IncomingMessage, response: ServerResponse, body: Buffer | undefined) => boolean
 
 export class FakeHub {
-  /** Files of a repository's newest commit, by `owner/name`. */
+  /** Newest commit of each repository and its files, by `owner/name`. */
   readonly repositories = new Map<string, { commit: string; files: Record<string, Buffer> }>()
-  readonly asked: Asked[] = []
-  /** Only with this token. */
+  readonly requests: HubRequest[] = []
+  /** Required from clients when set. */
   token: string | undefined
-  /** Known from the start on, and still when it is stopped. */
+  /** Set by start(), and kept by stop(). */
   url = ''
-  mischief: Mischief = () => false
-  readonly #begun = new Set<string>()
+  intercept: Intercept = () => false
+  readonly #started = new Set<string>()
   readonly #hub: Server
   readonly #storage: Server
 
@@ -54,25 +54,25 @@ export class FakeHub {
     }
   }
 
-  /** Resolves when somebody asks for this path, answered or not. */
-  async askedFor(path: string): Promise<void> {
-    await waitFor(`somebody to ask for ${path}`, () => this.#begun.has(path))
+  /** Resolves when a request for this path has arrived, answered or not. */
+  async receives(path: string): Promise<void> {
+    await waitFor(`a request for ${path}`, () => this.#started.has(path))
   }
 
-  /** What was asked for of one file's bytes. */
-  reads(file: string): Asked[] {
-    return this.asked.filter(
+  /** Requests for the bytes of one file. */
+  reads(file: string): HubRequest[] {
+    return this.requests.filter(
       ({ method, path }) => method === 'GET' && path.startsWith('/storage/') && path.endsWith(file),
     )
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    this.#note(request, response)
-    if (this.mischief(request, response, undefined)) return
+    this.#record(request, response)
+    if (this.intercept(request, response, undefined)) return
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) return end(response, 401)
     const path = decodeURIComponent(request.url ?? '')
-    const [, asked = '', revision] = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(path) ?? []
-    const repository = this.repositories.get(asked)
+    const [, id = '', revision] = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(path) ?? []
+    const repository = this.repositories.get(id)
     if (repository && [repository.commit, 'main', 'refs/pr/1'].includes(revision ?? '')) {
       const siblings = Object.keys(repository.files).map((rfilename) => ({ rfilename }))
       return end(response, 200, JSON.stringify({ sha: repository.commit, siblings }))
@@ -80,7 +80,7 @@ export class FakeHub {
     this.#resolve(path, request, response)
   }
 
-  /** Small files are git's and sent at once, behind a redirect on the same origin; large ones lie in the storage. */
+  /** Small files are git's, sent after a redirect on the same origin; large ones are redirected to the storage. */
   #resolve(path: string, request: IncomingMessage, response: ServerResponse): void {
     const isMoved = path.startsWith('/api/resolve-cache')
     const [, id = '', commit = '', file = ''] =
@@ -101,29 +101,29 @@ export class FakeHub {
     }
     response.setHeader('ETag', `"${createHash('sha1').update(`blob ${body.length}\0`).update(body).digest('hex')}"`)
     response.setHeader('Content-Length', body.length)
-    if (this.mischief(request, response, body)) return
+    if (this.intercept(request, response, body)) return
     end(response, 200, body)
   }
 
   #send(request: IncomingMessage, response: ServerResponse): void {
-    this.#note(request, response)
+    this.#record(request, response)
     const [, id = '', file = ''] = /^\/storage\/([^/]+\/[^/]+)\/(.+)$/.exec(request.url ?? '') ?? []
     const body = this.repositories.get(id)?.files[file]
     if (!body) return end(response, 404)
-    if (this.mischief(request, response, body)) return
+    if (this.intercept(request, response, body)) return
     sendRange(request, response, body)
   }
 
-  #note({ method = '', url = '', headers }: IncomingMessage, response: ServerResponse): void {
-    this.#begun.add(url)
+  #record({ method = '', url = '', headers }: IncomingMessage, response: ServerResponse): void {
+    this.#started.add(url)
     response.on('close', () => {
       const { range, authorization } = headers
-      this.asked.push({ method, path: url, range, authorization, status: response.statusCode })
+      this.requests.push({ method, path: url, range, authorization, status: response.statusCode })
     })
   }
 }
 
-/** The bytes that were asked for, or all of them. */
+/** Sends the requested range, or the complete file. */
 export function sendRange(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
   const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
   if (from >= body.length) return end(response, 416)

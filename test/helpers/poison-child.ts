@@ -1,12 +1,12 @@
-// An inference process for tests. Its model does what a text tells it to: `poison` kills the process, `hang` never
-// returns, `throw` fails by itself, `slow N` takes N milliseconds. Any other text has its length as its first logit.
+// Inference process for tests, controlled by its texts: `poison` kills the process, `hang` never returns, `throw` fails
+// alone, `slow N` takes N milliseconds. The first logit of any other text is its length.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Classifier } from '../../src/worker/inference/classifier.ts'
 import { emptyColumns, type RunColumns, type TextColumns } from '../../src/worker/inference/ipc.ts'
 import { serveRuns } from '../../src/worker/inference/run-loop.ts'
 
-/** A file of this name in a model's folder: from now on loading it kills the process. */
+/** A file with this name in a model's folder makes its load kill the process. */
 const DEADLY = 'deadly'
 
 serveRuns((source) => {
@@ -29,11 +29,11 @@ serveRuns((source) => {
 function compute({ texts }: TextColumns, labels: number): RunColumns {
   const columns = emptyColumns(texts.length, labels)
   texts.forEach((text, index) => {
-    const [word, number] = text.split(' ')
-    if (word === 'poison') process.kill(process.pid, 'SIGKILL')
-    if (word === 'hang') block(Number.POSITIVE_INFINITY)
-    if (word === 'slow') block(Number(number))
-    if (word === 'throw') columns.errors.push([index, { code: 'Backend', message: 'the model failed on this text' }])
+    const [command, number] = text.split(' ')
+    if (command === 'poison') process.kill(process.pid, 'SIGKILL')
+    if (command === 'hang') block(Number.POSITIVE_INFINITY)
+    if (command === 'slow') block(Number(number))
+    if (command === 'throw') columns.errors.push([index, { code: 'Backend', message: 'the model failed on this text' }])
     columns.logits[index * labels] = text.length
     columns.tokens[index] = 3
     columns.batchSize[index] = texts.length
@@ -41,8 +41,8 @@ function compute({ texts }: TextColumns, labels: number): RunColumns {
   return columns
 }
 
-/** As a session does: without giving the event loop a turn. */
+/** Blocks the event loop, as a session does. */
 function block(ms: number): void {
-  const until = performance.now() + ms
-  while (performance.now() < until);
+  const end = performance.now() + ms
+  while (performance.now() < end);
 }

@@ -1,11 +1,11 @@
-// A worker inside a test: the real service, with models that do as they are told (poison-child.ts) or with real ones.
+// Worker inside a test process: the real service, with real models or those of poison-child.ts.
 import { fileURLToPath } from 'node:url'
 import { createLogger } from '../../src/logger.ts'
 import { readWorkerConfig, type WorkerConfig } from '../../src/worker/config.ts'
 import { WorkerService } from '../../src/worker/service.ts'
 import type { InferenceProgram } from '../../src/worker/inference/inference-process.ts'
 
-/** From the sources, the processes that a worker starts need the loader that vitest brings along for itself. */
+/** Inference processes start from TypeScript here, which needs a loader; vitest has its own. */
 const execArgv = ['--import', 'tsx']
 export const standIn: InferenceProgram = { module: new URL('./poison-child.ts', import.meta.url), execArgv }
 export const realModel: InferenceProgram = {

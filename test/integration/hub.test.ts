@@ -1,4 +1,4 @@
-// Models of the Hub, against a server that imitates it: slow, cut, truncated, wrong, refusing, failing, away.
+// Models of the Hub, with a fake Hub that is slow, interrupted, truncated, wrong, refusing, failing or unavailable.
 import { createHash } from 'node:crypto'
 import {
   existsSync,
@@ -39,7 +39,7 @@ beforeEach(async () => {
   cacheDir = mkdtempSync(join(tmpdir(), 'inferq-hub-'))
   hub = await new FakeHub().start()
   files = Object.fromEntries(FILES.map((file) => [file, readFileSync(join(TINY_MODELS, 'tiny-fp32', file))]))
-  // Nobody asks for these: another framework's weights, another precision, a place outside.
+  // Never requested: another framework's weights, another precision, a path outside the folder.
   const others = {
     'model.safetensors': Buffer.alloc(9),
     'onnx/model_fp16.onnx': Buffer.alloc(9),
@@ -62,7 +62,7 @@ function client(more: Partial<HubOptions> = {}): Hub {
     token: undefined,
     cacheDir,
     timeoutMs: 20_000,
-    silenceMs: 5_000,
+    idleTimeoutMs: 5_000,
     pauseMs: 1,
     events: {
       progress: (model, file, bytes, total) => progress.push(`${model} ${file} ${bytes}/${total}`),
@@ -73,13 +73,13 @@ function client(more: Partial<HubOptions> = {}): Hub {
   })
 }
 
-function fetched(as = ID, more: Partial<HubOptions> = {}): Promise<string> {
-  const id = parseHubId(as)
-  if (!id) throw new Error(`${as} is no id`)
+function fetched(text = ID, more: Partial<HubOptions> = {}): Promise<string> {
+  const id = parseHubId(text)
+  if (!id) throw new Error(`${text} is not an id`)
   return client(more).fetchFolder(id, closing.signal)
 }
 
-/** Everything that lies in a folder: the SHA-256 of each file, by its path. */
+/** SHA-256 of each file in a folder, by path. */
 function contents(dir: string): Record<string, string> {
   const paths = readdirSync(dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
   return digests(
@@ -98,24 +98,24 @@ function digests(all: Record<string, Buffer>): Record<string, string> {
   )
 }
 
-/** Bytes of the file that lie on this machine while it is being fetched. */
+/** Bytes of the file on this machine during its download. */
 function partBytes(file: string): number {
   const part = join(cacheDir, ID, `${COMMIT}.partial`, `${file}.part`)
   return existsSync(part) ? statSync(part).size : 0
 }
 
-/** Sends what of the file comes before `end`, and breaks the connection once it has arrived. */
+/** Sends the file up to `end`, and closes the connection once it has been stored. */
 async function cutAt(end: number, request: IncomingMessage, response: ServerResponse, body: Buffer): Promise<void> {
   const from = Number(/\d+/.exec(request.headers.range ?? '0')?.[0])
   const range = { 'Content-Range': `bytes ${from}-${body.length - 1}/${body.length}` }
   response.writeHead(from > 0 ? 206 : 200, from > 0 ? range : { 'Content-Length': body.length })
   response.write(body.subarray(from, end))
-  await waitFor('the bytes to be kept', () => partBytes(MODEL_FILE) === end)
+  await waitFor('the bytes to be stored', () => partBytes(MODEL_FILE) === end)
   response.destroy()
 }
 
 describe('a model of the Hub', () => {
-  it('is a folder like any other, with what is served and nothing else', async () => {
+  it('is a folder with the served files only', async () => {
     const { models, refused } = await readRegistry(TINY_MODELS, [`${ID}@refs/pr/1`], (id) =>
       client().fetchFolder(id, closing.signal),
     )
@@ -126,48 +126,48 @@ describe('a model of the Hub', () => {
     expect(models[0]?.revision).toBe(local.models[0]?.revision)
   })
 
-  it('comes quantised when there is such a file, with its external data', async () => {
+  it('is the quantized file where there is one, with its external data', async () => {
     const more = { 'onnx/model_quantized.onnx': Buffer.from('q'), 'onnx/model_quantized.onnx_data': Buffer.from('d') }
     hub.repositories.set(ID, { commit: COMMIT, files: { ...files, ...more } })
     expect(Object.keys(contents(await fetched())).filter((file) => file.startsWith('onnx/'))).toEqual(Object.keys(more))
   })
 
-  it('is fetched once a commit', async () => {
+  it('is downloaded once per commit', async () => {
     const folder = await fetched()
-    const before = hub.asked.length
+    const before = hub.requests.length
     expect(await fetched()).toBe(folder)
-    expect(hub.asked.slice(before).map(({ path }) => path)).toEqual([`/api/models/${ID}/revision/main`])
+    expect(hub.requests.slice(before).map(({ path }) => path)).toEqual([`/api/models/${ID}/revision/main`])
     hub.repositories.set(ID, { commit: NEXT_COMMIT, files: { ...files, 'README.md': Buffer.from('new') } })
     expect(contents(await fetched())).toEqual(digests({ ...files, 'README.md': Buffer.from('new') }))
     expect(contents(folder)).toEqual(digests(files))
   })
 
-  it('whose commit is named and there is not asked for', async () => {
+  it('with a commit that is in the cache causes no request', async () => {
     const folder = await fetched(`${ID}@${COMMIT}`)
-    const before = hub.asked.length
+    const before = hub.requests.length
     expect(await fetched(`${ID}@${COMMIT}`)).toBe(folder)
-    expect(hub.asked).toHaveLength(before)
+    expect(hub.requests).toHaveLength(before)
   })
 
-  it('tells how far it is', async () => {
+  it('reports the progress of its download', async () => {
     await fetched()
     const bytes = files[MODEL_FILE]?.length
     expect(progress).toContain(`${ID} ${MODEL_FILE} ${bytes}/${bytes}`)
   })
 
-  it('sends its token to the Hub, and no further', async () => {
+  it('sends the token to the Hub, but not to the storage', async () => {
     hub.token = 'hf_secret'
     await fetched(ID, { token: 'hf_secret' })
-    const [storage, others] = [hub.reads(MODEL_FILE), hub.asked.filter(({ path }) => !path.startsWith('/storage'))]
+    const [storage, others] = [hub.reads(MODEL_FILE), hub.requests.filter(({ path }) => !path.startsWith('/storage'))]
     expect(storage.map(({ authorization }) => authorization)).toEqual([undefined])
     expect(new Set(others.map(({ authorization }) => authorization))).toEqual(new Set(['Bearer hf_secret']))
   })
 })
 
 describe('a download', () => {
-  it('that is cut goes on where it was', async () => {
+  it('that is interrupted is resumed', async () => {
     const ends = [1_000, 3_000]
-    hub.mischief = (request, response, body) => {
+    hub.intercept = (request, response, body) => {
       const end = body && request.url?.endsWith(MODEL_FILE) && ends.shift()
       if (!end) return false
       void cutAt(end, request, response, body)
@@ -177,7 +177,7 @@ describe('a download', () => {
     expect(hub.reads(MODEL_FILE).map(({ range }) => range)).toEqual([undefined, 'bytes=1000-', 'bytes=3000-'])
   })
 
-  it('that was cut by the end of its process goes on at the next start', async () => {
+  it('that was interrupted by the end of its process is resumed at the next start', async () => {
     const partial = join(cacheDir, ID, `${COMMIT}.partial`)
     mkdirSync(join(partial, 'onnx'), { recursive: true })
     writeFileSync(join(partial, `${MODEL_FILE}.part`), files[MODEL_FILE]?.subarray(0, 5_000) ?? '')
@@ -185,7 +185,7 @@ describe('a download', () => {
     expect(hub.reads(MODEL_FILE).map(({ range, status }) => [range, status])).toEqual([['bytes=5000-', 206]])
   })
 
-  it('whose kept part is wrong begins anew', async () => {
+  it('with a wrong stored part starts again', async () => {
     const partial = join(cacheDir, ID, `${COMMIT}.partial`)
     mkdirSync(join(partial, 'onnx'), { recursive: true })
     writeFileSync(join(partial, `${MODEL_FILE}.part`), 'x'.repeat(5_000))
@@ -193,9 +193,9 @@ describe('a download', () => {
     expect(hub.reads(MODEL_FILE).map(({ range }) => range)).toEqual(['bytes=5000-', undefined])
   })
 
-  it('of a server that knows no ranges begins anew', async () => {
+  it('from a server without range requests starts again', async () => {
     let isFirst = true
-    hub.mischief = (request, response, body) => {
+    hub.intercept = (request, response, body) => {
       if (!body || !request.url?.endsWith(MODEL_FILE)) return false
       if (isFirst) void cutAt(1_000, request, response, body)
       else response.writeHead(200, { 'Content-Length': body.length }).end(body)
@@ -205,8 +205,8 @@ describe('a download', () => {
     expect(contents(await fetched())).toEqual(digests(files))
   })
 
-  it('that always ends too early is refused, and never looks whole', async () => {
-    hub.mischief = (request, response, body) => {
+  it('that always ends too early is refused and leaves no complete file', async () => {
+    hub.intercept = (request, response, body) => {
       if (!body || !request.url?.endsWith(MODEL_FILE)) return false
       response.writeHead(200, { 'Content-Length': 1_000 }).end(body.subarray(0, 1_000))
       return true
@@ -221,46 +221,46 @@ describe('a download', () => {
   it.each([
     [MODEL_FILE, 'SHA-256'],
     ['tokenizer.json', 'SHA-1'],
-  ])('with another content than the Hub names is refused: %s', async (file, what) => {
-    hub.mischief = (request, response, body) => {
+  ])('with other content than the Hub reports is refused: %s', async (file, what) => {
+    hub.intercept = (request, response, body) => {
       if (!body || request.method !== 'GET' || !request.url?.endsWith(file)) return false
       sendRange(request, response, Buffer.from(body).fill(0, 100, 200))
       return true
     }
-    await expect(fetched()).rejects.toThrow(`${ID} cannot be fetched: ${file} has another ${what} than the Hub says`)
+    await expect(fetched()).rejects.toThrow(`${ID} cannot be fetched: ${file} has another ${what} than the Hub reports`)
     expect(existsSync(join(cacheDir, ID, `${COMMIT}.partial`, `${file}.part`))).toBe(false)
-    hub.mischief = () => false
+    hub.intercept = () => false
     expect(contents(await fetched())).toEqual(digests(files))
   })
 
-  it('that comes to a halt is begun again', async () => {
-    let halts = 0
-    hub.mischief = (request, response, body) => {
-      if (!body || !request.url?.endsWith(MODEL_FILE) || halts++ > 0) return false
+  it('that stalls is retried', async () => {
+    let stalls = 0
+    hub.intercept = (request, response, body) => {
+      if (!body || !request.url?.endsWith(MODEL_FILE) || stalls++ > 0) return false
       response.writeHead(200, { 'Content-Length': body.length }).write(body.subarray(0, 1_000))
       return true
     }
-    expect(contents(await fetched(ID, { silenceMs: 500 }))).toEqual(digests(files))
+    expect(contents(await fetched(ID, { idleTimeoutMs: 500 }))).toEqual(digests(files))
     expect(hub.reads(MODEL_FILE)).toHaveLength(2)
   })
 
-  it('that is slower than its time is refused, and goes on at the next start', async () => {
+  it('that exceeds its timeout is refused, and resumed at the next start', async () => {
     const open: ServerResponse[] = []
-    hub.mischief = (request, response, body) => {
+    hub.intercept = (request, response, body) => {
       if (!body || !request.url?.endsWith(MODEL_FILE)) return false
       open.push(response)
       response.writeHead(200, { 'Content-Length': body.length }).write(body.subarray(0, 1_000))
       return true
     }
     await expect(fetched(ID, { timeoutMs: 1_500 })).rejects.toThrow('it takes longer than HUB_TIMEOUT')
-    hub.mischief = () => false
+    hub.intercept = () => false
     expect(contents(await fetched())).toEqual(digests(files))
     expect(hub.reads(MODEL_FILE).at(-1)?.range).toBe('bytes=1000-')
   })
 
-  it('ends at once when the worker stops', async () => {
+  it('ends immediately when the worker stops', async () => {
     const stopping = new AbortController()
-    hub.mischief = (request) => Boolean(request.url?.endsWith(MODEL_FILE))
+    hub.intercept = (request) => Boolean(request.url?.endsWith(MODEL_FILE))
     const fetching = client().fetchFolder(
       { owner: 'Some-One', name: 'Tiny', revision: 'main', model: 'tiny' },
       stopping.signal,
@@ -274,9 +274,9 @@ describe('a download', () => {
     expect(await ended).toBe('not fetched')
   })
 
-  it('is done once by processes that share the cache', async () => {
+  it('is shared by processes with the same cache', async () => {
     const release: Array<() => void> = []
-    hub.mischief = (request, response, body) => {
+    hub.intercept = (request, response, body) => {
       if (!body || !request.url?.endsWith(MODEL_FILE)) return false
       release.push(() => sendRange(request, response, body))
       return true
@@ -289,7 +289,7 @@ describe('a download', () => {
     expect(hub.reads(MODEL_FILE)).toHaveLength(1)
   })
 
-  it('takes the place of a process that died', async () => {
+  it('takes over the lock of a process that was killed', async () => {
     const lock = join(cacheDir, `${ID}.lock`)
     mkdirSync(lock, { recursive: true })
     const before = new Date(Date.now() - 60_000)
@@ -301,14 +301,14 @@ describe('a download', () => {
 describe('a Hub', () => {
   const answering = (status: number, times = Number.POSITIVE_INFINITY) => {
     let left = times
-    hub.mischief = (_request, response) => {
+    hub.intercept = (_request, response) => {
       if (left-- <= 0) return false
       response.writeHead(status).end()
       return true
     }
   }
 
-  it('that fails for a while is asked again', async () => {
+  it('that fails for a while gets another request', async () => {
     answering(500, 3)
     expect(contents(await fetched())).toEqual(digests(files))
   })
@@ -316,35 +316,35 @@ describe('a Hub', () => {
   it.each([
     [500, 4, 'the Hub answers 500'],
     [429, 4, 'the Hub answers 429'],
-    [403, 1, 'the Hub does not let anybody read it'],
+    [403, 1, 'the Hub denies access; set HF_TOKEN'],
     [404, 1, `the Hub has no ${ID} at revision main`],
-    [401, 1, 'the Hub asks for a token: set HF_TOKEN (it asks as well when there is no such model)'],
-  ])('that answers %i is asked %i times', async (status, times, reason) => {
+    [401, 1, 'the Hub requires a token: set HF_TOKEN (it answers the same for a model that does not exist)'],
+  ])('that answers %i gets %i requests', async (status, times, reason) => {
     answering(status)
     await expect(fetched()).rejects.toThrow(`${ID} cannot be fetched: ${reason}`)
-    expect(hub.asked).toHaveLength(times)
+    expect(hub.requests).toHaveLength(times)
   })
 
-  it('that does not accept the token', async () => {
+  it('that rejects the token is reported', async () => {
     hub.token = 'another'
     await expect(fetched(ID, { token: 'hf_secret' })).rejects.toThrow('the Hub does not accept HF_TOKEN')
   })
 
-  it('that does not know the revision', async () => {
+  it('without the revision is reported', async () => {
     await expect(fetched(`${ID}@v9`)).rejects.toThrow(`the Hub has no ${ID} at revision v9`)
   })
 
-  it('that answers with a page', async () => {
-    hub.mischief = (_request, response) => Boolean(response.writeHead(200).end('<html>Please log in</html>'))
-    await expect(fetched()).rejects.toThrow(/what http:\S+ answers is not the Hub's/)
+  it('that answers with HTML is reported', async () => {
+    hub.intercept = (_request, response) => Boolean(response.writeHead(200).end('<html>Please log in</html>'))
+    await expect(fetched()).rejects.toThrow(/http:\S+ does not answer like the Hub; check HF_ENDPOINT/)
   })
 
-  it('that says nothing', async () => {
-    hub.mischief = () => true
-    await expect(fetched(ID, { silenceMs: 100 })).rejects.toThrow('the Hub said nothing for 0.1 s')
+  it('that sends nothing is reported', async () => {
+    hub.intercept = () => true
+    await expect(fetched(ID, { idleTimeoutMs: 100 })).rejects.toThrow('the Hub sent nothing for 0.1 s')
   })
 
-  it('that is away is not needed for what was fetched before', async () => {
+  it('that is unavailable is not needed for a cached model', async () => {
     const folder = await fetched()
     const endpoint = hub.url
     await hub.stop()
@@ -354,7 +354,7 @@ describe('a Hub', () => {
     ])
   })
 
-  it('that is away refuses what was not, and the others are served', async () => {
+  it('that is unavailable makes only models fail that are not cached', async () => {
     const endpoint = hub.url
     await hub.stop()
     const { models, refused } = await readRegistry(TINY_MODELS, ['tiny-fp32', ID], (id) =>
@@ -364,15 +364,16 @@ describe('a Hub', () => {
     expect(refused).toEqual([{ name: 'tiny', reason: expect.stringContaining('ECONNREFUSED') }])
   })
 
-  it('whose new commit cannot be had leaves the earlier one', async () => {
+  it('with a new commit that cannot be downloaded leaves the cached one', async () => {
     const folder = await fetched()
     hub.repositories.set(ID, { commit: NEXT_COMMIT, files })
-    hub.mischief = (request, response, body) => Boolean(body && request.url?.endsWith(MODEL_FILE) && response.destroy())
+    hub.intercept = (request, response, body) =>
+      Boolean(body && request.url?.endsWith(MODEL_FILE) && response.destroy())
     expect(await fetched()).toBe(folder)
     expect(stale).toHaveLength(1)
   })
 
-  it('a cache that cannot be written is named', async () => {
+  it('error of the cache names its setting', async () => {
     writeFileSync(join(cacheDir, 'file'), '')
     await expect(fetched(ID, { cacheDir: join(cacheDir, 'file') })).rejects.toThrow('MODELS_CACHE: ENOTDIR')
   })

@@ -1,4 +1,4 @@
-// What config.json and the tokenizer's files say of a model, as transformers writes them.
+// Schemas of config.json and the tokenizer's files, as transformers writes them, and the values derived from them.
 import * as z from 'zod'
 import type { ModelRecord } from '../../records/models.ts'
 
@@ -9,7 +9,7 @@ export const configFile = z.object({
     .refine((labels) => Object.keys(labels).length > 0, 'must name at least one label')
     .refine(
       (labels) => Object.keys(labels).every((_key, index, { length }) => index < length && String(index) in labels),
-      'must name every output by its number, from 0 on',
+      'must name every output by its number, from 0',
     )
     .optional(),
   num_labels: z.number().int().min(1).optional(),
@@ -26,12 +26,12 @@ export type ConfigFile = z.infer<typeof configFile>
 export const tokenizerFile = z.object({ model: z.object({ type: z.string().optional() }) })
 export const tokenizerConfigFile = z.object({ model_max_length: z.number().nullish() })
 
-/** BERT's limit, for a model that names none. */
-const USUAL_MAX_TOKENS = 512
-/** Their positions begin behind the padding's. */
+/** BERT's limit, for a model that states none. */
+const DEFAULT_MAX_TOKENS = 512
+/** Architectures whose position ids start after that of the padding. */
 const OFFSET_POSITIONS = new Set(['roberta', 'xlm-roberta', 'camembert', 'longformer', 'mpnet', 'data2vec-text'])
 
-/** Labels in the order of the outputs; transformers' own names when the folder gives none. */
+/** Labels in the order of the outputs; the default names of transformers when config.json has none. */
 export function labelsFromConfig({ id2label, num_labels }: ConfigFile): string[] {
   if (!id2label) return Array.from({ length: num_labels ?? 2 }, (_, index) => `LABEL_${index}`)
   return Object.keys(id2label).map((_key, index) => id2label[String(index)] as string)
@@ -42,17 +42,17 @@ export function problemTypeOf({ problem_type }: ConfigFile, labels: number): Mod
   return problem_type === 'regression' || labels === 1 ? 'regression' : 'single_label'
 }
 
-/** The number of a text's first place: RoBERTa and its kin leave out those up to the padding's. */
+/** Position id of the first token of a text: 0, or the one after the padding's for RoBERTa and related models. */
 export function firstPosition({ model_type, pad_token_id }: Pick<ConfigFile, 'model_type' | 'pad_token_id'>): number {
   return OFFSET_POSITIONS.has(model_type) ? (pad_token_id ?? 1) + 1 : 0
 }
 
-/** The smaller of what the tokenizer and the positions allow (tokenizers without a limit say 1e30). */
-export function maxTokensOf(given: ConfigFile, tokenizerLimit: number | undefined): number {
-  const { max_position_embeddings } = given
+/** The smaller limit of tokenizer and positions; tokenizers without a limit state 1e30. */
+export function maxTokensOf(config: ConfigFile, tokenizerLimit: number | undefined): number {
+  const { max_position_embeddings } = config
   const limits = [tokenizerLimit]
-  if (max_position_embeddings) limits.push(max_position_embeddings - firstPosition(given))
-  const usable = limits.filter((limit) => limit !== undefined && limit > 0 && limit < 1e6) as number[]
-  const limit = Math.min(...usable)
-  return Number.isFinite(limit) ? limit : USUAL_MAX_TOKENS
+  if (max_position_embeddings) limits.push(max_position_embeddings - firstPosition(config))
+  const validLimits = limits.filter((limit) => limit !== undefined && limit > 0 && limit < 1e6) as number[]
+  const limit = Math.min(...validLimits)
+  return Number.isFinite(limit) ? limit : DEFAULT_MAX_TOKENS
 }

@@ -1,4 +1,4 @@
-// One file of the Hub onto the disk: goes on where it was cut, is checked, and appears only when it is whole.
+// Download of one file of the Hub: resumed after an interruption, verified, and visible only when complete.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
@@ -7,41 +7,41 @@ import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
 import { pause } from '../../async.ts'
 
 export interface Download {
-  /** How it is named in messages. */
+  /** Name in messages. */
   file: string
-  /** Where it shall be; until it is whole, its bytes are in `PATH.part`. */
+  /** Destination; until the file is complete, its bytes are in `PATH.part`. */
   path: string
   describe: () => Promise<RemoteFile>
   read: (from: number) => Promise<RemoteBytes>
   onProgress: (bytes: number, total: number | undefined) => void
   signal: AbortSignal
-  /** Milliseconds before the second attempt; doubled for each one that follows. */
+  /** Milliseconds before the second attempt, doubled before each further one. */
   pauseMs: number
 }
 
-/** Attempts in a row that bring nothing. */
-const ATTEMPTS = 4
+/** Consecutive attempts without progress. */
+const MAX_ATTEMPTS = 4
 
 /**
- * Resolves when the whole file is there.
- * @throws HubError when it cannot be had, or is not what the Hub says it is; the signal's reason.
+ * Resolves when the file is complete.
+ * @throws HubError when it cannot be downloaded or differs from what the Hub reports; the signal's reason.
  */
 export async function download(options: Download): Promise<void> {
   const { path, describe, signal, pauseMs } = options
   if (await exists(path)) return
   await mkdir(dirname(path), { recursive: true })
-  const remote = await persistently(describe, ATTEMPTS, pauseMs, signal)
+  const remote = await retryTransient(describe, MAX_ATTEMPTS, pauseMs, signal)
   try {
-    await fetchWhole(options, remote)
+    await downloadAndVerify(options, remote)
   } catch (error) {
     if (!(error instanceof WrongContentError)) throw error
-    // What came in pieces may have been put together wrongly; what is wrong twice is wrong.
-    await fetchWhole(options, remote)
+    // A resumed part may have belonged to other content, so the file is downloaded once more from its start.
+    await downloadAndVerify(options, remote)
   }
 }
 
-/** Calls again, after a pause that doubles, as long as it fails for a passing reason. @throws the last error. */
-export async function persistently<T>(
+/** Repeats a task that fails with a transient error, with exponential back-off. @throws the last error. */
+export async function retryTransient<T>(
   task: () => Promise<T>,
   attempts: number,
   pauseMs: number,
@@ -51,7 +51,7 @@ export async function persistently<T>(
     try {
       return await task()
     } catch (error) {
-      if (!(error instanceof HubError && error.passing) || attempt >= attempts) throw error
+      if (!(error instanceof HubError && error.isTransient) || attempt >= attempts) throw error
       if (!(await pause(pauseMs * 2 ** (attempt - 1), signal))) throw signal.reason
     }
   }
@@ -59,23 +59,23 @@ export async function persistently<T>(
 
 class WrongContentError extends HubError {}
 
-async function fetchWhole(options: Download, remote: RemoteFile): Promise<void> {
+async function downloadAndVerify(options: Download, remote: RemoteFile): Promise<void> {
   const { file, path, signal, pauseMs } = options
   const part = `${path}.part`
-  // An attempt that brings something is a success, of which there may be any number.
-  for (let isWhole = false; !isWhole; ) {
-    isWhole = await persistently(
+  // Attempts that make progress are not counted.
+  for (let isComplete = false; !isComplete; ) {
+    isComplete = await retryTransient(
       async () => {
-        const before = await sizeOf(part)
+        const sizeBefore = await sizeOf(part)
         try {
-          await fetchRest(options, part, before, remote.bytes)
+          await appendRest(options, part, sizeBefore, remote.bytes)
           return true
         } catch (error) {
-          if (error instanceof HubError && error.passing && (await sizeOf(part)) > before) return false
+          if (error instanceof HubError && error.isTransient && (await sizeOf(part)) > sizeBefore) return false
           throw error
         }
       },
-      ATTEMPTS,
+      MAX_ATTEMPTS,
       pauseMs,
       signal,
     )
@@ -88,10 +88,15 @@ async function fetchWhole(options: Download, remote: RemoteFile): Promise<void> 
   await rename(part, path)
 }
 
-async function fetchRest(options: Download, part: string, before: number, total: number | undefined): Promise<void> {
+async function appendRest(
+  options: Download,
+  part: string,
+  sizeBefore: number,
+  total: number | undefined,
+): Promise<void> {
   const { file, read, onProgress } = options
-  if (total !== undefined && before >= total) return
-  const { from, chunks } = await read(before)
+  if (total !== undefined && sizeBefore >= total) return
+  const { from, chunks } = await read(sizeBefore)
   const handle = await open(part, from > 0 ? 'a' : 'w')
   let bytes = from
   try {
@@ -101,7 +106,7 @@ async function fetchRest(options: Download, part: string, before: number, total:
       onProgress(bytes, total)
       if (total !== undefined && bytes > total) break
     }
-    // A file that appears whole must be whole after a power cut too.
+    // A visible file must be complete even after a power failure.
     await handle.sync()
   } finally {
     await handle.close()
@@ -109,7 +114,7 @@ async function fetchRest(options: Download, part: string, before: number, total:
   if (total !== undefined && bytes < total) throw new HubError(`${file} ends after ${bytes} of ${total} bytes`, true)
 }
 
-/** How the file differs from what the Hub says of it; undefined when it does not. */
+/** Difference between the file and what the Hub reports; undefined when there is none. */
 async function difference(part: string, remote: RemoteFile): Promise<string | undefined> {
   const bytes = await sizeOf(part)
   if (remote.bytes !== undefined && bytes !== remote.bytes)
@@ -117,17 +122,17 @@ async function difference(part: string, remote: RemoteFile): Promise<string | un
   const expected = remote.sha256 ?? remote.sha1
   const hashes = remote.sha256
     ? [createHash('sha256')]
-    : // The Hub's is git's, with a head before the content; some mirrors give the plain one.
+    : // The Hub reports git's SHA-1, with a header before the content; some mirrors report the plain one.
       [createHash('sha1').update(`blob ${bytes}\0`), createHash('sha1')]
   if (expected === undefined) return undefined
   for await (const chunk of createReadStream(part, { highWaterMark: 1 << 20 })) {
     for (const hash of hashes) hash.update(chunk as Buffer)
   }
   if (hashes.some((hash) => hash.digest('hex') === expected)) return undefined
-  return `has another ${remote.sha256 ? 'SHA-256' : 'SHA-1'} than the Hub says`
+  return `has another ${remote.sha256 ? 'SHA-256' : 'SHA-1'} than the Hub reports`
 }
 
-/** 0 when it is not there. */
+/** Bytes; 0 when the file does not exist. */
 async function sizeOf(path: string): Promise<number> {
   return stat(path).then(
     ({ size }) => size,

@@ -1,54 +1,54 @@
-// What is asked of the Hub: which files a revision has, what each one should be, and its bytes from some place on.
+// Client of the Hugging Face Hub: files of a revision, size and digest of a file, and its bytes from an offset.
 import * as z from 'zod'
 import { messageOf } from '../../errors.ts'
 import type { HubId } from './hub-id.ts'
 
 export interface HubClientOptions {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   endpoint: string
   token: string | undefined
-  /** Milliseconds that the Hub may say nothing. */
-  silenceMs: number
+  /** Milliseconds without a byte from the Hub, before a request fails. */
+  idleTimeoutMs: number
 }
 
-/** `passing`: trying again may help. */
+/** `isTransient`: a retry may succeed. */
 export class HubError extends Error {
   override name = 'HubError'
-  readonly passing: boolean
+  readonly isTransient: boolean
 
-  constructor(message: string, passing: boolean) {
+  constructor(message: string, isTransient: boolean) {
     super(message)
-    this.passing = passing
+    this.isTransient = isTransient
   }
 }
 
-/** One state of a repository. */
+/** A commit of a repository and its files. */
 export interface HubRevision {
   commit: string
   files: string[]
 }
 
-/** What the Hub says a file is, as far as it says it. */
+/** Size and digest of a file, where the Hub reports them. */
 export interface RemoteFile {
   bytes: number | undefined
   /** SHA-256 of a large file's content, hexadecimal. */
   sha256: string | undefined
-  /** Git's name for a small file's content (SHA-1), hexadecimal. */
+  /** Git's SHA-1 of a small file, hexadecimal. */
   sha1: string | undefined
 }
 
-/** A file's bytes from `from` on. */
+/** Bytes of a file from offset `from`. */
 export interface RemoteBytes {
-  /** Another place than asked for when the server starts anew. */
+  /** 0 when the server ignores the requested offset. */
   from: number
   chunks: AsyncIterable<Uint8Array>
 }
 
-const revisionAnswer = z.object({
+const revisionSchema = z.object({
   sha: z.string().regex(/^[0-9a-f]{40}$/),
   siblings: z.array(z.object({ rfilename: z.string() })),
 })
-const MOST_HOPS = 5
+const MAX_REDIRECTS = 5
 
 export class HubClient {
   readonly #options: HubClientOptions
@@ -59,72 +59,73 @@ export class HubClient {
 
   /** @throws HubError. */
   async revision({ owner, name, revision }: HubId, signal: AbortSignal): Promise<HubRevision> {
-    const silence = new Silence(this.#options.silenceMs, signal)
+    const idle = new IdleTimeout(this.#options.idleTimeoutMs, signal)
     try {
       const path = `/api/models/${owner}/${name}/revision/${encodeURIComponent(revision)}`
-      const response = await this.#fetch(this.#options.endpoint + path, {}, silence.signal)
+      const response = await this.#fetch(this.#options.endpoint + path, {}, idle.signal)
       this.#check(response, `${owner}/${name} at revision ${revision}`)
-      const parsed = revisionAnswer.safeParse(jsonOf(await response.text()))
-      if (!parsed.success) throw new HubError(`what ${this.#options.endpoint} answers is not the Hub's`, false)
+      const parsed = revisionSchema.safeParse(parseJson(await response.text()))
+      if (!parsed.success)
+        throw new HubError(`${this.#options.endpoint} does not answer like the Hub; check HF_ENDPOINT`, false)
       return { commit: parsed.data.sha, files: parsed.data.siblings.map(({ rfilename }) => rfilename) }
     } catch (error) {
-      throw this.#named(error, signal)
+      throw this.#toHubError(error, signal)
     } finally {
-      silence.stop()
+      idle.stop()
     }
   }
 
-  /** Redirects within the Hub are followed; the one that leads to the bytes tells what they are. @throws HubError. */
+  /** Follows redirects within the Hub; the redirect to the storage has the size and digest. @throws HubError. */
   async describe(id: HubId, commit: string, file: string, signal: AbortSignal): Promise<RemoteFile> {
-    const silence = new Silence(this.#options.silenceMs, signal)
+    const idle = new IdleTimeout(this.#options.idleTimeoutMs, signal)
     try {
       let url = this.#urlOf(id, commit, file)
-      for (let hops = 0; ; hops += 1) {
-        const response = await this.#fetch(url, { method: 'HEAD', redirect: 'manual' }, silence.signal)
+      for (let redirects = 0; ; redirects += 1) {
+        const response = await this.#fetch(url, { method: 'HEAD', redirect: 'manual' }, idle.signal)
         const next = new URL(response.headers.get('location') ?? url, url)
         const isRedirect = response.status >= 300 && response.status < 400
         if (!isRedirect) this.#check(response, file)
         const isLast = !isRedirect || response.headers.has('x-linked-etag') || next.origin !== new URL(url).origin
-        if (isLast || hops === MOST_HOPS) return describeFile(response.headers, isRedirect)
+        if (isLast || redirects === MAX_REDIRECTS) return describeFile(response.headers, isRedirect)
         url = next.href
       }
     } catch (error) {
-      throw this.#named(error, signal)
+      throw this.#toHubError(error, signal)
     } finally {
-      silence.stop()
+      idle.stop()
     }
   }
 
-  /** @throws HubError, also while the chunks are read. */
+  /** @throws HubError, and while the chunks are read. */
   async read(id: HubId, commit: string, file: string, from: number, signal: AbortSignal): Promise<RemoteBytes> {
-    const silence = new Silence(this.#options.silenceMs, signal)
+    const idle = new IdleTimeout(this.#options.idleTimeoutMs, signal)
     try {
-      // The token goes no further than the Hub: fetch takes it off where a redirect leads to another origin.
+      // The token is sent to the Hub only: fetch removes it from a redirect to another origin.
       const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {}
-      const response = await this.#fetch(this.#urlOf(id, commit, file), { headers }, silence.signal)
+      const response = await this.#fetch(this.#urlOf(id, commit, file), { headers }, idle.signal)
       if (response.status === 416 && from > 0) {
-        silence.stop()
+        idle.stop()
         return await this.read(id, commit, file, 0, signal)
       }
       this.#check(response, file)
       const resumes = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${from}-`)
-      return { from: resumes ? from : 0, chunks: this.#chunks(response, silence, signal) }
+      return { from: resumes ? from : 0, chunks: this.#chunks(response, idle, signal) }
     } catch (error) {
-      silence.stop()
-      throw this.#named(error, signal)
+      idle.stop()
+      throw this.#toHubError(error, signal)
     }
   }
 
-  async *#chunks(response: Response, silence: Silence, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#chunks(response: Response, idle: IdleTimeout, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     try {
       for await (const chunk of response.body ?? []) {
-        silence.heard()
+        idle.refresh()
         yield chunk as Uint8Array
       }
     } catch (error) {
-      throw this.#named(error, signal)
+      throw this.#toHubError(error, signal)
     } finally {
-      silence.stop()
+      idle.stop()
     }
   }
 
@@ -135,7 +136,7 @@ export class HubClient {
   #fetch(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
     const { token } = this.#options
     const headers = new Headers(init.headers)
-    // Compressed on the way, a file would have another length than the Hub names.
+    // With compression the length would differ from the one that the Hub reports.
     headers.set('Accept-Encoding', 'identity')
     if (token) headers.set('Authorization', `Bearer ${token}`)
     return fetch(url, { ...init, headers, signal })
@@ -149,26 +150,29 @@ export class HubClient {
       throw new HubError(
         token
           ? 'the Hub does not accept HF_TOKEN'
-          : 'the Hub asks for a token: set HF_TOKEN (it asks as well when there is no such model)',
+          : 'the Hub requires a token: set HF_TOKEN (it answers the same for a model that does not exist)',
         false,
       )
     }
-    if (status === 403) throw new HubError(`the Hub does not let ${token ? 'HF_TOKEN' : 'anybody'} read it`, false)
+    if (status === 403) {
+      const remedy = token ? 'HF_TOKEN has no permission for this model' : 'set HF_TOKEN'
+      throw new HubError(`the Hub denies access; ${remedy}`, false)
+    }
     if (status === 404) throw new HubError(`the Hub has no ${what}`, false)
     throw new HubError(`the Hub answers ${status}`, status >= 500 || status === 429)
   }
 
-  /** Whatever went wrong, as a HubError; what the caller aborted stays what it is. */
-  #named(error: unknown, signal: AbortSignal): unknown {
+  /** Converts an error to a HubError, except for the abort of the caller. */
+  #toHubError(error: unknown, signal: AbortSignal): unknown {
     if (error instanceof HubError || signal.aborted) return error
-    // fetch says "fetch failed" and keeps the reason to itself.
+    // The message of fetch is "fetch failed"; the reason is in its cause.
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     const code = (cause as NodeJS.ErrnoException).code
     return new HubError(`the Hub at ${this.#options.endpoint} does not answer: ${messageOf(cause) || code}`, true)
   }
 }
 
-function jsonOf(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -186,19 +190,19 @@ function describeFile(headers: Headers, isRedirect: boolean): RemoteFile {
   }
 }
 
-/** A signal that aborts when nothing was heard for a while, or when the outer one does. */
-class Silence {
+/** A signal that aborts after `ms` milliseconds without refresh(), or when the outer one does. */
+class IdleTimeout {
   readonly signal: AbortSignal
   readonly #timer: NodeJS.Timeout
 
   constructor(ms: number, outer: AbortSignal) {
-    const quiet = new AbortController()
-    const error = new HubError(`the Hub said nothing for ${ms / 1_000} s`, true)
-    this.#timer = setTimeout(() => quiet.abort(error), ms)
-    this.signal = AbortSignal.any([quiet.signal, outer])
+    const timeout = new AbortController()
+    const error = new HubError(`the Hub sent nothing for ${ms / 1_000} s`, true)
+    this.#timer = setTimeout(() => timeout.abort(error), ms)
+    this.signal = AbortSignal.any([timeout.signal, outer])
   }
 
-  heard(): void {
+  refresh(): void {
     this.#timer.refresh()
   }
 

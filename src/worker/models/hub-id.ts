@@ -1,19 +1,19 @@
-// How a model of the Hub is named: `owner/name`, or `owner/name@revision`.
+// Id of a model on the Hub: `owner/name` or `owner/name@revision`.
 
 export interface HubId {
   owner: string
   name: string
   /** A branch, a tag or a commit. */
   revision: string
-  /** The name under which it is served: the id's last part in lower case. */
+  /** Name under which the model is served: `name` in lower case. */
   model: string
 }
 
-/** The Hub's own rule for both parts (`validate_repo_id` of huggingface_hub). */
+/** The Hub's rule for owner and name (`validate_repo_id` of huggingface_hub). */
 const PART = /^(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?$/
 const REVISION = /^(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}$/
 
-/** Undefined when it is none: a folder's name has no slash, and a path is no name. */
+/** Undefined for other texts, such as a folder's name, which has no slash, or a path. */
 export function parseHubId(text: string): HubId | undefined {
   const [id = '', revision = 'main', ...rest] = text.split('@')
   const [owner = '', name = '', ...more] = id.split('/')
@@ -21,7 +21,7 @@ export function parseHubId(text: string): HubId | undefined {
   return REVISION.test(revision) ? { owner, name, revision, model: name.toLowerCase() } : undefined
 }
 
-/** Revisions that name one state of a repository for ever. */
+/** Whether a revision is a commit, which never changes, and not a branch or tag. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision)
 }

@@ -1,13 +1,13 @@
-// Models of the Hub, in a folder of this machine: fetched once a commit, and used without the Hub when that is away.
+// Cache of models from the Hub: each commit is downloaded once, and served from here while the Hub is unavailable.
 //
-//   OWNER/NAME/refs/REVISION     the commit that the revision was when it was last asked for
-//   OWNER/NAME/COMMIT/           a model's folder, whole
-//   OWNER/NAME/COMMIT.partial/   one that is being fetched, or was when its process ended
+//   OWNER/NAME/refs/REVISION     commit of the revision at the last successful request
+//   OWNER/NAME/COMMIT/           complete folder of a model
+//   OWNER/NAME/COMMIT.partial/   folder of a download in progress, or of one that was interrupted
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { lock } from 'proper-lockfile'
 import { messageOf } from '../../errors.ts'
-import { download, persistently } from './download.ts'
+import { download, retryTransient } from './download.ts'
 import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
 import { INFERQ_FILE } from './inferq-json.ts'
@@ -20,29 +20,29 @@ export interface HubOptions {
   endpoint: string
   token: string | undefined
   cacheDir: string
-  /** Milliseconds for one model; what has come by then is kept. */
+  /** Milliseconds for one model; the bytes received by then are kept. */
   timeoutMs: number
   events: HubEvents
-  /** Milliseconds that the Hub may say nothing. */
-  silenceMs?: number
-  /** Milliseconds before a second attempt. */
+  /** Milliseconds without a byte from the Hub, before a request fails. */
+  idleTimeoutMs?: number
+  /** Milliseconds before the second attempt. */
   pauseMs?: number
 }
 
 export interface HubEvents {
-  /** Bytes of a file that are there; the total where it is known. */
+  /** Bytes received of a file, and its size where the Hub reports it. */
   progress: (model: string, file: string, bytes: number, total: number | undefined) => void
-  /** Another process fetches it already. */
+  /** Another process is downloading the model. */
   waiting: (model: string) => void
-  /** The Hub could not be asked; an earlier commit serves. */
+  /** The request failed; an earlier commit is served. */
   stale: (model: string, reason: string) => void
 }
 
-const SILENCE_MS = 15_000
+const IDLE_TIMEOUT_MS = 15_000
 const PAUSE_MS = 500
-const ATTEMPTS = 4
-const LOOK_MS = 250
-/** The lock of a process that died without a word is taken over after so long. */
+const MAX_ATTEMPTS = 4
+const LOCK_POLL_MS = 250
+/** The lock of a process that was killed is taken over after this time. */
 const STALE_LOCK_MS = 10_000
 
 export class Hub {
@@ -51,64 +51,66 @@ export class Hub {
 
   constructor(options: HubOptions) {
     this.#options = options
-    const { token, silenceMs = SILENCE_MS } = options
-    this.#client = new HubClient({ endpoint: options.endpoint.replace(/\/+$/, ''), token, silenceMs })
+    const { token, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
+    this.#client = new HubClient({ endpoint: options.endpoint.replace(/\/+$/, ''), token, idleTimeoutMs })
   }
 
   /**
-   * @returns the folder of the model, absolute: of the newest commit, or of an earlier one when the Hub is away.
-   * @throws Error that says why there is none.
+   * @returns the absolute path of the model's folder: of the newest commit, or of a cached one when the request fails.
+   * @throws Error with the reason when there is neither.
    */
   async fetchFolder(id: HubId, closing: AbortSignal): Promise<string> {
-    const known = await this.#known(id)
-    if (known && isCommit(id.revision)) return known
-    const late = AbortSignal.timeout(this.#options.timeoutMs)
-    const signal = AbortSignal.any([closing, late])
+    const cached = await this.#cachedFolder(id)
+    if (cached && isCommit(id.revision)) return cached
+    const timeout = AbortSignal.timeout(this.#options.timeoutMs)
+    const signal = AbortSignal.any([closing, timeout])
     try {
-      return await this.#fetch(id, known ? 1 : ATTEMPTS, signal)
+      return await this.#fetch(id, cached ? 1 : MAX_ATTEMPTS, signal)
     } catch (error) {
       if (closing.aborted) throw error
-      const reason = late.aborted
-        ? 'it takes longer than HUB_TIMEOUT; the next start goes on from there'
+      const reason = timeout.aborted
+        ? 'it takes longer than HUB_TIMEOUT; the next start resumes the download'
         : reasonOf(error)
-      if (!known) throw new Error(`${nameOf(id)} cannot be fetched: ${reason}`, { cause: error })
+      if (!cached) throw new Error(`${nameOf(id)} cannot be fetched: ${reason}`, { cause: error })
       this.#options.events.stale(nameOf(id), reason)
-      return known
+      return cached
     }
   }
 
   async #fetch(id: HubId, attempts: number, signal: AbortSignal): Promise<string> {
     const { pauseMs = PAUSE_MS } = this.#options
-    const revision = await persistently(() => this.#client.revision(id, signal), attempts, pauseMs, signal)
-    const folder = join(this.#home(id), revision.commit)
-    if (!(await exists(folder))) await this.#locked(id, signal, (held) => this.#fetchFiles(id, revision, folder, held))
-    await this.#remember(id, revision.commit)
+    const revision = await retryTransient(() => this.#client.revision(id, signal), attempts, pauseMs, signal)
+    const folder = join(this.#repositoryDir(id), revision.commit)
+    if (!(await exists(folder))) {
+      await this.#withLock(id, signal, (held) => this.#fetchFiles(id, revision, folder, held))
+    }
+    await this.#writeRef(id, revision.commit)
     return folder
   }
 
-  /** Runs the task while no other process fetches the same model; its signal aborts too when the lock is lost. */
-  async #locked(id: HubId, signal: AbortSignal, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    await mkdir(this.#home(id), { recursive: true })
-    const lost = new AbortController()
-    const options = { stale: STALE_LOCK_MS, realpath: false, onCompromised: (error: Error) => lost.abort(error) }
-    for (let looks = 0; ; looks += 1) {
-      const release = await lock(this.#home(id), options).catch((error: NodeJS.ErrnoException) => {
+  /** Runs the task under the lock of the repository; its signal also aborts when the lock is lost. */
+  async #withLock(id: HubId, signal: AbortSignal, task: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    await mkdir(this.#repositoryDir(id), { recursive: true })
+    const lockLost = new AbortController()
+    const options = { stale: STALE_LOCK_MS, realpath: false, onCompromised: (error: Error) => lockLost.abort(error) }
+    for (let polls = 0; ; polls += 1) {
+      const release = await lock(this.#repositoryDir(id), options).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== 'ELOCKED') throw error
       })
       if (release) {
         try {
-          return await task(AbortSignal.any([signal, lost.signal]))
+          return await task(AbortSignal.any([signal, lockLost.signal]))
         } finally {
           await release().catch(() => undefined)
         }
       }
-      if (looks === 0) this.#options.events.waiting(nameOf(id))
-      if (!(await pause(LOOK_MS, signal))) throw signal.reason
+      if (polls === 0) this.#options.events.waiting(nameOf(id))
+      if (!(await pause(LOCK_POLL_MS, signal))) throw signal.reason
     }
   }
 
   async #fetchFiles(id: HubId, { commit, files }: HubRevision, folder: string, signal: AbortSignal): Promise<void> {
-    // Whoever held the lock before may have fetched it.
+    // The previous holder of the lock may have completed the folder.
     if (await exists(folder)) return
     const { events, pauseMs = PAUSE_MS } = this.#options
     const partial = `${folder}.partial`
@@ -127,33 +129,33 @@ export class Hub {
     await rename(partial, folder)
   }
 
-  #home({ owner, name }: HubId): string {
+  #repositoryDir({ owner, name }: HubId): string {
     return resolve(this.#options.cacheDir, owner, name)
   }
 
-  #refOf(id: HubId): string {
-    return join(this.#home(id), 'refs', encodeURIComponent(id.revision))
+  #refPath(id: HubId): string {
+    return join(this.#repositoryDir(id), 'refs', encodeURIComponent(id.revision))
   }
 
-  /** The folder that an earlier start has fetched. */
-  async #known(id: HubId): Promise<string | undefined> {
-    const ref = isCommit(id.revision) ? id.revision : await readFile(this.#refOf(id), 'utf8').catch(() => '')
-    const folder = join(this.#home(id), ref)
+  /** Folder of the revision's last known commit, when it is complete. */
+  async #cachedFolder(id: HubId): Promise<string | undefined> {
+    const ref = isCommit(id.revision) ? id.revision : await readFile(this.#refPath(id), 'utf8').catch(() => '')
+    const folder = join(this.#repositoryDir(id), ref)
     return isCommit(ref) && (await exists(folder)) ? folder : undefined
   }
 
-  async #remember(id: HubId, commit: string): Promise<void> {
-    const ref = this.#refOf(id)
+  async #writeRef(id: HubId, commit: string): Promise<void> {
+    const ref = this.#refPath(id)
     await mkdir(join(ref, '..'), { recursive: true })
     await writeFile(`${ref}.${process.pid}`, commit)
     await rename(`${ref}.${process.pid}`, ref)
   }
 }
 
-/** What of a repository's files is served: those of a model's folder, and of the model files the first one. */
+/** Files to download: those of a model's folder, and the first model file with its external data. */
 function servedOf(files: string[]): string[] {
   const onnx = ONNX_FILES.find((file) => files.includes(file))
-  // Its external data lies beside it under its name.
+  // The names of its external data start with its own name.
   const parts = files.filter((file) => onnx && file.startsWith(onnx) && /^onnx\/[A-Za-z0-9._-]+$/.test(file))
   return [...TEXT_FILES, CARD_FILE, INFERQ_FILE].filter((file) => files.includes(file)).concat(parts)
 }
@@ -162,7 +164,7 @@ function nameOf({ owner, name, revision }: HubId): string {
   return revision === 'main' ? `${owner}/${name}` : `${owner}/${name}@${revision}`
 }
 
-/** What the file system says is about the cache. */
+/** An error of the file system concerns the cache, and is reported with the setting. */
 function reasonOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).syscall ? `MODELS_CACHE: ${messageOf(error)}` : messageOf(error)
 }

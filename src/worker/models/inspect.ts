@@ -1,4 +1,4 @@
-// Looks at a model's folder and tells everything that is wrong with it at once, each problem with its file and field.
+// Inspection of a model's folder: the manifest, or all problems together, each with its file and field.
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { modelNameProblem } from '../../queue/names.ts'
@@ -11,7 +11,7 @@ import {
   tokenizerFile,
 } from './config-json.ts'
 import { digestProblems, digestsOf } from './digests.ts'
-import { ModelError, findFile, readJson, readJsonIfThere, readTextIfThere } from './model-files.ts'
+import { ModelError, findFile, readJson, readOptionalJson, readOptionalText } from './model-files.ts'
 import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
 import type { Manifest } from './manifest.ts'
 import { findOnnx } from './onnx-file.ts'
@@ -19,16 +19,16 @@ import { findOnnx } from './onnx-file.ts'
 export interface Inspection {
   /** Undefined when there are problems. */
   manifest: Manifest | undefined
-  /** For the person who put the folder there, one line each; empty when it can be loaded. */
+  /** One line each; empty when the folder can be loaded. */
   problems: string[]
 }
 
-/** The files besides the model's that answers depend on. */
+/** Files, besides the ONNX file, that results depend on. */
 export const TEXT_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
 export const CARD_FILE = 'README.md'
 const CARD_CHARS = 4_000
 
-/** Reads the folder; loads nothing, so that what only ONNX Runtime finds is not found here. */
+/** Reads the folder without loading the model, so problems that only ONNX Runtime finds are not reported. */
 export async function inspectFolder(name: string, dir: string): Promise<Inspection> {
   const problems: string[] = []
   const collect = async <T>(step: Promise<T>): Promise<T | undefined> => {
@@ -47,21 +47,21 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
   const config = await collect(readJson(dir, 'config.json', configFile))
   await collect(readJson(dir, 'tokenizer.json', tokenizerFile))
   const tokenizer = await collect(readJson(dir, 'tokenizer_config.json', tokenizerConfigFile))
-  const own = await collect(readJsonIfThere(dir, INFERQ_FILE, inferqFile))
+  const settings = await collect(readOptionalJson(dir, INFERQ_FILE, inferqFile))
   const onnx = await collect(findOnnx(dir))
-  const card = await collect(readTextIfThere(dir, CARD_FILE))
+  const card = await collect(readOptionalText(dir, CARD_FILE))
   const limit = config && maxTokensOf(config, tokenizer?.model_max_length ?? undefined)
-  if (own?.maxTokens && limit && own.maxTokens > limit) {
-    problems.push(`${INFERQ_FILE}: maxTokens: is ${own.maxTokens}, but the model takes ${limit} at most`)
+  if (settings?.maxTokens && limit && settings.maxTokens > limit) {
+    problems.push(`${INFERQ_FILE}: maxTokens: is ${settings.maxTokens}, but the model takes ${limit} at most`)
   }
   if (!config || !onnx || !limit || problems.length > 0) return { manifest: undefined, problems }
 
-  // inferq.json is part of the revision, because answers depend on it; it cannot hold its own digest.
-  const ownFile = (await findFile(dir, INFERQ_FILE)) ? [INFERQ_FILE] : []
-  const digests = await collect(digestsOf(dir, [...TEXT_FILES, ...onnx.parts, ...ownFile]))
-  if (digests && own?.sha256) {
+  // inferq.json is part of the revision, because results depend on it; it cannot contain its own digest.
+  const settingsFile = (await findFile(dir, INFERQ_FILE)) ? [INFERQ_FILE] : []
+  const digests = await collect(digestsOf(dir, [...TEXT_FILES, ...onnx.parts, ...settingsFile]))
+  if (digests && settings?.sha256) {
     digests.sha256.delete(INFERQ_FILE)
-    problems.push(...digestProblems(digests.sha256, own.sha256).map((problem) => `${INFERQ_FILE}: ${problem}`))
+    problems.push(...digestProblems(digests.sha256, settings.sha256).map((problem) => `${INFERQ_FILE}: ${problem}`))
   }
   if (!digests || problems.length > 0) return { manifest: undefined, problems }
 
@@ -72,14 +72,14 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
     revision: digests.revision,
     problemType: problemTypeOf(config, labels.length),
     labels,
-    maxTokens: own?.maxTokens ?? limit,
+    maxTokens: settings?.maxTokens ?? limit,
     file: onnx.file,
     bytes: onnx.bytes,
     architecture: config.model_type,
     card: cardOf(card ?? ''),
-    lanes: own?.lanes ?? {},
-    ...(own?.function ? { function: own.function } : {}),
-    ...(own?.isolate ? { isolate: true } : {}),
+    lanes: settings?.lanes ?? {},
+    ...(settings?.function ? { function: settings.function } : {}),
+    ...(settings?.isolate ? { isolate: true } : {}),
   }
   return { manifest, problems }
 }
@@ -101,7 +101,7 @@ function cardOf(readme: string): string {
 
 /**
  * Reads the folder of a model.
- * @throws BadModel with everything that is wrong with it.
+ * @throws ModelError with all its problems.
  */
 export async function readManifest(name: string, dir: string): Promise<Manifest> {
   const { manifest, problems } = await inspectFolder(name, dir)

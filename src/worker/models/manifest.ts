@@ -1,11 +1,11 @@
-// What a model's folder says of itself: the layout of the Hugging Face Hub, as `optimum-cli export onnx` writes it.
+// Manifest of a model's folder, in the layout of the Hugging Face Hub that `optimum-cli export onnx` writes.
 import type { ModelRecord } from '../../records/models.ts'
 import type { InferqFile } from './inferq-json.ts'
 
 /** A model that can be loaded. */
 export interface Manifest extends ModelRecord {
-  /** Its folder, absolute. */
+  /** Absolute path of its folder. */
   dir: string
-  /** Jobs fetched at once, an inference process, where the folder says so. */
+  /** Concurrent jobs per inference process, where inferq.json sets them. */
   lanes: NonNullable<InferqFile['lanes']>
 }

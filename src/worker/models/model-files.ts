@@ -1,13 +1,13 @@
-// The files of a model's folder, read with messages that name the file and the field. A link that leads out of the
-// folder is not followed: whoever made the folder must not choose what else of this machine is read.
+// Reads the files of a model's folder, with errors that name the file and the field. A link to a place outside the folder
+// is not followed, because the author of a model must not choose which other files of this machine are read.
 import { readFile, readdir, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type * as z from 'zod'
 import { messageOf } from '../../errors.ts'
 
-/** A folder that cannot be served; the problems say why, for the person who put it there. */
+/** A folder that cannot be served, with its problems. */
 export class ModelError extends Error {
-  override name = 'BadModel'
+  override name = 'ModelError'
   readonly problems: string[]
 
   constructor(problems: string | string[]) {
@@ -17,15 +17,15 @@ export class ModelError extends Error {
   }
 }
 
-/** @throws BadModel that names the file, and every field that is wrong. */
+/** @throws ModelError with the file and every invalid field. */
 export async function readJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T> {
-  const json = await readJsonIfThere(dir, file, schema)
+  const json = await readOptionalJson(dir, file, schema)
   if (json === undefined) throw new ModelError(`${file} is missing`)
   return json
 }
 
-/** Undefined when there is no such file. @throws BadModel as readJson does. */
-export async function readJsonIfThere<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T | undefined> {
+/** Undefined when the file does not exist. @throws ModelError as readJson does. */
+export async function readOptionalJson<T>(dir: string, file: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const found = await findFile(dir, file)
   if (!found) return undefined
   let json: unknown
@@ -39,8 +39,8 @@ export async function readJsonIfThere<T>(dir: string, file: string, schema: z.Zo
   throw new ModelError(parsed.error.issues.flatMap(describe).map((problem) => `${file}: ${problem}`))
 }
 
-/** A text file's content, or an empty text when there is none. */
-export async function readTextIfThere(dir: string, file: string): Promise<string> {
+/** Content of a text file; empty when it does not exist. @throws ModelError when it cannot be read. */
+export async function readOptionalText(dir: string, file: string): Promise<string> {
   const found = await findFile(dir, file)
   if (!found) return ''
   return readFile(found.path, 'utf8').catch((error: unknown) => {
@@ -49,17 +49,17 @@ export async function readTextIfThere(dir: string, file: string): Promise<string
 }
 
 /**
- * Where a file of the folder really is, and its bytes; undefined when there is none.
- * @throws BadModel when it is a link to a place outside, or no file.
+ * The real path of a file of the folder, and its size; undefined when it does not exist.
+ * @throws ModelError when it is a link to a place outside the folder, or not a file.
  */
 export async function findFile(dir: string, file: string): Promise<{ path: string; bytes: number } | undefined> {
   try {
     const [root, path] = await Promise.all([realpath(dir), realpath(join(dir, file))])
     if (!path.startsWith(root + sep)) {
-      throw new ModelError(`${file} leads to a place outside of the folder; put the file itself there`)
+      throw new ModelError(`${file} links to a place outside the folder; put the file itself there`)
     }
     const found = await stat(path)
-    // Reading a pipe or a device would never end.
+    // A read of a pipe or a device may never end.
     if (!found.isFile()) throw new ModelError(`${file} is not a file`)
     return { path, bytes: found.size }
   } catch (error) {
@@ -69,8 +69,8 @@ export async function findFile(dir: string, file: string): Promise<{ path: strin
   }
 }
 
-/** Names of what is in a folder, sorted; empty when there is no such folder. */
-export async function namesIn(dir: string): Promise<string[]> {
+/** Sorted names of the entries of a folder; empty when it does not exist. */
+export async function listNames(dir: string): Promise<string[]> {
   try {
     return (await readdir(dir)).sort()
   } catch (error) {
@@ -79,11 +79,11 @@ export async function namesIn(dir: string): Promise<string[]> {
   }
 }
 
-/** Unknown fields are named one by one, in their places. */
+/** One problem per unknown field, with its path. */
 function describe(issue: z.core.$ZodIssue): string[] {
-  const at = (path: PropertyKey[]) => path.map(String).join('.') || 'the whole'
+  const at = (path: PropertyKey[]) => path.map(String).join('.') || 'top level'
   if (issue.code !== 'unrecognized_keys') return [`${at(issue.path)}: ${issue.message}`]
-  return issue.keys.map((key) => `${at([...issue.path, key])}: is not known here`)
+  return issue.keys.map((key) => `${at([...issue.path, key])}: is an unknown field`)
 }
 
 function isMissing(error: unknown): boolean {

@@ -1,45 +1,45 @@
-// The model file of a folder, and where it keeps its weights when they are not in itself.
+// ONNX file of a folder, and the files with its external data (weights outside the file).
 import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { PbfReader } from 'pbf'
 import { messageOf } from '../../errors.ts'
-import { ModelError, findFile, namesIn } from './model-files.ts'
+import { ModelError, findFile, listNames } from './model-files.ts'
 
 export interface OnnxFile {
   /** Relative to the folder. */
   file: string
   bytes: number
-  /** The file, and those with its external data. */
+  /** The file, and the files with its external data. */
   parts: string[]
 }
 
-/** The first one that is there is served. */
+/** In order of preference; the first that exists is served. */
 export const ONNX_FILES = ['onnx/model_quantized.onnx', 'onnx/model.onnx'] as const
 
-/** @throws BadModel when there is none, it is no ONNX, or its external data is not in the folder. */
+/** @throws ModelError when there is none, it is not ONNX, or its external data is not in the folder. */
 export async function findOnnx(dir: string): Promise<OnnxFile> {
   for (const file of ONNX_FILES) {
     const found = await findFile(dir, file)
     if (!found) continue
     if (found.bytes === 0) throw new ModelError(`${file} is empty`)
-    const named = await dataFiles(dir, file, found.path)
-    // `model.onnx_data`, `model.onnx.data`, …: what lies beside it under its name belongs to it.
-    const beside = (await namesIn(join(dir, 'onnx')))
+    const referenced = await dataFiles(dir, file, found.path)
+    // `model.onnx_data`, `model.onnx.data`, …: files whose names start with its name belong to it.
+    const siblings = (await listNames(join(dir, 'onnx')))
       .map((name) => `onnx/${name}`)
       .filter((name) => name.startsWith(file))
-    return { file, bytes: found.bytes, parts: [...new Set([...beside, ...named])].sort() }
+    return { file, bytes: found.bytes, parts: [...new Set([...siblings, ...referenced])].sort() }
   }
-  throw new ModelError(`neither ${ONNX_FILES.join(' nor ')} is there`)
+  throw new ModelError(`neither ${ONNX_FILES.join(' nor ')} exists`)
 }
 
-/** The files that its tensors name, relative to the model's folder. */
+/** Files that its tensors refer to, relative to the model's folder. */
 async function dataFiles(dir: string, file: string, path: string): Promise<string[]> {
   const files: string[] = []
   const problems: string[] = []
   for (const location of await locationsIn(file, path)) {
     const data = normalize(join('onnx', location))
     if (location.includes('\0') || isAbsolute(location) || data === '.' || data.startsWith('..')) {
-      problems.push(`${file}: external_data: ${JSON.stringify(location)} is outside of the folder`)
+      problems.push(`${file}: external_data: ${JSON.stringify(location)} is outside the folder`)
     } else if (await findFile(dir, data)) files.push(data)
     else problems.push(`${file}: external_data: ${data} is missing`)
   }
@@ -51,13 +51,13 @@ async function locationsIn(file: string, path: string): Promise<Set<string>> {
   try {
     return externalLocations(await readFile(path))
   } catch (error) {
-    throw new ModelError(`${file} is no ONNX model, or not all of it: ${messageOf(error)}`)
+    throw new ModelError(`${file} is not a complete ONNX model: ${messageOf(error)}`)
   }
 }
 
 /**
- * The fields of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3) through which tensors are
- * reached: for each message, which field holds which message.
+ * The fields of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3) that lead to tensors: for each
+ * message, the message in each field.
  */
 const FIELDS: Record<string, Record<number, string>> = {
   model: { 7: 'graph', 20: 'training', 25: 'function' },
@@ -70,12 +70,12 @@ const FIELDS: Record<string, Record<number, string>> = {
   tensor: { 13: 'entry' },
 }
 
-/** `location` of every tensor's external data. @throws Error when the bytes are no protobuf. */
+/** `location` of every tensor's external data. @throws Error when the bytes are not a complete protobuf message. */
 export function externalLocations(onnx: Uint8Array): Set<string> {
   const locations = new Set<string>()
   const reader = new PbfReader(onnx)
   const walk = (message: string, end: number): void => {
-    if (end > onnx.length) throw new Error('it ends too early')
+    if (end > onnx.length) throw new Error('unexpected end of the file')
     const entry: { key?: string; value?: string } = {}
     reader.readFields(
       (field) => {
@@ -87,7 +87,7 @@ export function externalLocations(onnx: Uint8Array): Set<string> {
       undefined,
       end,
     )
-    if (reader.pos > onnx.length) throw new Error('it ends too early')
+    if (reader.pos > onnx.length) throw new Error('unexpected end of the file')
     if (entry.key === 'location') locations.add(entry.value ?? '')
   }
   walk('model', onnx.length)

@@ -7,11 +7,11 @@ it.each([
   ['150000 100000\n', 2],
   ['20000 100000\n', 1],
   ['', undefined],
-])('reads a quota of CPUs from %j', (cpuMax, cpus) => {
+])('parses the CPU quota %j', (cpuMax, cpus) => {
   expect(cpuQuota(cpuMax)).toBe(cpus)
 })
 
-it('always has at least one process', () => {
+it('defaults to 1 to 8 processes', () => {
   expect(defaultProcesses()).toBeGreaterThanOrEqual(1)
   expect(defaultProcesses()).toBeLessThanOrEqual(8)
 })

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { Logger } from '../../../../src/logger.ts'
 import { logHub } from '../../../../src/worker/models/hub-log.ts'
 
-it('tells how far a download is, at most once a second, and always that it is there', () => {
+it('logs the progress of a download at most once a second, and always its end', () => {
   const lines: unknown[] = []
   let now = 0
   const hub = logHub(

@@ -20,12 +20,12 @@ afterEach(() => rmSync(dir, { recursive: true }))
 
 const path = (...parts: string[]) => join(dir, 'tiny', ...parts)
 const read = () => readManifest('tiny', path())
-const noHub = () => Promise.reject(new Error('nobody asks the Hub here'))
+const noHub = () => Promise.reject(new Error('no model of the Hub is expected'))
 const config = { model_type: 'bert', id2label: { 0: 'no', 1: 'yes' }, max_position_embeddings: 512 }
 const writeConfig = (more: object) => writeFileSync(path('config.json'), JSON.stringify({ ...config, ...more }))
 
 describe('a folder', () => {
-  it('tells what is served', async () => {
+  it('gives the manifest', async () => {
     writeFileSync(path('README.md'), '---\nlicense: mit\n---\n\n# Tiny\n\nA model.\n')
     expect(await read()).toMatchObject({
       name: 'tiny',
@@ -41,7 +41,7 @@ describe('a folder', () => {
     })
   })
 
-  it('is served quantised when it can be', async () => {
+  it('is served quantized when it has a quantized model', async () => {
     cpSync(path('onnx/model.onnx'), path('onnx/model_quantized.onnx'))
     expect((await read()).file).toBe('onnx/model_quantized.onnx')
   })
@@ -64,7 +64,7 @@ describe('a folder', () => {
     expect((await read()).labels.slice(8)).toEqual(['label 8', 'label 9', 'label 10', 'label 11'])
   })
 
-  it('without labels has the usual ones', async () => {
+  it('without labels has the default ones', async () => {
     writeConfig({ id2label: undefined })
     expect((await read()).labels).toEqual(['LABEL_0', 'LABEL_1'])
   })
@@ -83,7 +83,7 @@ describe('a folder', () => {
 })
 
 describe('a revision', () => {
-  it('is the same for the same files, wherever they are and whatever the card says', async () => {
+  it('is the same for the same files in another folder and with another card', async () => {
     const { revision } = await read()
     cpSync(path(), join(dir, 'copy'), { recursive: true })
     writeFileSync(join(dir, 'copy', 'README.md'), 'Another card.')
@@ -105,7 +105,7 @@ describe('a revision', () => {
   })
 })
 
-describe('a broken folder is refused with the file and the field:', () => {
+describe('an invalid folder is refused with the file and the field:', () => {
   it.each([
     ['config.json', undefined, 'config.json is missing'],
     ['config.json', '{', /^config\.json cannot be read: /],
@@ -134,7 +134,7 @@ describe('a broken folder is refused with the file and the field:', () => {
     ['tokenizer.json', '{}', /^tokenizer\.json: model: /],
     ['tokenizer_config.json', undefined, 'tokenizer_config.json is missing'],
     ['tokenizer_config.json', '{"model_max_length": "long"}', /^tokenizer_config\.json: model_max_length: /],
-    ['onnx/model.onnx', undefined, 'neither onnx/model_quantized.onnx nor onnx/model.onnx is there'],
+    ['onnx/model.onnx', undefined, 'neither onnx/model_quantized.onnx nor onnx/model.onnx exists'],
     ['onnx/model.onnx', '', 'onnx/model.onnx is empty'],
   ])('%s %j', async (file, content, message) => {
     if (content === undefined) rmSync(path(file))
@@ -144,18 +144,18 @@ describe('a broken folder is refused with the file and the field:', () => {
 })
 
 describe('a folder with several problems', () => {
-  it('tells all of them, each with its file and field', async () => {
+  it('reports all of them, each with its file and field', async () => {
     writeConfig({ id2label: { 0: 'a', 2: 'b' }, problem_type: 'sorting' })
     rmSync(path('tokenizer.json'))
     writeFileSync(path('inferq.json'), '{"maxToken": 7, "isolate": "yes"}')
     writeFileSync(path('onnx/model.onnx'), '')
     expect((await inspectFolder('Bad Name', path())).problems).toEqual([
-      expect.stringMatching(/^a model name has /),
-      'config.json: id2label: must name every output by its number, from 0 on',
+      expect.stringMatching(/^a model is named by /),
+      'config.json: id2label: must name every output by its number, from 0',
       'config.json: problem_type: must be single_label_classification, multi_label_classification or regression',
       'tokenizer.json is missing',
       'inferq.json: isolate: must be true or false',
-      'inferq.json: maxToken: is not known here',
+      'inferq.json: maxToken: is an unknown field',
       'onnx/model.onnx is empty',
     ])
   })
@@ -170,7 +170,7 @@ describe('inferq.json', () => {
   const served = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
   const digests = () => Object.fromEntries(served.map((file) => [file, sha256Of(file)]))
 
-  it('says what the other files cannot', async () => {
+  it('sets what the other files do not have', async () => {
     write({
       maxTokens: 64,
       function: 'sigmoid',
@@ -191,30 +191,30 @@ describe('inferq.json', () => {
     [{ maxTokens: 2 }, 'inferq.json: maxTokens: must be at least 8'],
     [{ maxTokens: 'many' }, 'inferq.json: maxTokens: must be a whole number'],
     [{ function: 'argmax' }, 'inferq.json: function: must be one of softmax, sigmoid, none'],
-    [{ lanes: { fast: 1 } }, 'inferq.json: lanes.fast: is not known here'],
+    [{ lanes: { fast: 1 } }, 'inferq.json: lanes.fast: is an unknown field'],
     [{ lanes: { bulk: 0 } }, 'inferq.json: lanes.bulk: must be at least 1'],
     [{ sha256: { 'config.json': 'abc' } }, 'inferq.json: sha256.config.json: must be a SHA-256: 64 hexadecimal digits'],
-    [{ task: 'x' }, 'inferq.json: task: is not known here'],
-    [[], /^inferq\.json: the whole: /],
+    [{ task: 'x' }, 'inferq.json: task: is an unknown field'],
+    [[], /^inferq\.json: top level: /],
   ])('%j is refused', async (own, message) => {
     write(own)
     await expect(read()).rejects.toThrow(message)
   })
 
-  it('holds every served file to its SHA-256', async () => {
+  it('checks the SHA-256 of every served file', async () => {
     const { 'tokenizer.json': _left, ...others } = digests()
     const { problems } =
       (write({ sha256: { ...others, 'README.md': 'f'.repeat(64), 'config.json': '0'.repeat(64) } }),
       await inspectFolder('tiny', path()))
     expect(problems).toEqual([
-      'inferq.json: sha256: says nothing of tokenizer.json, which is served',
-      `inferq.json: sha256: config.json has another one: ${sha256Of('config.json')}`,
-      'inferq.json: sha256: README.md is not among the files that are served',
+      'inferq.json: sha256: has no entry for tokenizer.json, which is served',
+      `inferq.json: sha256: config.json has another digest: ${sha256Of('config.json')}`,
+      'inferq.json: sha256: README.md is not a served file',
     ])
   })
 })
 
-describe('what lies outside of the folder', () => {
+describe('a file outside the folder', () => {
   it.each(['config.json', 'tokenizer.json', 'README.md', 'inferq.json', 'onnx/model.onnx', 'onnx/model.onnx_data'])(
     'is not read through a link: %s',
     async (file) => {
@@ -222,12 +222,12 @@ describe('what lies outside of the folder', () => {
       rmSync(path(file), { force: true })
       symlinkSync(join(dir, 'secret'), path(file))
       const { problems } = await inspectFolder('tiny', path())
-      expect(problems).toContain(`${file} leads to a place outside of the folder; put the file itself there`)
+      expect(problems).toContain(`${file} links to a place outside the folder; put the file itself there`)
       expect(problems.join()).not.toContain('secret')
     },
   )
 
-  it('may hold the whole folder', async () => {
+  it('is read when the folder itself is a link', async () => {
     symlinkSync(path(), join(dir, 'linked'))
     expect(await inspectFolder('linked', join(dir, 'linked'))).toMatchObject({ problems: [] })
   })
@@ -238,12 +238,12 @@ describe('what lies outside of the folder', () => {
       writeFileSync(join(dir, 'secret'), 'secret')
       writeFileSync(path('onnx/model.onnx'), modelWithData(location))
       expect((await inspectFolder('tiny', path())).problems).toEqual([
-        expect.stringMatching(/^onnx\/model\.onnx: external_data: .* is (outside of the folder|missing)$/),
+        expect.stringMatching(/^onnx\/model\.onnx: external_data: .* is (outside the folder|missing)$/),
       ])
     },
   )
 
-  it('inside, external data of any name is part of the revision', async () => {
+  it('of external data in the folder is part of the revision, by any name', async () => {
     writeFileSync(path('onnx/model.onnx'), modelWithData('weights.bin'))
     expect((await inspectFolder('tiny', path())).problems).toEqual([
       'onnx/model.onnx: external_data: onnx/weights.bin is missing',
@@ -254,10 +254,10 @@ describe('what lies outside of the folder', () => {
     expect((await read()).revision).not.toBe(revision)
   })
 
-  it('a file that is no ONNX is told from one that is', async () => {
+  it('that is not ONNX is distinguished from one that is', async () => {
     const whole = readFileSync(path('onnx/model.onnx'))
     expect(externalLocations(whole).size).toBe(0)
-    expect(() => externalLocations(whole.subarray(0, whole.length / 2))).toThrow('it ends too early')
+    expect(() => externalLocations(whole.subarray(0, whole.length / 2))).toThrow('unexpected end of the file')
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         try {
@@ -271,7 +271,7 @@ describe('what lies outside of the folder', () => {
   })
 })
 
-/** As little of an ONNX model as names external data: a graph, an initializer in it, its `location`. */
+/** The smallest ONNX model with external data: a graph, an initializer, its `location`. */
 function modelWithData(location: string): Buffer {
   const field = (number: number, content: Buffer | string) => {
     const bytes = Buffer.from(content)
@@ -282,7 +282,7 @@ function modelWithData(location: string): Buffer {
 }
 
 describe('the registry', () => {
-  it('serves what it can and says why it cannot serve the rest', async () => {
+  it('serves the valid models and has the reason for each other one', async () => {
     cpSync(path(), join(dir, 'broken'), { recursive: true })
     writeFileSync(join(dir, 'broken', 'config.json'), '{}')
     cpSync(path(), join(dir, 'Wrong Name'), { recursive: true })
@@ -295,14 +295,14 @@ describe('the registry', () => {
     expect(refused[3]?.reason).toMatch(/^config\.json is missing; tokenizer\.json is missing; /)
   })
 
-  it('passes over what is no model', async () => {
+  it('ignores what is not a model', async () => {
     mkdirSync(join(dir, 'training'))
     writeFileSync(join(dir, 'training', 'train.py'), '')
     writeFileSync(join(dir, 'README.md'), '')
     expect(await readRegistry(dir, [], noHub)).toMatchObject({ models: [{ name: 'tiny' }], refused: [] })
   })
 
-  it('serves exactly what is asked for', async () => {
+  it('serves only the wanted models', async () => {
     cpSync(path(), join(dir, 'other'), { recursive: true })
     const { models, refused } = await readRegistry(dir, ['other', 'missing', 'other'], noHub)
     expect(models.map(({ name }) => name)).toEqual(['other'])
@@ -321,22 +321,22 @@ describe('the registry', () => {
     'owner/name@../x',
     'a\\b',
     'tiny@1',
-  ])('takes no path for a name: %j', async (name) => {
+  ])('refuses a path as a name: %j', async (name) => {
     const { models, refused } = await readRegistry(join(dir, 'tiny'), [name], noHub)
     expect([models, refused]).toEqual([[], [{ name, reason: expect.any(String) }]])
   })
 
-  it('takes a folder for a model of the Hub, under the last part of its id', async () => {
-    const asked: unknown[] = []
+  it('serves a model of the Hub under the last part of its id', async () => {
+    const fetched: unknown[] = []
     const { models } = await readRegistry(dir, ['Some.One/My-Model_1@refs/pr/1'], async (id) => {
-      asked.push(id)
+      fetched.push(id)
       return path()
     })
-    expect(asked).toEqual([{ owner: 'Some.One', name: 'My-Model_1', revision: 'refs/pr/1', model: 'my-model_1' }])
+    expect(fetched).toEqual([{ owner: 'Some.One', name: 'My-Model_1', revision: 'refs/pr/1', model: 'my-model_1' }])
     expect(models).toMatchObject([{ name: 'my-model_1', dir: path() }])
   })
 
-  it('gives a name to the first that asks for it', async () => {
+  it('gives a name to the first model that has it', async () => {
     const { models, refused } = await readRegistry(dir, ['tiny', 'owner/Tiny', 'other/new', 'owner/new'], async () =>
       path(),
     )
@@ -347,7 +347,7 @@ describe('the registry', () => {
     ])
   })
 
-  it('finds nothing in a folder that is not there', async () => {
+  it('finds no model in a folder that does not exist', async () => {
     expect(await readRegistry(join(dir, 'nowhere'), [], noHub)).toEqual({ models: [], refused: [] })
   })
 })
