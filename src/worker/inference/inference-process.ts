@@ -111,7 +111,7 @@ export class InferenceProcess {
     }
   }
 
-  /** Times the first run only: the second one starts after it. */
+  /** The timeout covers the first run only: the second one starts after it. */
   #startTimer(): void {
     clearTimeout(this.#timer)
     const [first] = this.#inFlight

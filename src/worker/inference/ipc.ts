@@ -1,5 +1,5 @@
 // Messages between the worker's main process and an inference process: one message per run each way, in columns, so
-// that the cost of a message does not grow with the number of texts.
+// that the overhead of messages is per run and not per text.
 import type { Truncate } from '../../queue/job.ts'
 
 /** A model as an inference process needs it. */
@@ -85,7 +85,7 @@ export interface RunColumns {
   tokens: Uint32Array
   /** 1 where the text was truncated. */
   truncated: Uint8Array
-  /** Texts in the session run that computed this one, itself included. */
+  /** Number of texts in the session run that computed this one. */
   batchSize: Uint16Array
   /** Milliseconds of the session run that computed this text. */
   inferMs: Float32Array

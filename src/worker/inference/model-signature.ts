@@ -51,9 +51,8 @@ export function checkedOutput(file: string, outputs: readonly InferenceSession.V
     throw new ModelError(`${file}: has no output "${OUTPUT}"; is it a classifier? Its outputs: ${names}`)
   }
   if (!logits.isTensor || !OUTPUT_TYPES.includes(logits.type)) {
-    throw new ModelError(
-      `${file}: its logits are ${logits.isTensor ? logits.type : 'not a tensor'}; supported: ${OUTPUT_TYPES.join(', ')}`,
-    )
+    const type = logits.isTensor ? logits.type : 'not a tensor'
+    throw new ModelError(`${file}: its logits are ${type}; supported: ${OUTPUT_TYPES.join(', ')}`)
   }
   const { shape } = logits
   if (shape.length > 2) {

@@ -19,7 +19,7 @@ export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Pr
 /** Serves the parent of this process. */
 export function serveRuns(load: LoadClassifier): void {
   const classifiers = new Map<string, Classifier>()
-  // Runs are computed in the order of their messages: the parent relies on it to know which run a crash hit.
+  // Runs are computed in the order of their messages: the parent takes the first run in flight for the crashed one.
   let last: Promise<void> = Promise.resolve()
   process.on('message', (message: ToInference) => {
     last = last.then(() => (message.kind === 'load' ? loadAll(message, load, classifiers) : run(message, classifiers)))
@@ -32,7 +32,7 @@ export function serveRuns(load: LoadClassifier): void {
 async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassifier, into: Map<string, Classifier>) {
   const loaded: Loaded[] = []
   for (const source of models) {
-    // If loading the model kills this process, the parent knows which model it was.
+    // The parent counts a crash during the load against this model.
     reply({ kind: 'loading', name: source.name })
     try {
       const classifier = await load(source, intraOpThreads)

@@ -11,7 +11,7 @@ const SPEED_BUDGET_MS = 300
 
 const TOKENS = 16
 const TEXTS = 16
-/** The overhead of a run is at least that of this many tokens; on a busy machine it may be measured as 0. */
+/** The overhead of a run is at least the cost of this many tokens; a busy machine may make it look like 0. */
 const MIN_OVERHEAD_TOKENS = 8
 
 /** Runs a model until it is warm, and measures it. @throws what the session throws. */

@@ -65,8 +65,9 @@ export class HubClient {
       const response = await this.#fetch(this.#options.endpoint + path, {}, idle.signal)
       this.#check(response, `${owner}/${name} at revision ${revision}`)
       const parsed = revisionSchema.safeParse(parseJson(await response.text()))
-      if (!parsed.success)
+      if (!parsed.success) {
         throw new HubError(`${this.#options.endpoint} does not answer like the Hub; check HF_ENDPOINT`, false)
+      }
       return { commit: parsed.data.sha, files: parsed.data.siblings.map(({ rfilename }) => rfilename) }
     } catch (error) {
       throw this.#toHubError(error, signal)

@@ -137,7 +137,7 @@ export class Hub {
     return join(this.#repositoryDir(id), 'refs', encodeURIComponent(id.revision))
   }
 
-  /** Folder of the revision's last known commit, when it is complete. */
+  /** Folder of the commit that the revision was at the last request, when it is complete. */
   async #cachedFolder(id: HubId): Promise<string | undefined> {
     const ref = isCommit(id.revision) ? id.revision : await readFile(this.#refPath(id), 'utf8').catch(() => '')
     const folder = join(this.#repositoryDir(id), ref)

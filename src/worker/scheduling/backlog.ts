@@ -1,5 +1,5 @@
-// Backlog of waiting texts, and the choice of the next run: the interactive lane first, texts of similar length together,
-// within a budget of padded tokens. A run never waits to be filled.
+// Backlog of waiting texts, and the choice of the next run: the interactive lane first, texts of similar length
+// together, within a budget of padded tokens. A run never waits to be filled.
 import { type Entry, type Group, LengthBuckets } from './length-buckets.ts'
 import type { Lane } from '../../queue/names.ts'
 
@@ -15,7 +15,7 @@ export interface Run<G extends Group> {
 
 /** While both lanes wait, every eighth run is bulk's, so that bulk never starves. */
 const BULK_EVERY_NTH_RUN = 8
-/** While interactive traffic is recent, bulk runs get this share of the token budget, so that the next request waits less. */
+/** While interactive traffic is recent, bulk runs get this share of the budget, so that the next request waits less. */
 const BULK_BUDGET_SHARE = 1 / 4
 const INTERACTIVE_WINDOW_MS = 2_000
 

@@ -37,7 +37,7 @@ export class LengthBuckets<G extends Group> {
     return this.#size
   }
 
-  /** Model and arrival of the oldest group, and the tokens of its first waiting text. @throws Error when no text waits. */
+  /** Model and arrival of the oldest group, and tokens of its first waiting text. @throws Error when no text waits. */
   get oldest(): { model: string; arrival: number; tokens: number } {
     for (const [group, { indexes, arrival }] of this.#groups) {
       for (const index of indexes) return { model: group.model, arrival, tokens: tokensOf({ group, index }) }
@@ -77,8 +77,8 @@ export class LengthBuckets<G extends Group> {
   }
 
   /**
-   * Takes the waiting texts with the nearest number of tokens, while the longest times their number is at most `budget`;
-   * the first text may have more.
+   * Takes the waiting texts with the nearest number of tokens, while the padded tokens (the longest times their number)
+   * are at most `budget`; the first text may have more.
    */
   takeSimilar(tokens: number, budget: number): Entry<G>[] {
     const entries: Entry<G>[] = []

@@ -45,7 +45,7 @@ export class PendingJob implements Group {
     })
   }
 
-  /** Milliseconds from the creation of the job to its first run; at least 0, because the clocks of two machines differ. */
+  /** Milliseconds from the creation of the job to its first run; at least 0, as the clocks of two machines differ. */
   get queueMs(): number {
     return Math.max(0, (this.startedAt ?? 0) - this.job.createdAt)
   }

@@ -1,5 +1,5 @@
-// Logits equal those of Python's onnxruntime for every kind of ONNX classifier, alone and in a batch; a file that is not
-// a classifier is refused at load.
+// Logits equal those of Python's onnxruntime for every kind of ONNX classifier, alone and in a batch; a file that is
+// not a classifier is refused at load.
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
