@@ -1,4 +1,4 @@
-// The inference processes of a worker: kept at their number, started again when they die.
+// Pool of inference processes: keeps their number constant, and restarts those that end.
 import { extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { messageOf } from '../../errors.ts'
@@ -9,69 +9,69 @@ import { pause } from '../../async.ts'
 
 export interface ProcessPoolOptions {
   processes: number
-  /** What a process shall load, asked before each is started. */
+  /** Models to load, read before each start of a process. */
   models: () => Promise<ModelSource[]>
   intraOpThreads: number
-  /** What a process runs; the real thing when left out. */
+  /** Program of the processes; `main.ts` by default. */
   program?: InferenceProgram | undefined
-  /** A process is ready and can take runs. */
+  /** Called when a process is ready for runs. */
   onReady: (models: Loaded[]) => void
-  /** A process ended by itself and is started again. */
-  onDeath: (how: string) => void
+  /** Called when a process ended unexpectedly or did not start; it is started again. */
+  onDeath: (cause: string) => void
 }
 
-/** Loading a model may kill its process so often; then the model is refused. */
+/** A model is refused when its load has killed this many processes in a row. */
 const MAX_LOAD_CRASHES = 2
-const MIN_PAUSE_MS = 100
-const MAX_PAUSE_MS = 5_000
+const MIN_BACKOFF_MS = 100
+const MAX_BACKOFF_MS = 5_000
 
 export class ProcessPool {
   readonly #options: ProcessPoolOptions
   readonly #closing = new AbortController()
   readonly #slots: Array<InferenceProcess | undefined>
   readonly #loadCrashes = new Map<string, number>()
-  readonly #slotsRunning: Promise<void>[] = []
+  readonly #supervisors: Promise<void>[] = []
 
   constructor(options: ProcessPoolOptions) {
     this.#options = options
     this.#slots = Array.from({ length: options.processes }, () => undefined)
   }
 
-  /** Starts the processes. Resolves when each of them is ready for the first time, or the pool was stopped. */
+  /** Starts the processes. Resolves when each has been ready once, or when the pool is stopped. */
   async start(): Promise<void> {
-    if (this.#slotsRunning.length > 0) return
-    const firsts = this.#slots.map(
+    if (this.#supervisors.length > 0) return
+    const ready = this.#slots.map(
       (_empty, slot) =>
-        new Promise<void>((resolve) => this.#slotsRunning.push(this.#superviseSlot(slot, resolve).finally(resolve))),
+        new Promise<void>((resolve) => this.#supervisors.push(this.#superviseSlot(slot, resolve).finally(resolve))),
     )
-    await Promise.all(firsts)
+    await Promise.all(ready)
   }
 
   async stop(): Promise<void> {
     this.#closing.abort()
     for (const process of this.#slots) process?.kill()
-    await Promise.all(this.#slotsRunning)
+    await Promise.all(this.#supervisors)
   }
 
-  /** How many processes are ready. */
+  /** Number of ready processes. */
   get ready(): number {
     return this.#slots.filter((process) => process?.isReady).length
   }
 
-  /** Whether some process can take a run now. */
+  /** Whether a process can take a run now. */
   get hasRoom(): boolean {
     return this.#leastLoaded() !== undefined
   }
 
-  /** Whether some process has nothing to do. */
+  /** Whether a process has no run. */
   get isIdle(): boolean {
     return this.#leastLoaded()?.load === 0
   }
 
-  /** Sends a run to the process that has the least to do. Never rejects. */
-  run(order: RunTask): Promise<RunOutcome> {
+  /** Sends a run to the least loaded process. Never rejects. */
+  run(task: RunTask): Promise<RunOutcome> {
     const process = this.#leastLoaded()
-    return process ? process.run(order) : Promise.resolve({ kind: 'lost', cause: 'crash', blamed: false })
+    return process ? process.run(task) : Promise.resolve({ kind: 'lost', cause: 'crash', wasRunning: false })
   }
 
   #leastLoaded(): InferenceProcess | undefined {
@@ -82,25 +82,25 @@ export class ProcessPool {
     return best
   }
 
-  /** One process after the other in this place. One that computed something is replaced at once. */
+  /** Runs one process after the other in a slot; a process that has computed a run resets the back-off. */
   async #superviseSlot(slot: number, onFirstReady: () => void): Promise<void> {
     const { signal } = this.#closing
     let failures = 0
     while (!signal.aborted) {
-      const useful = await this.#runProcess(slot, onFirstReady)
+      const hasComputed = await this.#runProcess(slot, onFirstReady)
       if (signal.aborted) return
-      failures = useful ? 0 : failures + 1
-      if (failures > 0) await pause(Math.min(MIN_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS), signal)
+      failures = hasComputed ? 0 : failures + 1
+      if (failures > 0) await pause(Math.min(MIN_BACKOFF_MS * 2 ** (failures - 1), MAX_BACKOFF_MS), signal)
     }
   }
 
   /** @returns whether it became ready and computed at least one run. */
   async #runProcess(slot: number, onReady: () => void): Promise<boolean> {
     try {
-      const models = await this.#loadable()
+      const models = await this.#loadableModels()
       return this.#closing.signal.aborted ? false : await this.#spawn(slot, models, onReady)
     } catch (error) {
-      // A machine without memory, or with too many processes or open files, cannot even start one.
+      // A process does not start without memory, or with too many processes or open files.
       this.#options.onDeath(`it did not start: ${messageOf(error)}`)
       return false
     }
@@ -114,22 +114,24 @@ export class ProcessPool {
         ...program,
         load: { models, intraOpThreads },
         onLoaded: (loaded) => {
-          for (const each of loaded) if (!('refused' in each)) this.#loadCrashes.delete(each.name)
+          for (const model of loaded) if (!('refused' in model)) this.#loadCrashes.delete(model.name)
           this.#options.onReady([...loaded, ...this.#failedLoads()])
           onReady()
         },
-        onEnd: (how, loading) => {
+        onEnd: (cause, loading) => {
           this.#slots[slot] = undefined
           if (loading !== undefined) this.#loadCrashes.set(loading, (this.#loadCrashes.get(loading) ?? 0) + 1)
-          if (!this.#closing.signal.aborted) this.#options.onDeath(loading ? `${how} while loading ${loading}` : how)
-          resolve(process.computed > 0)
+          if (!this.#closing.signal.aborted) {
+            this.#options.onDeath(loading ? `${cause} while loading ${loading}` : cause)
+          }
+          resolve(process.completedRuns > 0)
         },
       })
       this.#slots[slot] = process
     })
   }
 
-  async #loadable(): Promise<ModelSource[]> {
+  async #loadableModels(): Promise<ModelSource[]> {
     return (await this.#options.models()).filter(({ name }) => !this.#failedToLoad(name))
   }
 

@@ -78,7 +78,7 @@ export class Dispatcher {
 
   submit(texts: JobTexts): Computation {
     const job = new PendingJob(texts, this.#options.maxTokens(texts.model))
-    if (this.#closed || this.#removedModels.has(job.model)) job.finish({ kind: 'handed_back' })
+    if (this.#closed || this.#removedModels.has(job.model)) job.finish({ kind: 'requeued' })
     else {
       this.#pending.add(job)
       void job.end.then(() => this.#pending.delete(job))
@@ -91,13 +91,13 @@ export class Dispatcher {
   /** Ends every pending job as `handed_back`, and every job that is submitted from now on. */
   requeueAll(): void {
     this.#closed = true
-    for (const job of this.#pending) this.#abandon(job, 'handed_back')
+    for (const job of this.#pending) this.#abandon(job, 'requeued')
   }
 
   /** Ends every pending job of a model that is no longer served as `handed_back`, and those submitted from now on. */
   requeueModel(model: string): void {
     this.#removedModels.add(model)
-    for (const job of this.#pending) if (job.model === model) this.#abandon(job, 'handed_back')
+    for (const job of this.#pending) if (job.model === model) this.#abandon(job, 'requeued')
   }
 
   /** Sends runs while texts wait and a process can take one; the caller calls it when a process becomes ready. */
@@ -114,7 +114,7 @@ export class Dispatcher {
     }
   }
 
-  #abandon(job: PendingJob, kind: 'canceled' | 'handed_back'): void {
+  #abandon(job: PendingJob, kind: 'canceled' | 'requeued'): void {
     this.#backlog.drop(job)
     job.finish({ kind })
   }
