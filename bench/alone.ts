@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { pack } from '../src/worker/inference/tensors.ts'
 import { type Encoded, TextTokenizer } from '../src/worker/inference/tokenizer/tokenizer.ts'
+import { readManifest } from '../src/worker/models/inspect.ts'
 import { answerParent } from './child.ts'
 import type { LimitOrder, LimitResult } from './limit.ts'
 import { median } from './question.ts'
-import { readManifest } from '../src/worker/models/inspect.ts'
 
 const TEXTS_A_RUN = 32
 

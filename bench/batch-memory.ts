@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { completed, create, download, linesOf, upload } from './batch-file.ts'
 import { tiny } from './models.ts'
-import { type Bench, type Figure, type Question, QUICK } from './question.ts'
+import { type Bench, type Figure, QUICK, type Question } from './question.ts'
 import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
 

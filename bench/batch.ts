@@ -1,9 +1,9 @@
 // Throughput of a batch against ONNX Runtime alone, and latency of /predict during a batch.
 import { cancel, completed, create, download, linesOf, upload } from './batch-file.ts'
 import { better, measureLimit } from './limit.ts'
-import { load, type LoadResult, single } from './load.ts'
+import { type LoadResult, load, single } from './load.ts'
 import { type BenchModel, cola, models } from './models.ts'
-import { type Bench, type Figure, median, type Question, QUICK, runs } from './question.ts'
+import { type Bench, type Figure, median, QUICK, type Question, runs } from './question.ts'
 import { withStack } from './stack.ts'
 import { sentences } from './texts.ts'
 

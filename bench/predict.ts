@@ -1,6 +1,6 @@
 // Throughput and latency of /predict with one text per request.
 import { measureAlone } from './limit.ts'
-import { failures, load, type LoadResult, single } from './load.ts'
+import { failures, type LoadResult, load, single } from './load.ts'
 import { type BenchModel, models } from './models.ts'
 import { type Bench, type Figure, median, type Question, runs } from './question.ts'
 import { withStack } from './stack.ts'

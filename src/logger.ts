@@ -1,5 +1,5 @@
 // Structured logs, one JSON object a line. Errors are reduced to fields that never contain a user's text.
-import { pino, type Logger } from 'pino'
+import { type Logger, pino } from 'pino'
 
 export type { Logger }
 

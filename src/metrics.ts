@@ -1,5 +1,5 @@
 // Every metric of inferq: the unit is in the name; labels have few values, never a text, an id or a path with an id.
-import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const POWERS_OF_TWO = [1, 2, 4, 8, 16, 32, 64, 128]

@@ -4,11 +4,11 @@ import express, { type Express, type RequestHandler } from 'express'
 import helmet from 'helmet'
 import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
-import { DASHBOARD_PATH, createDashboard } from './dashboard/dashboard.ts'
+import { createDashboard, DASHBOARD_PATH } from './dashboard/dashboard.ts'
 import { errorHandler, notFoundHandler } from './http/error-handler.ts'
+import { openApiDocument } from './http/openapi.ts'
 import { assignRequestId, logRequests, rejectMalformedRequest, requestState } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
-import { openApiDocument } from './http/openapi.ts'
 import { createRoutes } from './routes/table.ts'
 
 export function createApp(context: Context): Express {

@@ -1,11 +1,12 @@
 // Removes expired jobs, batches and files.
 // BullMQ removes old jobs only when another job ends, so an idle queue would keep texts forever.
+
+import { every } from '../async.ts'
+import { FAILED_TTL } from '../predict/predictions.ts'
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
 import { removeOrphanedJobs } from './orphaned-jobs.ts'
-import { FAILED_TTL } from '../predict/predictions.ts'
-import { every } from '../async.ts'
 
 const SWEEP_MS = 60_000
 const MAX_JOBS_PER_SWEEP = 1_000

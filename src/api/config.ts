@@ -1,8 +1,8 @@
 // The api's settings.
 import * as env from '../env.ts'
 import { logLevels } from '../logger.ts'
-import { trustedProxies } from './http/trust-proxy.ts'
 import { apiKeys } from './http/api-keys.ts'
+import { trustedProxies } from './http/trust-proxy.ts'
 
 export const apiSettings = {
   port: env.setting('PORT', '8000', env.port, 'port to listen on; 0: any free port'),

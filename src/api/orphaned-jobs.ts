@@ -1,12 +1,12 @@
 // Removes waiting jobs whose result has no reader.
 // Such jobs remain when the workers of a model never return, and when a batch ends before its chunks.
 import type { Redis } from 'ioredis'
-import { predictionKey } from '../redis/keys.ts'
 import { parseJobId } from '../queue/job-ids.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
 import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
+import { predictionKey } from '../redis/keys.ts'
 
 export interface OrphanedJobsOptions {
   redis: Redis

@@ -1,16 +1,17 @@
 // The api as a service: start, and graceful shutdown.
+
+import type { Server } from 'node:http'
+import { retry, settledWithin } from '../async.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
+import { durabilityProblems } from '../redis/info.ts'
 import { createApp } from './app.ts'
+import { sweepUntilClosed } from './cleanup.ts'
 import type { ApiConfig } from './config.ts'
 import { type Context, createContext, startContext, stopContext, waitForConnection } from './context.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
-import { sweepUntilClosed } from './cleanup.ts'
-import type { Server } from 'node:http'
-import { retry, settledWithin } from '../async.ts'
-import { durabilityProblems } from '../redis/info.ts'
 
 /** The part of SHUTDOWN_GRACE that is reserved for closing connections, milliseconds. */
 const CLOSE_RESERVE_MS = 5_000

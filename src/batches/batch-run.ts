@@ -1,23 +1,24 @@
 // Runs one batch from its input file to its end.
 // Output is stored as parts, each written whole and once, so an api that takes over continues after the last part.
+
+import { every } from '../async.ts'
 import { AppError } from '../errors.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
-import { closeBatch, type FinishOptions, finishBatch } from './finish.ts'
-import { startBlock, type StartedBlock } from './block-run.ts'
+import { type StartedBlock, startBlock } from './block-run.ts'
 import { type Block, type BlockRow, blocksOf } from './blocks.ts'
-import type { Endpoints } from './endpoints.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
+import type { Endpoints } from './endpoints.ts'
+import type { EventLoopTurns } from './event-loop-turns.ts'
+import { uploadName } from './files.ts'
+import { closeBatch, type FinishOptions, finishBatch } from './finish.ts'
+import { isProblem, readRequest } from './input/input-line.ts'
 import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
+import { type InputLimits, validate } from './input/validate.ts'
+import { type OutputRow, RowWriter } from './output/output-row.ts'
 import { createPart, type PartHeader, putPart, readLastPart, type Totals, ZERO_TOTALS } from './output/parts.ts'
 import { RetryStorage } from './retry-storage.ts'
-import { isProblem, readRequest } from './input/input-line.ts'
-import { type OutputRow, RowWriter } from './output/output-row.ts'
 import type { FileStore } from './storage/file-store.ts'
-import type { EventLoopTurns } from './event-loop-turns.ts'
-import { type InputLimits, validate } from './input/validate.ts'
-import { uploadName } from './files.ts'
-import { every } from '../async.ts'
 
 export interface BatchRunOptions extends FinishOptions {
   store: FileStore

@@ -1,6 +1,7 @@
 // Types of a batch: request, stored batch and input.
-import type { OwnedId } from '../records/ids.ts'
+
 import type { BatchRecord } from '../records/batches.ts'
+import type { OwnedId } from '../records/ids.ts'
 
 export interface NewBatch {
   endpoint: string

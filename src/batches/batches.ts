@@ -1,19 +1,19 @@
 // Creates, reads, cancels and retries batches, and streams their rows.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
+import { pause } from '../async.ts'
 import { conflict, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import type { Producer } from '../queue/producer.ts'
 import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatchCancel } from '../records/batches.ts'
 import { readFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
-import { keyIdOf, type OwnedId, isUuid } from '../records/ids.ts'
+import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
+import type { BatchInput, FoundBatch, NewBatch } from './batch.ts'
 import type { Files, FoundFile } from './files.ts'
 import { findPart, readPart, rowsInOrder } from './output/parts.ts'
 import { inputOfRetry } from './retry-input.ts'
 import type { FileStore } from './storage/file-store.ts'
-import { pause } from '../async.ts'
-import type { NewBatch, FoundBatch, BatchInput } from './batch.ts'
 
 export interface BatchesOptions {
   redis: Redis

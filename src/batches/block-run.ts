@@ -1,15 +1,16 @@
 // Runs one block of a batch: sends its rows as chunks and converts the results to output rows.
+
+import { retry } from '../async.ts'
 import { AppError, conflict } from '../errors.ts'
 import type { Row } from '../queue/job.ts'
 import { chunkJobId } from '../queue/job-ids.ts'
 import type { JobRef } from '../queue/job-state.ts'
 import type { Block } from './blocks.ts'
+import { type ChunkEnd, type ChunkSender, jobOf } from './chunk-sender.ts'
 import { type Chunk, chunksOf, type PendingRow } from './chunks.ts'
-import type { ParsedRequest, Endpoints, RowTarget } from './endpoints.ts'
-import { type ChunkEnd, jobOf, type ChunkSender } from './chunk-sender.ts'
+import type { Endpoints, ParsedRequest, RowTarget } from './endpoints.ts'
+import { type EventLoopTurns, ROWS_PER_TURN } from './event-loop-turns.ts'
 import type { OutputRow, RowWriter } from './output/output-row.ts'
-import { ROWS_PER_TURN, type EventLoopTurns } from './event-loop-turns.ts'
-import { retry } from '../async.ts'
 
 export interface BlockRunOptions {
   /** OWNER_UUID. */

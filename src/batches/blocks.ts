@@ -2,8 +2,8 @@
 // Block boundaries depend on the input alone, so an api that takes a batch over sends the same blocks and chunks.
 import type { AppError } from '../errors.ts'
 import type { ParsedRequest } from './endpoints.ts'
+import { type EventLoopTurns, ROWS_PER_TURN } from './event-loop-turns.ts'
 import type { InputLine, LinePosition } from './input/jsonl.ts'
-import { ROWS_PER_TURN, type EventLoopTurns } from './event-loop-turns.ts'
 
 export interface BlockRow {
   customId: string

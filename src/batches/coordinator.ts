@@ -1,15 +1,15 @@
 // Runs the jobs of the batches queue. One api at a time runs a batch; another one takes over when it dies.
 import { type Job, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { retry, settledWithin } from '../async.ts'
 import { type Service } from '../lifecycle.ts'
 import { parseBatchJob, UnknownJobVersionError } from '../queue/job.ts'
 import { readLockToken } from '../queue/job-state.ts'
 import { BATCHES_QUEUE } from '../queue/names.ts'
 import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../queue/worker-options.ts'
-import { ownedIdOf, type OwnedId } from '../records/ids.ts'
+import { type OwnedId, ownedIdOf } from '../records/ids.ts'
+import { type BatchRunEnd, type BatchRunOptions, runBatch } from './batch-run.ts'
 import { failBatch } from './finish.ts'
-import { runBatch, type BatchRunEnd, type BatchRunOptions } from './batch-run.ts'
-import { retry, settledWithin } from '../async.ts'
 
 export interface CoordinatorOptions extends BatchRunOptions {
   /** A consumerConnection for the queue; the caller closes it. */

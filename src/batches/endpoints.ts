@@ -1,12 +1,13 @@
 // The endpoints of batch requests, with the schemas, models and answers of the HTTP routes.
-import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
+
 import { AppError } from '../errors.ts'
+import type { ServedModel } from '../fleet/fleet.ts'
+import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
+import type { PredictSchemas } from '../predict/body.ts'
+import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
+import { type ModelsContext, resolveModel } from '../predict/model-resolver.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import { resolveModel, type ModelsContext } from '../predict/model-resolver.ts'
-import type { ServedModel } from '../fleet/fleet.ts'
-import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
-import type { PredictSchemas } from '../predict/body.ts'
 import { checked } from '../validate.ts'
 
 /** The validated body of a request. */

@@ -13,7 +13,7 @@ import {
   removeFileRecord,
   writeFileRecord,
 } from '../records/files.ts'
-import { keyIdOf, type OwnedId, ownedIdOf, isUuid } from '../records/ids.ts'
+import { isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { partsName, readSection } from './output/parts.ts'
 import { type ByteRange, type FileStore, StorageFullError } from './storage/file-store.ts'
 

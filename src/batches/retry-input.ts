@@ -2,13 +2,13 @@
 import { conflict } from '../errors.ts'
 import type { BatchRecord } from '../records/batches.ts'
 import { keyIdOf } from '../records/ids.ts'
-import { INTERNAL_ERROR_CODE } from './finish.ts'
+import type { BatchInput, FoundBatch } from './batch.ts'
 import type { Files } from './files.ts'
+import { INTERNAL_ERROR_CODE } from './finish.ts'
+import type { LineProblem } from './input/input-line.ts'
 import { readLines } from './input/jsonl.ts'
 import { readPart } from './output/parts.ts'
-import type { LineProblem } from './input/input-line.ts'
 import type { FileStore } from './storage/file-store.ts'
-import type { BatchInput, FoundBatch } from './batch.ts'
 
 export interface RetryInputOptions {
   store: FileStore

@@ -1,5 +1,5 @@
 // The best label of a prediction, as members of an output row.
-import type { PredictResult, LabelScore } from '../client/types.ts'
+import type { LabelScore, PredictResult } from '../client/types.ts'
 
 /** Members that are added to an input row; `scores` is absent for a top-k of 1. */
 export interface BestLabel {

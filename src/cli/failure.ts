@@ -1,5 +1,5 @@
 // Errors of a command, their messages and exit codes.
-import { InferqError, ConnectionError } from '../client/errors.ts'
+import { ConnectionError, InferqError } from '../client/errors.ts'
 import { InvalidTextError } from '../client/lines.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const

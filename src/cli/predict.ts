@@ -1,9 +1,9 @@
 // `inferq predict`: classifies arguments, or lines of stdin as they arrive.
-import { Readable, addAbortSignal } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import type { Inferq } from '../client/client.ts'
 import { InferqError } from '../client/errors.ts'
 import { linesOf } from '../client/lines.ts'
-import type { PredictResult, PredictOptions } from '../client/types.ts'
+import type { PredictOptions, PredictResult } from '../client/types.ts'
 import { bestLabel, scoreText } from './best-label.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { gather } from './gather.ts'

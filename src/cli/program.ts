@@ -3,10 +3,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
 import { VERSION } from '../package.ts'
-import { batch, type BatchFlags } from './batch/command.ts'
+import { type BatchFlags, batch } from './batch/command.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
-import { predict, type PredictFlags } from './predict.ts'
+import { type PredictFlags, predict } from './predict.ts'
 import { report, type Terminal } from './terminal.ts'
 
 /** @param args without the program's name. @returns the exit code. @throws errors for `explain`. */

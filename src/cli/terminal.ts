@@ -1,7 +1,7 @@
 // Streams and interrupt signal of a command.
 import { once } from 'node:events'
-import type { ReadStream } from 'node:tty'
 import type { Readable, Writable } from 'node:stream'
+import type { ReadStream } from 'node:tty'
 
 export interface Terminal {
   stdin: Readable & Partial<Pick<ReadStream, 'isTTY'>>

@@ -5,7 +5,7 @@ import { FileCalls } from './files.ts'
 import { Http, type HttpOptions } from './http.ts'
 import { ModelCalls } from './models.ts'
 import { PredictionCalls } from './predictions.ts'
-import type { PredictResult, LabelScore, PredictInput, PredictOptions, ServerInfo } from './types.ts'
+import type { LabelScore, PredictInput, PredictOptions, PredictResult, ServerInfo } from './types.ts'
 
 export type ClientOptions = HttpOptions
 

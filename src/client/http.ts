@@ -1,5 +1,5 @@
 // HTTP requests with an API key, typed errors, and retries after 429.
-import { errorOf, InferqError, ConnectionError } from './errors.ts'
+import { ConnectionError, errorOf, InferqError } from './errors.ts'
 
 export interface HttpOptions {
   /** The server's base URL, for example `http://localhost:8000`. */

@@ -1,12 +1,12 @@
 // An api's view of the fleet: live workers, their models and the depth of queues. It is refreshed on a timer, and
 // immediately for an unknown name.
 import type { Redis } from 'ioredis'
+import { every } from '../async.ts'
 import { type LaneDepth, readDepths } from '../queue/job-state.ts'
-import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
-import { every } from '../async.ts'
 import { readMemoryShare } from '../redis/info.ts'
+import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 
 export interface ServedModel {
   name: string

@@ -1,5 +1,6 @@
 // The process of `npm start`: runs Redis, the api and the workers until Ctrl-C.
 import { resolve } from 'node:path'
+import { aborted } from '../async.ts'
 import {
   describeTable,
   integer,
@@ -7,8 +8,8 @@ import {
   optional,
   port,
   readSettings,
-  setting,
   SettingsError,
+  setting,
   text,
   timeout,
   url,
@@ -18,9 +19,8 @@ import { EXIT_CONFIG } from '../lifecycle.ts'
 import { logLevels } from '../logger.ts'
 import { RedisNotFoundError } from './redis-binary.ts'
 import { RedisStartError } from './redis-data-lock.ts'
-import { Stack } from './stack.ts'
 import { describeSettings } from './settings-help.ts'
-import { aborted } from '../async.ts'
+import { Stack } from './stack.ts'
 
 const settings = {
   workers: setting('WORKERS', '1', integer(0, 64), 'number of workers to start; 0: they run elsewhere'),

@@ -1,14 +1,14 @@
 // The processes of `npm start`: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
-import { type Service } from '../lifecycle.ts'
+import { pause } from '../async.ts'
 import { StartupError } from '../errors.ts'
+import { type Service } from '../lifecycle.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
 import { spawnProgram } from './program.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
 import { SupervisedProcess } from './supervised-process.ts'
-import { pause } from '../async.ts'
 
 interface StackSettings {
   host: string

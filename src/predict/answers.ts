@@ -1,11 +1,11 @@
 // Turns result rows into answers: scores with labels, and errors at their items' places.
 import { AppError } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
-import { type Row, isFailed } from '../queue/job.ts'
+import { isFailed, type Row } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import type { Answer } from './sync-predictor.ts'
 import type { ScoreOptions } from './inputs.ts'
-import { type LabelScore, defaultFunction, labelScores } from './scores.ts'
+import { defaultFunction, type LabelScore, labelScores } from './scores.ts'
+import type { Answer } from './sync-predictor.ts'
 
 export interface ItemError {
   index: number

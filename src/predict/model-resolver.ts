@@ -1,6 +1,6 @@
 // Resolves the model of a request.
 import { invalid, notFound, unavailable } from '../errors.ts'
-import { type FleetView, type ServedModel, isLive } from '../fleet/fleet.ts'
+import { type FleetView, isLive, type ServedModel } from '../fleet/fleet.ts'
 
 export interface ResolvedModel {
   model: ServedModel

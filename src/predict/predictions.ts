@@ -1,20 +1,21 @@
 // Predictions with an id: create, find, wait for, cancel and erase.
+
+import type { Redis } from 'ioredis'
 import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
+import { type JobEnd, type JobRef, type JobSnapshot, readJob } from '../queue/job-state.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
+import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 import {
-  type PredictionRecord,
   createPrediction,
+  type PredictionRecord,
   readPrediction,
   removePrediction,
   requestCancel,
 } from '../records/predictions.ts'
-import type { Redis } from 'ioredis'
 import type { Inputs } from './inputs.ts'
-import { type JobSnapshot, readJob, type JobEnd, type JobRef } from '../queue/job-state.ts'
-import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 
 export interface PredictionsOptions {
   apiId: string

@@ -3,13 +3,13 @@ import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
+import { newTextsJobId } from '../queue/job-ids.ts'
+import type { JobEnd, JobSnapshot } from '../queue/job-state.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
-import { newTextsJobId } from '../queue/job-ids.ts'
 import { requestJob } from '../queue/request.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { Coalescer } from './coalescer.ts'
-import type { JobSnapshot, JobEnd } from '../queue/job-state.ts'
 
 /** The options that all texts of one call share. */
 export interface SyncRequest {

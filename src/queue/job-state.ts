@@ -1,7 +1,7 @@
 // Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file alone;
 // test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
-import { type TextsJob, type TextsResult, parseTextsJob, parseTextsResult } from './job.ts'
+import { parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
 import { jobKey, queueKey, replyKey } from './names.ts'
 
 /** The end of a job. `missing`: the job does not exist, or no longer. */

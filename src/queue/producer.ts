@@ -2,9 +2,9 @@
 import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
-import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 
 /** Retries of infrastructure errors; an input error is an error of its row and never fails a job. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions

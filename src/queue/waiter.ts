@@ -1,9 +1,9 @@
 // Waits for the ends of jobs. The waiter is registered before the job is added and settled by the worker's reply; because
 // a reply can be lost, jobs are also read at intervals (reconciled), so a lost message never loses a result.
 import type { Redis } from 'ioredis'
+import { pause } from '../async.ts'
 import { parseTextsResult } from './job.ts'
 import { type JobEnd, type JobRef, readJobEnds } from './job-state.ts'
-import { pause } from '../async.ts'
 
 interface WaiterEntry {
   job: JobRef

@@ -2,8 +2,8 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
-import { listKey, removeFromList, trimList } from './lists.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
+import { listKey, removeFromList, trimList } from './lists.ts'
 
 const record = z.object({
   filename: z.string(),

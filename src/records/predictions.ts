@@ -2,7 +2,7 @@
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { predictionKey, CANCEL_CHANNEL } from '../redis/keys.ts'
+import { CANCEL_CHANNEL, predictionKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 

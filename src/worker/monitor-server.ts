@@ -1,6 +1,7 @@
 // HTTP server for a worker's health checks and metrics.
-import { createServer, type Server, type ServerResponse } from 'node:http'
+
 import { once } from 'node:events'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
 import type { Logger } from '../logger.ts'

@@ -5,9 +5,9 @@ import type { Logger } from '../logger.ts'
 import { createWorkerMetrics } from '../metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { Engine } from './engine.ts'
-import { MonitorServer } from './monitor-server.ts'
-import { Consumers } from './jobs/consumers.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
+import { Consumers } from './jobs/consumers.ts'
+import { MonitorServer } from './monitor-server.ts'
 
 export class WorkerService implements Service {
   readonly #engine: Engine

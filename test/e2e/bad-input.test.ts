@@ -1,5 +1,5 @@
 // Invalid input: no 5xx, no input and no stack in the answer, and nothing reaches a worker.
-import { type Socket, connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

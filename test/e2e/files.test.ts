@@ -1,7 +1,8 @@
 // Files: broken, too large and invalid uploads; content ranges; expiry; and no leftovers.
+
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { connect } from 'node:net'
-import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BatchCaller, lines } from '../helpers/batches.ts'
 import { emptyRedis, ownRedis } from '../helpers/redis.ts'

@@ -1,15 +1,15 @@
 // The api's side of the queue for tests: adds jobs and waits for their results.
 import type { JobsOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
 import type { JobName, TextsJob, TextsResult } from '../../src/queue/job.ts'
+import type { JobEnd } from '../../src/queue/job-state.ts'
 import { type Lane, processId, queueName, replyChannel } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
 import { parseReply } from '../../src/queue/replies.ts'
 import { ReplyWaiter } from '../../src/queue/waiter.ts'
-import type { JobEnd } from '../../src/queue/job-state.ts'
-import { waitFor } from './wait-for.ts'
+import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
 import { Subscription } from '../../src/redis/subscription.ts'
+import { waitFor } from './wait-for.ts'
 
 export interface Call extends Partial<TextsJob> {
   id?: string

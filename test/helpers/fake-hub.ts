@@ -1,8 +1,8 @@
 // Fake Hub: paths, redirects and headers of the Hugging Face Hub, with responses that a test can replace. Large files
 // are sent from another origin, as by the Hub.
 import { createHash } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { waitFor } from './wait-for.ts'
 

@@ -1,5 +1,5 @@
 // Starts a program of dist/, waits until it is ready, keeps its output, and stops it.
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { waitFor } from './wait-for.ts'

@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import { createLogger } from '../../src/logger.ts'
 import { readWorkerConfig, type WorkerConfig } from '../../src/worker/config.ts'
-import { WorkerService } from '../../src/worker/service.ts'
 import type { InferenceProgram } from '../../src/worker/inference/inference-process.ts'
+import { WorkerService } from '../../src/worker/service.ts'
 
 /** Inference processes start from TypeScript here, which needs a loader; vitest has its own. */
 const execArgv = ['--import', 'tsx']

@@ -1,15 +1,15 @@
 // Waiting calls: every caller counts, and chunks of batches do not.
 import { setMaxListeners } from 'node:events'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
-import type { ServedModel } from '../../src/fleet/fleet.ts'
-import { Predictions } from '../../src/predict/predictions.ts'
 import { ChunkSender } from '../../src/batches/chunk-sender.ts'
+import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
+import { waitingCalls } from '../../src/predict/admission.ts'
+import { Predictions } from '../../src/predict/predictions.ts'
+import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import { Caller } from '../helpers/caller.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
-import { waitingCalls } from '../../src/predict/admission.ts'
 
 const ignore = () => undefined
 let caller: Caller

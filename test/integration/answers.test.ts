@@ -2,23 +2,23 @@
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { createApiMetrics } from '../../src/metrics.ts'
+import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
+import { parseTextsJob, type TextsResult } from '../../src/queue/job.ts'
+import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
+import { Producer } from '../../src/queue/producer.ts'
+import { parseReply, publishReply } from '../../src/queue/replies.ts'
+import { ReplyWaiter } from '../../src/queue/waiter.ts'
 import {
   closeConnection,
   consumerConnection,
   producerConnection,
   subscriberConnection,
 } from '../../src/redis/connection.ts'
-import { type TextsResult, parseTextsJob } from '../../src/queue/job.ts'
-import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
-import { Producer } from '../../src/queue/producer.ts'
-import { parseReply, publishReply } from '../../src/queue/replies.ts'
-import { ReplyWaiter } from '../../src/queue/waiter.ts'
+import { Subscription } from '../../src/redis/subscription.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
-import { Subscription } from '../../src/redis/subscription.ts'
 
 const fail = (error: unknown) => {
   throw error

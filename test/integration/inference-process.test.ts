@@ -2,9 +2,9 @@
 import { fork } from 'node:child_process'
 import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
-import { ProcessPool } from '../../src/worker/inference/process-pool.ts'
 import { InferenceProcess } from '../../src/worker/inference/inference-process.ts'
 import type { Loaded } from '../../src/worker/inference/ipc.ts'
+import { ProcessPool } from '../../src/worker/inference/process-pool.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { standIn } from '../helpers/worker.ts'
 

@@ -1,11 +1,11 @@
 // Lists and jobs on a real Redis with unwanted or unreadable entries.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { readJob } from '../../src/queue/job-state.ts'
 import { pageAfter } from '../../src/api/http/pagination.ts'
-import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
+import { readJob } from '../../src/queue/job-state.ts'
 import { jobKey } from '../../src/queue/names.ts'
 import { listKey } from '../../src/records/lists.ts'
+import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 

@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { getPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, it } from 'vitest'
-import { standIn } from '../helpers/worker.ts'
 import { waitFor } from '../helpers/wait-for.ts'
+import { standIn } from '../helpers/worker.ts'
 
 const main = fileURLToPath(new URL('../../src/worker/inference/main.ts', import.meta.url))
 const NOBODY = 65_534

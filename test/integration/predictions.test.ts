@@ -1,11 +1,11 @@
 // Predictions on a real Redis without workers: the lifetime of records, and lists with unknown labels.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { predictionKey } from '../../src/redis/keys.ts'
-import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { jobKey } from '../../src/queue/names.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
+import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
+import { predictionKey } from '../../src/redis/keys.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'

@@ -1,8 +1,8 @@
 // An api with a TLS proxy: addresses in answers, and the dashboard's origin check.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { publishModel } from '../../src/records/models.ts'
+import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'

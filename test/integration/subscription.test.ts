@@ -2,9 +2,9 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, it } from 'vitest'
 import { closeConnection, producerConnection, subscriberConnection } from '../../src/redis/connection.ts'
+import { Subscription } from '../../src/redis/subscription.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
-import { Subscription } from '../../src/redis/subscription.ts'
 
 let redis: Awaited<ReturnType<typeof ownRedis>>
 beforeAll(async () => {

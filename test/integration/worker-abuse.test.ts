@@ -1,7 +1,8 @@
 // A worker under faults: poison texts, unusable models, Redis outages, and stops.
+
+import { once } from 'node:events'
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'

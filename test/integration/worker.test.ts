@@ -1,15 +1,15 @@
 // A worker on a real Redis: every outcome of a job.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
-import { predictionKey } from '../../src/redis/keys.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'
 import { readModels } from '../../src/records/models.ts'
+import { requestCancel } from '../../src/records/predictions.ts'
+import { predictionKey } from '../../src/redis/keys.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
 import { Caller } from '../helpers/caller.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { createWorker, standIn } from '../helpers/worker.ts'
-import { requestCancel } from '../../src/records/predictions.ts'
 
 let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: WorkerService

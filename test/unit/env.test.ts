@@ -1,7 +1,7 @@
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 import { readApiConfig } from '../../src/api/config.ts'
-import { SettingsError, parseDuration } from '../../src/env.ts'
+import { parseDuration, SettingsError } from '../../src/env.ts'
 
 const REDIS_URL = 'redis://127.0.0.1:6379'
 

@@ -2,12 +2,12 @@
 // The password is a setting, or is generated once for all apis and stored as a hash in Redis.
 import { type BinaryLike, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
+import type { RequestHandler } from 'express'
 import type { Redis } from 'ioredis'
+import { AppError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { recordKey } from '../../redis/keys.ts'
 import { sha256 } from '../http/api-keys.ts'
-import type { RequestHandler } from 'express'
-import { AppError } from '../../errors.ts'
 
 const KEY_BYTES = 32
 const scryptAsync = promisify<BinaryLike, BinaryLike, number, Buffer>(scrypt)

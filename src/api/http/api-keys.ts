@@ -1,7 +1,8 @@
 // API keys: their setting, and the owner of a request.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod'
 import * as env from '../../env.ts'
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 
 /** An API key; only hashes of its name and secret are kept. */

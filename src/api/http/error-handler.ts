@@ -2,8 +2,8 @@
 import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import { openAiError } from './openai-format.ts'
 import { ClientDisconnectedError } from './deadline.ts'
+import { openAiError } from './openai-format.ts'
 import { asAppError, problemOf } from './problem.ts'
 import { requestState } from './request-log.ts'
 

@@ -1,5 +1,5 @@
 // Parses a request body as UTF-8 JSON of limited depth.
-import { malformed, invalid } from '../../errors.ts'
+import { invalid, malformed } from '../../errors.ts'
 
 /** Levels of nesting; no valid body has more. */
 const MAX_DEPTH = 16

@@ -1,6 +1,6 @@
 // Errors, lists, ids and times in the format of OpenAI's API, for the routes of files and batches.
 import * as z from 'zod'
-import { type AppError, type Problem, notFound, codeOf } from '../../errors.ts'
+import { type AppError, codeOf, notFound, type Problem } from '../../errors.ts'
 import { isUuid } from '../../records/ids.ts'
 
 /** The schema of OpenAI's error body, for the OpenAPI document. */

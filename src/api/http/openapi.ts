@@ -3,9 +3,9 @@ import { STATUS_CODES } from 'node:http'
 import { OpenAPIRegistry, OpenApiGeneratorV31, type RouteConfig } from '@asteasolutions/zod-to-openapi'
 import * as z from 'zod'
 import { VERSION } from '../../package.ts'
-import type { DocumentedResponse, Route } from './route.ts'
 import { openAiErrorDocument } from './openai-format.ts'
 import { problemDocument } from './problem.ts'
+import type { DocumentedResponse, Route } from './route.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 

@@ -1,8 +1,8 @@
 // Pagination as in OpenAI's API: `after` an id, with `limit`.
 import type { Redis } from 'ioredis'
 import { notFound } from '../../errors.ts'
-import { createdAt, readPage, removeFromList } from '../../records/lists.ts'
 import type { OwnedId } from '../../records/ids.ts'
+import { createdAt, readPage, removeFromList } from '../../records/lists.ts'
 
 export interface PageOptions<T> {
   /** UUID of the last entry of the previous page; undefined for the first page. */

@@ -3,12 +3,12 @@
 import { pipeline } from 'node:stream/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import { AppError, malformed } from '../../errors.ts'
+import { checked } from '../../validate.ts'
+import { type ApiKey, ownerOfRequest } from './api-keys.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
 import { type RequestState, requestState } from './request-log.ts'
-import { type UploadBody, type RouteReply, type Route, Streamed } from './route.ts'
-import { checked } from '../../validate.ts'
-import { type ApiKey, ownerOfRequest } from './api-keys.ts'
+import { type Route, type RouteReply, Streamed, type UploadBody } from './route.ts'
 import type { UploadTimeouts } from './upload-timeout.ts'
 
 /** The part of the process's context that the router uses. */

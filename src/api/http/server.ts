@@ -1,5 +1,5 @@
 // The HTTP server: its limits, and responses to unparsable requests.
-import { type RequestListener, type Server, createServer } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
 import { problemOf } from './problem.ts'

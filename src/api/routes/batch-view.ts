@@ -1,9 +1,10 @@
 // Converts a batch record to OpenAI's batch object.
+
+import type { FoundBatch } from '../../batches/batch.ts'
 import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
 import { batchId, fileId, toUnixSeconds } from '../http/openai-format.ts'
 import type { BatchObject } from './schema.ts'
-import type { FoundBatch } from '../../batches/batch.ts'
 
 export function toBatchObject({ id, record }: FoundBatch): BatchObject {
   const at = (end: BatchRecord['end']) => (record.end === end ? toUnixSeconds(record.ended_at) : null)

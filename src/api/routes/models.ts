@@ -1,14 +1,14 @@
 // Routes of models and queue depths.
 import * as z from 'zod'
 import { notFound } from '../../errors.ts'
-import { type ServedModel, isLive } from '../../fleet/fleet.ts'
-import type { Context } from '../context.ts'
-import { resolveModel, parseReference, rejectionReason } from '../../predict/model-resolver.ts'
-import { statsObject, modelStats } from './model-stats.ts'
-import type { Route } from '../http/route.ts'
-import { route } from './route.ts'
-import { defaultFunction } from '../../predict/scores.ts'
+import { isLive, type ServedModel } from '../../fleet/fleet.ts'
 import { waitingTexts } from '../../predict/admission.ts'
+import { parseReference, rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
+import { defaultFunction } from '../../predict/scores.ts'
+import type { Context } from '../context.ts'
+import type { Route } from '../http/route.ts'
+import { modelStats, statsObject } from './model-stats.ts'
+import { route } from './route.ts'
 
 const modelObject = z.object({
   id: z.string(),

@@ -2,12 +2,12 @@
 import * as z from 'zod'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../package.ts'
-import type { Context } from '../context.ts'
-import { resolveModel, rejectionReason } from '../../predict/model-resolver.ts'
-import { combineStats } from './model-stats.ts'
-import type { RouteReply, Route } from '../http/route.ts'
-import { route } from './route.ts'
 import { waitingCalls } from '../../predict/admission.ts'
+import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
+import type { Context } from '../context.ts'
+import type { Route, RouteReply } from '../http/route.ts'
+import { combineStats } from './model-stats.ts'
+import { route } from './route.ts'
 
 const okResponses = { 200: { description: 'Healthy', schema: z.object({ status: z.literal('ok') }) } }
 const okReply: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }

@@ -1,9 +1,9 @@
 // Builds the Prediction object from a record and its job.
 import type { FleetView } from '../../fleet/fleet.ts'
-import { type Item, type TextsResult, isFailed } from '../../queue/job.ts'
 import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
-import type { JobSnapshot } from '../../queue/job-state.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
+import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
+import type { JobSnapshot } from '../../queue/job-state.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /** @param baseUrl prefix of `urls`. @throws AppError 409 when the labels of the result's revision are not available. */

@@ -1,19 +1,19 @@
 // Routes of predictions with an id, after Replicate's API.
 import * as z from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
+import { inputsOf } from '../../predict/inputs.ts'
+import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
+import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { isUuid } from '../../records/ids.ts'
 import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
 import { PREDICTIONS_LIST } from '../../records/predictions.ts'
 import type { Context } from '../context.ts'
-import { type ResolvedModel, findByRevision, resolveModel } from '../../predict/model-resolver.ts'
-import { inputsOf } from '../../predict/inputs.ts'
 import { startDeadline } from '../http/deadline.ts'
-import { type Prediction, hasEnded } from '../../predict/predictions.ts'
-import type { ApiRequest, RouteReply, Route } from '../http/route.ts'
-import { route } from './route.ts'
-import { type PredictionBody, type PredictionObject, type Schemas, predictionObject } from './schema.ts'
-import { submit } from './submit-prediction.ts'
+import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
 import { toPredictionObject } from './prediction-view.ts'
-import { isUuid } from '../../records/ids.ts'
+import { route } from './route.ts'
+import { type PredictionBody, type PredictionObject, predictionObject, type Schemas } from './schema.ts'
+import { submit } from './submit-prediction.ts'
 
 const PAGE_SIZE = 100
 const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }

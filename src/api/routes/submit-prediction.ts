@@ -1,16 +1,16 @@
 // Creates a prediction with an id, and waits for its end.
 import { uuidv7 } from 'uuidv7'
+import { admit } from '../../predict/admission.ts'
+import type { Inputs } from '../../predict/inputs.ts'
+import { type ResolvedModel } from '../../predict/model-resolver.ts'
+import { hasEnded, type Prediction } from '../../predict/predictions.ts'
 import type { TextsJob } from '../../queue/job.ts'
+import type { JobSnapshot } from '../../queue/job-state.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
-import { type ResolvedModel } from '../../predict/model-resolver.ts'
-import type { Inputs } from '../../predict/inputs.ts'
-import type { JobSnapshot } from '../../queue/job-state.ts'
 import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
-import { type Prediction, hasEnded } from '../../predict/predictions.ts'
 import type { ApiRequest } from '../http/route.ts'
-import { admit } from '../../predict/admission.ts'
 
 export interface Submission {
   target: ResolvedModel

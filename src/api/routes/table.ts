@@ -6,10 +6,10 @@ import { batchRoutes } from './batches.ts'
 import { fileRoutes } from './files.ts'
 import { modelRoutes } from './models.ts'
 import { operationRoutes } from './operations.ts'
-import { pageRoutes } from './web-page.ts'
 import { predictRoutes } from './predict.ts'
 import { predictionRoutes } from './predictions.ts'
 import { createSchemas } from './schema.ts'
+import { pageRoutes } from './web-page.ts'
 
 export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars'>): Route<Context>[] {
   const schemas = createSchemas(config)

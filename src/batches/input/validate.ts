@@ -1,9 +1,10 @@
 // Validates the input file of a batch.
 // Every line must be a request with a unique custom_id; problems have line numbers. Bodies are validated by the run.
+
+import { type EventLoopTurns, ROWS_PER_TURN } from '../event-loop-turns.ts'
 import { IdSet } from './id-set.ts'
-import { readLines } from './jsonl.ts'
 import { isProblem, type LineProblem, readRequest } from './input-line.ts'
-import { ROWS_PER_TURN, type EventLoopTurns } from '../event-loop-turns.ts'
+import { readLines } from './jsonl.ts'
 
 export interface InputLimits {
   /** Requests in one file. */

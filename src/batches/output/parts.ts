@@ -2,8 +2,8 @@
 // Each part is written whole and once. The output file of a batch is the concatenation of its parts' output sections,
 // the error file that of their error sections.
 import type { LinePosition } from '../input/jsonl.ts'
-import type { OutputRow } from './output-row.ts'
 import type { ByteRange, FileStore, Stored } from '../storage/file-store.ts'
+import type { OutputRow } from './output-row.ts'
 
 export type Section = 'output' | 'errors'
 

@@ -1,6 +1,7 @@
 // Records of a CSV file, with their byte offsets.
-import { CsvError, parse } from 'csv-parse'
+
 import { pipeline, Readable } from 'node:stream'
+import { CsvError, parse } from 'csv-parse'
 import { CommandError } from '../failure.ts'
 import type { InputPosition } from './source.ts'
 

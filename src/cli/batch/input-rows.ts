@@ -4,7 +4,7 @@ import { linesOf } from '../../client/lines.ts'
 import type { PredictOptions } from '../../client/types.ts'
 import { CommandError, UsageError } from '../failure.ts'
 import { csvRecordsOf } from './csv.ts'
-import { bytesOf, type Format, type Source, type InputPosition } from './source.ts'
+import { bytesOf, type Format, type InputPosition, type Source } from './source.ts'
 
 /** A line of the file that is uploaded for a batch. */
 export interface Request {

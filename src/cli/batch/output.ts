@@ -1,6 +1,6 @@
 // Output of a run: a file or stdout.
 import { type FileHandle, open } from 'node:fs/promises'
-import { print, type OutputStream } from '../terminal.ts'
+import { type OutputStream, print } from '../terminal.ts'
 
 export interface Output {
   /** Bytes written, including those of earlier runs. */

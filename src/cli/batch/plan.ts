@@ -1,9 +1,9 @@
 // Plan of a run: validates the whole input and splits it into batches.
 import { CommandError } from '../failure.ts'
-import type { Progress } from '../progress.ts'
 import { bytesText, countText } from '../format.ts'
+import type { Progress } from '../progress.ts'
 import { type Layout, type Request, rowsOf } from './input-rows.ts'
-import type { Source, InputPosition } from './source.ts'
+import type { InputPosition, Source } from './source.ts'
 
 /** The rows of one batch. */
 export interface PlanPart extends InputPosition {

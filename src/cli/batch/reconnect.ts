@@ -1,6 +1,6 @@
 // Retries requests while the server is unavailable.
 import pRetry from 'p-retry'
-import { InferqError, ConnectionError } from '../../client/errors.ts'
+import { ConnectionError, InferqError } from '../../client/errors.ts'
 
 /** Runs a task again, after a pause, until it succeeds or fails for a reason that a retry cannot change. */
 export type Retry = <T>(task: () => Promise<T>) => Promise<T>

@@ -1,10 +1,11 @@
 // `inferq models check`: loads and measures a model as a worker does.
-import type { Manifest } from '../../worker/models/manifest.ts'
-import { OnnxClassifier } from '../../worker/inference/classifier.ts'
-import { measureBatchSensitivity, measureSpeed } from '../../worker/inference/benchmark.ts'
-import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
+
 import { messageOf } from '../../errors.ts'
-import { EXIT, CommandError } from '../failure.ts'
+import { measureBatchSensitivity, measureSpeed } from '../../worker/inference/benchmark.ts'
+import { OnnxClassifier } from '../../worker/inference/classifier.ts'
+import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
+import type { Manifest } from '../../worker/models/manifest.ts'
+import { CommandError, EXIT } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
 import { print, report, type Terminal } from '../terminal.ts'
 import { inspect, listProblems } from './folder.ts'

@@ -1,8 +1,8 @@
 // `inferq models`: its subcommands and options.
 // Each implementation is imported on use, because ONNX Runtime and the tokenizers load slowly.
 import { type Command, Option } from 'commander'
-import { packagePath } from '../../package.ts'
 import type { Inferq } from '../../client/client.ts'
+import { packagePath } from '../../package.ts'
 import type { Terminal } from '../terminal.ts'
 import type { AddFlags } from './add.ts'
 import type { ListFlags } from './list.ts'

@@ -2,7 +2,7 @@
 // ONNX Runtime quantizes only in Python, not in Node.
 import { join, resolve } from 'node:path'
 import { packagePath } from '../../package.ts'
-import { EXIT, CommandError } from '../failure.ts'
+import { CommandError, EXIT } from '../failure.ts'
 import { print, type Terminal } from '../terminal.ts'
 import { exists } from './folder.ts'
 

@@ -5,14 +5,14 @@ import type { Measurable } from './benchmark.ts'
 import {
   emptyColumns,
   type ModelSource,
-  type RunCost,
   type RunColumns,
+  type RunCost,
   type TextColumns,
   type TextError,
   type WarmUpReport,
 } from './ipc.ts'
 import { ModelSession } from './session.ts'
-import { splitIntoRuns, type Packed, pack } from './tensors.ts'
+import { type Packed, pack, splitIntoRuns } from './tensors.ts'
 import { type Encoded, TextTokenizer, TextTooLongError } from './tokenizer/tokenizer.ts'
 import { warmUp } from './warm-up.ts'
 

@@ -1,11 +1,11 @@
 // Pool of inference processes: keeps their number constant, and restarts those that end.
 import { extname } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { pause } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
 import { packagePath } from '../../package.ts'
 import { InferenceProcess, type InferenceProgram, type RunOutcome, type RunTask } from './inference-process.ts'
 import type { Loaded, ModelSource } from './ipc.ts'
-import { pause } from '../../async.ts'
 
 export interface ProcessPoolOptions {
   processes: number

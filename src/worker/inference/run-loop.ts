@@ -4,8 +4,8 @@ import type { Classifier } from './classifier.ts'
 import {
   emptyColumns,
   type FromInference,
-  type LoadRequest,
   type Loaded,
+  type LoadRequest,
   type ModelSource,
   type RunColumns,
   type RunRequest,

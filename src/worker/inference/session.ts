@@ -2,10 +2,10 @@
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { messageOf } from '../../errors.ts'
-import { ModelError, readJson } from '../models/model-files.ts'
 import { configFile, firstPosition } from '../models/config-json.ts'
-import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './model-signature.ts'
+import { ModelError, readJson } from '../models/model-files.ts'
 import type { ModelSource } from './ipc.ts'
+import { checkedInputs, checkedOutput, type ModelInput, OUTPUT } from './model-signature.ts'
 import { fromHalves, type Packed, positionsOf } from './tensors.ts'
 
 export class ModelSession {

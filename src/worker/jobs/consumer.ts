@@ -5,7 +5,7 @@ import { messageOf } from '../../errors.ts'
 import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
 import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../../queue/worker-options.ts'
-import type { ReceivedJob, JobOutcome } from './job-handler.ts'
+import type { JobOutcome, ReceivedJob } from './job-handler.ts'
 
 /** How a job ended, with the result's outcome for an answered one. */
 export type ConsumedOutcome = TextsResult['outcome'] | Exclude<JobOutcome['kind'], 'answered'>

@@ -1,29 +1,29 @@
 // The queue side of a worker: Redis connections, consumers of all lanes, and registration in the fleet.
 import type { Redis } from 'ioredis'
+import { pause, retry, settledWithin } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
-import { CanceledIds } from '../../queue/cancellations.ts'
 import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
+import { VERSION } from '../../package.ts'
+import { CanceledIds } from '../../queue/cancellations.ts'
+import { type Lane, processId } from '../../queue/names.ts'
+import { publishReply } from '../../queue/replies.ts'
 import {
   closeConnection,
   consumerConnection,
   producerConnection,
   subscriberConnection,
 } from '../../redis/connection.ts'
-import { type Lane, processId } from '../../queue/names.ts'
-import { publishReply } from '../../queue/replies.ts'
-import { VERSION } from '../../package.ts'
-import { CircuitBreaker } from './circuit-breaker.ts'
+import { redisErrorHandler } from '../../redis/errors.ts'
+import { durabilityProblems } from '../../redis/info.ts'
+import { CANCEL_CHANNEL } from '../../redis/keys.ts'
+import { Subscription } from '../../redis/subscription.ts'
 import type { WorkerConfig } from '../config.ts'
-import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import type { Engine, EngineModel } from '../engine.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
+import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import { JobHandler } from './job-handler.ts'
 import { Registration } from './registration.ts'
-import { pause, retry, settledWithin } from '../../async.ts'
-import { durabilityProblems } from '../../redis/info.ts'
-import { redisErrorHandler } from '../../redis/errors.ts'
-import { Subscription } from '../../redis/subscription.ts'
-import { CANCEL_CHANNEL } from '../../redis/keys.ts'
 
 export interface ConsumersOptions {
   config: WorkerConfig

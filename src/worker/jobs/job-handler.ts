@@ -1,7 +1,9 @@
 // Handles one job: validates it, runs its texts, and returns its outcome.
 // It is independent of BullMQ; consumer.ts translates the outcomes.
-import { type CanceledIds } from '../../queue/cancellations.ts'
+
+import type { Redis } from 'ioredis'
 import { readHeartbeats } from '../../fleet/heartbeat.ts'
+import { type CanceledIds } from '../../queue/cancellations.ts'
 import {
   type JobName,
   parseTextsJob,
@@ -9,10 +11,9 @@ import {
   type TextsResult,
   UnknownJobVersionError,
 } from '../../queue/job.ts'
-import type { Redis } from 'ioredis'
-import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
 import type { Lane } from '../../queue/names.ts'
 import { isCanceled } from '../../records/predictions.ts'
+import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
 
 /** A job as it was taken from the queue. */
 export interface ReceivedJob {

@@ -1,10 +1,10 @@
 // Registers this worker in the fleet: publishes its models' records and its heartbeat.
 import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
-import { type Heartbeat, HEARTBEAT_MS, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
+import { every, settledWithin } from '../../async.ts'
+import { HEARTBEAT_MS, type Heartbeat, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
 import { publishModel } from '../../records/models.ts'
 import type { Manifest } from '../models/manifest.ts'
-import { every, settledWithin } from '../../async.ts'
 
 export interface RegistrationOptions {
   id: string

@@ -1,7 +1,7 @@
 // Digests of a model's files: its revision, and the SHA-256 of each file.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { ModelError, findFile } from './model-files.ts'
+import { findFile, ModelError } from './model-files.ts'
 
 export interface Digests {
   /** First 12 digits of the SHA-256 over names, sizes and contents of the files, in the given order. */

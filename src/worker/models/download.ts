@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
 import { pause } from '../../async.ts'
+import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
 
 export interface Download {
   /** Name in messages. */

@@ -6,14 +6,14 @@
 import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { lock } from 'proper-lockfile'
+import { pause } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
 import { download, retryTransient } from './download.ts'
 import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
 import { INFERQ_FILE } from './inferq-json.ts'
-import { ONNX_FILES } from './onnx-file.ts'
 import { CARD_FILE, TEXT_FILES } from './inspect.ts'
-import { pause } from '../../async.ts'
+import { ONNX_FILES } from './onnx-file.ts'
 
 export interface HubOptions {
   /** For example https://huggingface.co */

@@ -11,9 +11,9 @@ import {
   tokenizerFile,
 } from './config-json.ts'
 import { digestProblems, digestsOf } from './digests.ts'
-import { ModelError, findFile, readJson, readOptionalJson, readOptionalText } from './model-files.ts'
 import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
 import type { Manifest } from './manifest.ts'
+import { findFile, ModelError, readJson, readOptionalJson, readOptionalText } from './model-files.ts'
 import { findOnnx } from './onnx-file.ts'
 
 export interface Inspection {

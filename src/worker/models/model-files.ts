@@ -1,6 +1,6 @@
 // Reads the files of a model's folder, with errors that name the file and the field. A link to a place outside the
 // folder is not followed, because the author of a model must not choose which other files of this machine are read.
-import { readFile, readdir, realpath, stat } from 'node:fs/promises'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type * as z from 'zod'
 import { messageOf } from '../../errors.ts'

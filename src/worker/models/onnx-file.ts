@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { PbfReader } from 'pbf'
 import { messageOf } from '../../errors.ts'
-import { ModelError, findFile, listNames } from './model-files.ts'
+import { findFile, listNames, ModelError } from './model-files.ts'
 
 export interface OnnxFile {
   /** Relative to the folder. */

@@ -2,10 +2,10 @@
 import { join, resolve } from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { modelNameProblem } from '../../queue/names.ts'
-import { listNames } from './model-files.ts'
 import { type HubId, parseHubId } from './hub-id.ts'
-import { type Manifest } from './manifest.ts'
 import { readManifest } from './inspect.ts'
+import { type Manifest } from './manifest.ts'
+import { listNames } from './model-files.ts'
 
 export interface Refusal {
   name: string

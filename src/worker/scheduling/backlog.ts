@@ -1,7 +1,8 @@
 // Backlog of waiting texts, and the choice of the next run: the interactive lane first, texts of similar length
 // together, within a budget of padded tokens. A run never waits to be filled.
-import { type Entry, type Group, LengthBuckets } from './length-buckets.ts'
+
 import type { Lane } from '../../queue/names.ts'
+import { type Entry, type Group, LengthBuckets } from './length-buckets.ts'
 
 export interface Run<G extends Group> {
   model: string

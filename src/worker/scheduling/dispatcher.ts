@@ -1,13 +1,13 @@
 // Dispatcher: adds the texts of jobs to the backlog, sends runs to inference processes, and sets the row of each text.
-import { isFailed, type Item, type Row } from '../../queue/job.ts'
-import { type JobTexts, type PendingJobEnd, PendingJob } from './pending-job.ts'
-import { rowOf } from './result-row.ts'
-import { Backlog, type Run } from './backlog.ts'
-import type { RunColumns, TextColumns } from '../inference/ipc.ts'
-import type { RunOutcome, RunTask } from '../inference/inference-process.ts'
-import type { Entry } from './length-buckets.ts'
+import { type Item, isFailed, type Row } from '../../queue/job.ts'
 import type { Lane } from '../../queue/names.ts'
+import type { RunOutcome, RunTask } from '../inference/inference-process.ts'
+import type { RunColumns, TextColumns } from '../inference/ipc.ts'
+import { Backlog, type Run } from './backlog.ts'
 import type { CostModel } from './cost-model.ts'
+import type { Entry } from './length-buckets.ts'
+import { type JobTexts, PendingJob, type PendingJobEnd } from './pending-job.ts'
+import { rowOf } from './result-row.ts'
 
 /** The methods of the process pool that the dispatcher uses. */
 export interface Inference {

@@ -1,8 +1,8 @@
 // Job that waits for its rows, which are set one by one, in any order.
 import type { Item, Row, Truncate } from '../../queue/job.ts'
-import { estimateTokens } from './token-estimate.ts'
-import type { Group } from './length-buckets.ts'
 import type { Lane } from '../../queue/names.ts'
+import type { Group } from './length-buckets.ts'
+import { estimateTokens } from './token-estimate.ts'
 
 /** The texts of a job and how they are computed. */
 export interface JobTexts {

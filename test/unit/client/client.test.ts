@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { Inferq } from '../../../src/client/client.ts'
-import { InferqError, ConnectionError } from '../../../src/client/errors.ts'
+import { ConnectionError, InferqError } from '../../../src/client/errors.ts'
 import { collect } from '../../helpers/collect.ts'
 
 let server: Server | undefined

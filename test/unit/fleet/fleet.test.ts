@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import { assemble, isLive } from '../../../src/fleet/fleet.ts'
+import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'
 
 const record = (name: string, revision: string): ModelRecord => ({

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { OverloadedError, checkLimits, expectedWait } from '../../../src/predict/admission.ts'
+import { checkLimits, expectedWait, OverloadedError } from '../../../src/predict/admission.ts'
 
 const idle = { texts: 0, capacity: 100, memoryShare: 0.1, waitingCalls: 0 }
 const limits = { maxWaiting: 512, maxQueue: 15_000 }

@@ -1,7 +1,7 @@
 // What an answer's headers tell.
 import { expect, it } from 'vitest'
-import type { Row, TextsResult } from '../../../src/queue/job.ts'
 import { answerHeaders } from '../../../src/api/routes/answer-headers.ts'
+import type { Row, TextsResult } from '../../../src/queue/job.ts'
 
 const rowOf = (queue: number): Row => ({ logits: [1], tokens: 3, ms: { queue, tokenize: 1, infer: 2 }, run: 4 })
 const result: TextsResult = {

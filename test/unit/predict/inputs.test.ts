@@ -1,9 +1,9 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { inputsOf, inputsOfHuggingFace } from '../../../src/predict/inputs.ts'
 import { parseJson } from '../../../src/api/http/json-body.ts'
 import { createSchemas } from '../../../src/api/routes/schema.ts'
 import { AppError } from '../../../src/errors.ts'
+import { inputsOf, inputsOfHuggingFace } from '../../../src/predict/inputs.ts'
 import { checked } from '../../../src/validate.ts'
 
 const schemas = createSchemas({ maxInputs: 3, maxTextChars: 10 })

@@ -1,8 +1,9 @@
 // Text tokenizer: texts to token ids. The library drops the final [SEP] when it truncates, so special tokens,
 // truncation and token types are added here, by the rules of Python's tokenizers.
+
+import type { Truncate } from '../../../queue/job.ts'
 import { ModelError } from '../../models/model-files.ts'
 import { loadTokenizer } from './hf-tokenizer.ts'
-import type { Truncate } from '../../../queue/job.ts'
 
 export interface Encoded {
   ids: number[]

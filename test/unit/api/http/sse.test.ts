@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { sseReply, type ServerEvent } from '../../../../src/api/http/sse.ts'
 import type { Streamed } from '../../../../src/api/http/route.ts'
+import { type ServerEvent, sseReply } from '../../../../src/api/http/sse.ts'
 
 const unhandled: unknown[] = []
 const onUnhandled = (error: unknown) => void unhandled.push(error)

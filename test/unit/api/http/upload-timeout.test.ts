@@ -1,7 +1,7 @@
 // Request timeouts of one server: requestTimeout for requests, a minimum rate for uploads.
 import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createHttpServer, listen } from '../../../../src/api/http/server.ts'
 import { UploadTimeouts } from '../../../../src/api/http/upload-timeout.ts'

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { withoutTexts } from '../../../../src/api/dashboard/dashboard.ts'
-import type { JobSnapshot } from '../../../../src/queue/job-state.ts'
 import { statusOf } from '../../../../src/api/routes/prediction-view.ts'
 import type { Row, TextsResult } from '../../../../src/queue/job.ts'
+import type { JobSnapshot } from '../../../../src/queue/job-state.ts'
 
 const data = {
   v: 1,

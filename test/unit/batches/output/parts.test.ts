@@ -2,7 +2,6 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DirectoryStore } from '../../../../src/batches/storage/directory-store.ts'
 import {
   createPart,
   findPart,
@@ -13,6 +12,7 @@ import {
   rowsInOrder,
   ZERO_TOTALS,
 } from '../../../../src/batches/output/parts.ts'
+import { DirectoryStore } from '../../../../src/batches/storage/directory-store.ts'
 import { StorageFullError } from '../../../../src/batches/storage/file-store.ts'
 
 let dir: string

@@ -1,7 +1,7 @@
 // Output rows: the columns of the input, then the labels or the error.
 import { parse } from 'csv-parse/sync'
 import { describe, expect, it } from 'vitest'
-import { type ResultWriterOptions, ResultWriter } from '../../../../src/cli/batch/result-writer.ts'
+import { ResultWriter, type ResultWriterOptions } from '../../../../src/cli/batch/result-writer.ts'
 import type { BatchLine } from '../../../../src/client/types.ts'
 
 const scores = [

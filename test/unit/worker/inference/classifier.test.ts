@@ -4,8 +4,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { OnnxClassifier } from '../../../../src/worker/inference/classifier.ts'
 import { measureBatchSensitivity, measureSpeed } from '../../../../src/worker/inference/benchmark.ts'
+import { OnnxClassifier } from '../../../../src/worker/inference/classifier.ts'
 import type { ModelSource } from '../../../../src/worker/inference/ipc.ts'
 
 interface Reference {

@@ -3,11 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { defaultFunction, scoresOf } from '../../../../src/predict/scores.ts'
-import { type Manifest } from '../../../../src/worker/models/manifest.ts'
 import { OnnxClassifier } from '../../../../src/worker/inference/classifier.ts'
 import type { TextColumns } from '../../../../src/worker/inference/ipc.ts'
 import { TextTokenizer } from '../../../../src/worker/inference/tokenizer/tokenizer.ts'
 import { readManifest } from '../../../../src/worker/models/inspect.ts'
+import { type Manifest } from '../../../../src/worker/models/manifest.ts'
 
 interface Reference {
   made_with: { instructions?: string }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { splitIntoRuns, fromHalves, pack, positionsOf } from '../../../../src/worker/inference/tensors.ts'
+import { fromHalves, pack, positionsOf, splitIntoRuns } from '../../../../src/worker/inference/tensors.ts'
 
 const encoded = (ids: number[], secondFrom = ids.length) => ({ ids, secondFrom, truncated: false })
 

@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
-import { CanceledIds } from '../../../../src/queue/cancellations.ts'
 import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
-import { predictionKey } from '../../../../src/redis/keys.ts'
+import { CanceledIds } from '../../../../src/queue/cancellations.ts'
 import type { TextsJob } from '../../../../src/queue/job.ts'
+import { predictionKey } from '../../../../src/redis/keys.ts'
+import { JobHandler, type ReceivedJob } from '../../../../src/worker/jobs/job-handler.ts'
 import type { Dispatcher } from '../../../../src/worker/scheduling/dispatcher.ts'
 import type { PendingJobEnd } from '../../../../src/worker/scheduling/pending-job.ts'
-import { type ReceivedJob, JobHandler } from '../../../../src/worker/jobs/job-handler.ts'
 
 const data: TextsJob = { v: 1, model: 'cola', items: [{ text: 'a' }], truncate: 'right', replyTo: 'api-1' }
 const rows = [{ logits: [1, 2], tokens: 3, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }]

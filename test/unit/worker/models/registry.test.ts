@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { inspectFolder, readManifest } from '../../../../src/worker/models/inspect.ts'
 import { externalLocations } from '../../../../src/worker/models/onnx-file.ts'
 import { readRegistry } from '../../../../src/worker/models/registry.ts'
-import { inspectFolder, readManifest } from '../../../../src/worker/models/inspect.ts'
 
 const fixture = 'test/fixtures/models/tiny-fp32'
 let dir: string

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Lane } from '../../../../src/queue/names.ts'
 import { Backlog, type Run } from '../../../../src/worker/scheduling/backlog.ts'
 import type { Group } from '../../../../src/worker/scheduling/length-buckets.ts'
-import type { Lane } from '../../../../src/queue/names.ts'
 
 interface Job extends Group {
   id: number

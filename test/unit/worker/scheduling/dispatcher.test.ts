@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Row } from '../../../../src/queue/job.ts'
+import type { RunOutcome, RunTask } from '../../../../src/worker/inference/inference-process.ts'
+import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
+import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
 import { Dispatcher, type DispatcherEvents, type Inference } from '../../../../src/worker/scheduling/dispatcher.ts'
 import type { JobTexts } from '../../../../src/worker/scheduling/pending-job.ts'
-import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
-import type { RunOutcome, RunTask } from '../../../../src/worker/inference/inference-process.ts'
-import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
 
 /** Inference processes that end a run when the test does; the logit of a text is its length. */
 class Processes implements Inference {
