@@ -18,7 +18,8 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: 'test/helpers/redis-for-run.ts',
-          testTimeout: 30 * seconds,
+          // Twice the default deadline of waitFor, whose message names what did not happen.
+          testTimeout: 60 * seconds,
           hookTimeout: 60 * seconds,
         },
       },

@@ -1,6 +1,6 @@
 // Errors that a caller may see: each has a type, an HTTP status and headers; the HTTP layer only formats them.
 
-/** The `error_type` of a response: Text Embeddings Inference's values first, then ours (http-api.md, section 5). */
+/** The `error_type` of a response: Text Embeddings Inference's values first, then ours (http-api.md, "Errors"). */
 export type ErrorType =
   | 'Empty'
   | 'Validation'

@@ -1,6 +1,4 @@
 // Inference process: failed loads, failed starts, runs sent ahead, niceness.
-import { fork } from 'node:child_process'
-import { getPriority } from 'node:os'
 import { expect, it } from 'vitest'
 import { InferenceProcess } from '../../src/worker/inference/inference-process.ts'
 import type { Loaded } from '../../src/worker/inference/ipc.ts'
@@ -81,10 +79,4 @@ it('takes a second run shortly before the estimated end of the first, and no thi
   expect(child?.load).toBeUndefined()
   expect([(await first)?.kind, (await second)?.kind]).toEqual(['ran', 'ran'])
   child?.kill()
-})
-
-it('has a higher niceness than its parent', async () => {
-  const child = fork(new URL('../../src/worker/inference/main.ts', import.meta.url), { execArgv: standIn.execArgv })
-  await waitFor('the niceness of the process', () => getPriority(child.pid) === getPriority() + 5)
-  child.kill('SIGKILL')
 })

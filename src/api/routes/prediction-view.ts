@@ -45,7 +45,7 @@ function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } 
   return { get, cancel: `${get}/cancel` }
 }
 
-/** Implements the table "Status, cancel, deadline, retry" of docs/state-machine.md. */
+/** The status that docs/state-machine.md defines for a prediction. */
 export function statusOf(job: JobSnapshot, canceled: boolean): PredictionStatus {
   switch (job.state) {
     case 'completed':

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { pause } from '../../async.ts'
+import pRetry from 'p-retry'
 import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
 
 export interface Download {
@@ -41,20 +41,18 @@ export async function download(options: Download): Promise<void> {
 }
 
 /** Repeats a task that fails with a transient error, with exponential back-off. @throws the last error. */
-export async function retryTransient<T>(
+export function retryTransient<T>(
   task: () => Promise<T>,
   attempts: number,
   pauseMs: number,
   signal: AbortSignal,
 ): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await task()
-    } catch (error) {
-      if (!(error instanceof HubError && error.isTransient) || attempt >= attempts) throw error
-      if (!(await pause(pauseMs * 2 ** (attempt - 1), signal))) throw signal.reason
-    }
-  }
+  return pRetry(task, {
+    retries: attempts - 1,
+    minTimeout: pauseMs,
+    signal,
+    shouldRetry: ({ error }) => error instanceof HubError && error.isTransient,
+  })
 }
 
 class WrongContentError extends HubError {}
