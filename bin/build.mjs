@@ -29,6 +29,8 @@ await build({
     'src/worker/inference/main.ts',
     'src/launcher/main.ts',
     'src/launcher/exit-with-parent.ts',
+    // For bin/test.mjs.
+    'src/launcher/redis-binary.ts',
   ],
 })
 // Commands of the command line are loaded when they run.

@@ -150,7 +150,7 @@ describe('a folder with several problems', () => {
     writeFileSync(path('inferq.json'), '{"maxToken": 7, "isolate": "yes"}')
     writeFileSync(path('onnx/model.onnx'), '')
     expect((await inspectFolder('Bad Name', path())).problems).toEqual([
-      expect.stringMatching(/^a model is named by /),
+      expect.stringMatching(/^a model name has /),
       'config.json: id2label: must name every output by its number, from 0',
       'config.json: problem_type: must be single_label_classification, multi_label_classification or regression',
       'tokenizer.json is missing',
