@@ -1,4 +1,4 @@
-// `inferq models` over folders as people have them: good ones, and five kinds of broken ones.
+// `inferq models`: valid folders, and five kinds of invalid ones.
 import {
   appendFileSync,
   cpSync,
@@ -36,47 +36,47 @@ function editJson(path: string, change: (json: Record<string, unknown>) => void)
 }
 
 describe('check', () => {
-  it('a good one: what it is, how fast, and that its scores stand still', async () => {
+  it('prints the description, speed and score stability of a valid model', async () => {
     const { code, stdout } = await models(['check', 'mine'])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^mine@[0-9a-f]{12}: onnx\/model\.onnx, 435\.\d kB, bert\n/)
     expect(stdout).toContain('labels negative, positive; at most 512 tokens')
     expect(stdout.match(/^ +(8|32|128|512) tokens +[\d,]+ texts\/s$/gm)).toHaveLength(4)
-    expect(stdout).toContain("a text's scores do not depend on its neighbours")
+    expect(stdout).toContain("a text's scores do not depend on its neighbors")
   })
 
   it.each<[string, () => void, RegExp]>([
     ['no tokenizer', () => rmSync(file('tokenizer.json')), /tokenizer\.json is missing/],
-    ['a broken ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],
-    ['half of an ONNX file', () => halve('onnx/model.onnx'), /onnx\/model\.onnx is not a complete ONNX model/],
+    ['an invalid ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],
+    ['a truncated ONNX file', () => truncate('onnx/model.onnx'), /onnx\/model\.onnx is not a complete ONNX model/],
     [
       'external data outside the folder',
       () => appendFileSync(file('onnx/model.onnx'), externalData('../../../etc/passwd')),
       /external_data: "\.\.\/\.\.\/\.\.\/etc\/passwd" is outside the folder/,
     ],
     [
-      'labels that do not fit the output',
+      'labels that do not match the output',
       () => editJson('config.json', (config) => (config['id2label'] = { 0: 'a', 1: 'b', 2: 'c' })),
       /2 logits a text; config\.json names 3 labels/,
     ],
-  ])('%s: one clear message, no stack', async (_what, breakIt, message) => {
-    breakIt()
+  ])('reports %s in one line without a stack', async (_what, damage, message) => {
+    damage()
     const { code, stderr } = await models(['check', 'mine'])
     expect([code, stderr]).toEqual([1, expect.stringMatching(message)])
     expect(stderr).toMatch(/^inferq: mine cannot be served, one problem:\n {2}.*\n$/)
   })
 
-  it('tells all problems at once', async () => {
+  it('reports all problems together', async () => {
     rmSync(file('tokenizer.json'))
     editJson('config.json', (config) => (config['problem_type'] = 'guessing'))
     const { code, stderr } = await models(['check', 'mine'])
     expect([code, stderr]).toEqual([1, expect.stringMatching(/2 problems:\n.*problem_type.*\n.*tokenizer\.json/)])
   })
 
-  it('no folder', async () => {
+  it('reports a missing folder', async () => {
     expect(await models(['check', 'nope'])).toMatchObject({
       code: 1,
-      stderr: 'inferq: nope: there is no such folder\n',
+      stderr: 'inferq: nope: no such folder\n',
     })
   })
 })
@@ -92,7 +92,7 @@ it('quantize prints commands with the paths of this folder', async () => {
 describe('add', () => {
   const add = (...args: string[]) => models(['add', ...args, '--models-dir', 'served'])
 
-  it('copies what is served, once; --name and --force say otherwise', async () => {
+  it('copies the served files, and replaces a model only with --force', async () => {
     expect(await add('mine')).toMatchObject({ code: 0, stderr: expect.stringContaining('served as "mine"') })
     expect(readdirSync(join(dir, 'served', 'mine')).sort()).toEqual([
       'config.json',
@@ -106,7 +106,7 @@ describe('add', () => {
     expect(readdirSync(join(dir, 'served')).sort()).toEqual(['mine', 'other'])
   })
 
-  it('leaves out what cannot be served, and what has an impossible name', async () => {
+  it('rejects invalid models and invalid names', async () => {
     expect((await add('mine', '--name', 'Not A Name')).code).toBe(1)
     expect((await add('mine', '--name', '../escaped')).code).toBe(1)
     rmSync(file('tokenizer.json'))
@@ -114,11 +114,11 @@ describe('add', () => {
     expect(existsSync(join(dir, 'served'))).toBe(false)
   })
 
-  it('knows what is neither a folder nor a model of the Hub', async () => {
+  it('rejects an argument that is neither a folder nor a model of the Hub', async () => {
     expect(await add('nope')).toMatchObject({ code: 2, stderr: expect.stringContaining('neither a folder nor') })
   })
 
-  it('fetches a model of the Hub, with a token where one is asked for', async () => {
+  it('downloads a model of the Hub, with a token where it is required', async () => {
     const hub = await new FakeHub().start()
     hub.token = 'secret'
     const paths = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'onnx/model.onnx']
@@ -129,11 +129,11 @@ describe('add', () => {
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringMatching(/cannot be fetched: .*HF_TOKEN/)])
     const { code, stderr } = await add('Owner/Tiny', ...hubArgs, '--token', 'secret')
     await hub.stop()
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/fetching onnx\/model\.onnx, 435\.\d kB\n/)])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/downloading onnx\/model\.onnx, 435\.\d kB\n/)])
     expect(readFileSync(join(dir, 'served/tiny/onnx/model.onnx'))).toEqual(files['onnx/model.onnx'])
   })
 
-  it('says that the Hub is away', async () => {
+  it('reports a Hub that does not answer', async () => {
     const hub = `http://127.0.0.1:${await freePort()}`
     const { code, stderr } = await add('owner/name', '--hub', hub, '--cache', join(dir, 'cache'))
     expect([code, stderr]).toEqual([1, expect.stringMatching(/^inferq: owner\/name cannot be fetched: .*\n$/)])
@@ -147,7 +147,7 @@ describe('list', () => {
   })
   afterAll(() => stack.stop())
 
-  it('from the server', async () => {
+  it('prints the models of the server', async () => {
     const { code, stdout, stderr } = await models(['list'], { env: { INFERQ_URL: stack.url } })
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(
@@ -155,12 +155,12 @@ describe('list', () => {
     )
   })
 
-  it('from the folder, and says so, when the server is away', async () => {
+  it('prints the models of the folder, with a note, when the server does not answer', async () => {
     rmSync(file('tokenizer.json'))
     cpSync(TINY, join(dir, 'fine'), { recursive: true })
     const env = { INFERQ_URL: `http://127.0.0.1:${await freePort()}`, MODELS_DIR: '.' }
     const { code, stdout, stderr } = await models(['list', '--json'], { env })
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/does not answer .*; this is what is in \.\n$/)])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/does not answer .*; listing the models in \.\n$/)])
     expect(
       stdout
         .trim()
@@ -173,12 +173,12 @@ describe('list', () => {
   })
 })
 
-function halve(path: string): void {
+function truncate(path: string): void {
   const content = readFileSync(file(path))
   writeFileSync(file(path), content.subarray(0, content.length / 2))
 }
 
-/** A second graph for an ONNX file, with one tensor whose data is elsewhere: messages of protobuf add up. */
+/** A second graph with one tensor of external data; concatenated protobuf messages are merged. */
 function externalData(location: string): Buffer {
   const field = (number: number, content: Buffer | string) => {
     const bytes = Buffer.from(content)
