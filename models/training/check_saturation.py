@@ -1,8 +1,8 @@
-"""Measures what the processor at hand makes of a quantised model's 8-bit products, beside exact sums.
+"""Measures what the processor at hand makes of a quantized model's 8-bit products, beside exact sums.
 
 The same file is run twice: as the server runs it, and with all graph optimisations off, when ONNX Runtime multiplies
-the same quantised values as fp32, which never saturates. A file with 8-bit weights differs by much on an x86 without
-VNNI; one with 7-bit weights only by single quantisation steps. Exits with 1 when a score differs by more than --allow."""
+the same quantized values as fp32, which never saturates. A file with 8-bit weights differs by much on an x86 without
+VNNI; one with 7-bit weights only by single quantization steps. Exits with 1 when a score differs by more than --allow."""
 
 import argparse
 import sys

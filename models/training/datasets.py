@@ -1,7 +1,9 @@
-"""Reads the public data sets: CoLA (Warstadt et al. 2018), SST-2 (Socher et al. 2013), WordNet's examples (Miller 1995)."""
+"""Reads the data sets: CoLA (Warstadt et al. 2018), SST-2 (Socher et al. 2013), and what `data/` holds."""
 
-import re
+import lzma
 from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
 
 
 def read_cola(path: Path) -> list[tuple[str, int]]:
@@ -13,6 +15,13 @@ def read_cola(path: Path) -> list[tuple[str, int]]:
     return rows
 
 
+def split_cola(path: Path) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """CoLA's train file as `read_cola` gives it: nine tenths to learn from, and every tenth sentence to set the scores by."""
+    rows = read_cola(path)
+    held = {text for text, _ in rows[::10]}
+    return [row for row in rows if row[0] not in held], rows[::10]
+
+
 def read_sst2(path: Path) -> list[tuple[str, int]]:
     """Texts and labels (1 positive) of one file: a header line, then label, tab, text."""
     rows = []
@@ -22,18 +31,22 @@ def read_sst2(path: Path) -> list[tuple[str, int]]:
     return rows
 
 
-def read_wordnet_examples(folder: Path) -> list[str]:
-    """Sentences of 5 to 20 words from the glosses of WordNet 3.0, and the verbs' phrases, each once and with its full stop."""
-    examples: dict[str, None] = {}
-    for kind in ("noun", "verb", "adj", "adv"):
-        for line in (Path(folder) / f"data.{kind}").read_text(encoding="latin-1").splitlines():
-            for example in re.findall(r'"([^"]+)"', line.partition(" | ")[2]):
-                example = example.strip()
-                words = example.split()
-                plain = re.fullmatch(r"[A-Za-z][A-Za-z ,.;:'?!-]*", example)
-                if plain and 5 <= len(words) <= 20 and (kind == "verb" or OPENING.fullmatch(words[0])):
-                    examples[example if example[-1] in ".?!" else f"{example}."] = None
-    return list(examples)
+def read_sentences() -> list[str]:
+    """96,874 plain sentences of 4 to 30 words; the file names each one's source."""
+    return [text for _source, text in rows_of("sentences.tsv.xz")]
 
 
-OPENING = re.compile(r"[A-Z].*|he|she|they|it|we|you|his|her|this|that|i|my|these|there|the|who|what")
+def read_soft_train() -> dict[str, float]:
+    """CoLA's train sentences, and the chance of "acceptable" after teachers that had not learned from them."""
+    return {text: float(chance) for _label, chance, text in rows_of("cola-train-soft.tsv.xz")}
+
+
+def read_soft_pool() -> list[tuple[str, float]]:
+    """106,009 made sentences, and the chance of "acceptable" after twenty teachers."""
+    return [(text, float(chance)) for chance, text in rows_of("cola-pool-soft.tsv.xz")]
+
+
+def rows_of(name: str) -> list[list[str]]:
+    """The columns of each line of a packed file in `data/`."""
+    with lzma.open(DATA / name, "rt", encoding="utf-8") as lines:
+        return [line.rstrip("\n").split("\t") for line in lines]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import random
 import time
 
@@ -20,6 +21,8 @@ def add_training_options(parser: argparse.ArgumentParser, epochs: int, rate: flo
     parser.add_argument("--smoothing", type=float, default=0.0, help="share of a target that is spread over all labels")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--train-words", action="store_true", help="learn the word embeddings too; else they stay as they are")
+    parser.add_argument("--bf16", action="store_true", help="multiply in bf16: three times as fast on a processor with AVX-512 BF16")
+    parser.add_argument("--rounded", type=float, default=0.0, help="share of the steps, the last ones, with activations as in int8")
     parser.add_argument("--threads", type=int, default=2)
 
 
@@ -60,8 +63,8 @@ def train(model, lengths: list[int], loss_of, options, on_epoch) -> None:
     """AdamW on `loss_of` batches of texts of like length; linear warm-up and decay. `on_epoch` hears of each epoch's end."""
     shuffle = random.Random(options.seed)
     model.get_input_embeddings().requires_grad_(options.train_words)
-    optimizer = torch.optim.AdamW(parameter_groups(model, options), betas=(0.9, 0.98), eps=1e-6)
-    total = options.epochs * ((len(lengths) + options.batch - 1) // options.batch)
+    optimizer = torch.optim.AdamW(parameter_groups(model, options), betas=(0.9, 0.98), eps=1e-6, fused=True)
+    total = steps_of(lengths, options)
     step = 0
     for epoch in range(options.epochs):
         model.train()
@@ -70,7 +73,8 @@ def train(model, lengths: list[int], loss_of, options, on_epoch) -> None:
             factor = min((step + 1) / max(1, options.warmup * total), (total - step) / ((1 - options.warmup) * total))
             for group in optimizer.param_groups:
                 group["lr"] = group["base"] * factor
-            loss = loss_of(batch)
+            with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+                loss = loss_of(batch)
             optimizer.zero_grad(set_to_none=False)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -81,6 +85,11 @@ def train(model, lengths: list[int], loss_of, options, on_epoch) -> None:
                 said = {"step": step, "of": total, "loss": round(float(np.mean(losses[-100:])), 4)}
                 print(json.dumps(said | {"seconds": round(time.time() - began)}), flush=True)
         on_epoch(epoch + 1, float(np.mean(losses)), time.time() - began)
+
+
+def steps_of(lengths: list[int], options) -> int:
+    """How many batches `train` makes in all."""
+    return options.epochs * math.ceil(len(lengths) / options.batch)
 
 
 def parameter_groups(model, options) -> list[dict]:

@@ -40,7 +40,7 @@ FIXTURES = {
 }
 
 
-def choose_vocabulary(sentences: list[str], size: int = 2000, normaliser=NORMALISER) -> list[str]:
+def choose_vocabulary(sentences: list[str], size: int = 2000, normalizer=NORMALISER) -> list[str]:
     """Every character, then the commonest words, then the commonest word ends of two to four letters.
 
     Not the trainer of `tokenizers`: it breaks ties differently from run to run.
@@ -48,7 +48,7 @@ def choose_vocabulary(sentences: list[str], size: int = 2000, normaliser=NORMALI
     words = Counter(
         word
         for sentence in sentences
-        for word, _ in SPLITTER.pre_tokenize_str(normaliser.normalize_str(sentence))
+        for word, _ in SPLITTER.pre_tokenize_str(normalizer.normalize_str(sentence))
     )
     characters = sorted({character for word in words for character in word} | set("0123456789!?.,;:'\"()-"))
     ends = Counter()
@@ -62,11 +62,11 @@ def choose_vocabulary(sentences: list[str], size: int = 2000, normaliser=NORMALI
     return (entries + by_count(ends))[:size]
 
 
-def make_tokenizer(vocabulary: list[str], normaliser=NORMALISER) -> Tokenizer:
-    """A WordPiece tokenizer with the normaliser, splitter and template of bert-base-uncased."""
+def make_tokenizer(vocabulary: list[str], normalizer=NORMALISER) -> Tokenizer:
+    """A WordPiece tokenizer with the normalizer, splitter and template of bert-base-uncased."""
     index = {entry: position for position, entry in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordPiece(index, unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normaliser
+    tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = SPLITTER
     tokenizer.decoder = decoders.WordPiece(prefix="##")
     tokenizer.post_processor = processors.TemplateProcessing(

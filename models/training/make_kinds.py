@@ -111,7 +111,7 @@ def write_model(folder: Path, model, tokenizer, names=NAMES, edit=None, half: bo
     return path
 
 
-def write_quantised(folder: Path, texts: list[str], static: bool) -> None:
+def write_quantized(folder: Path, texts: list[str], static: bool) -> None:
     """Weights of 7 bits, so that every processor adds them alike."""
     source, target = folder / "onnx" / "model.onnx", folder / "onnx" / "model_quantized.onnx"
     if static:
@@ -202,7 +202,7 @@ def main() -> None:
         folder = options.out / name
         write_model(folder, model, tokenizer, **kind)
         if name.startswith("int8"):
-            write_quantised(folder, train, static=name.endswith("static"))
+            write_quantized(folder, train, static=name.endswith("static"))
         write_reference(folder, texts)
 
     bytes_tokenizer = AutoTokenizer.from_pretrained(options.roberta, model_max_length=LIMIT)

@@ -1,5 +1,5 @@
 """Writes test/fixtures/parity/MODEL.json: what Python's tokenizers and onnxruntime say to texts that are easy to get
-wrong, so that the server's own tokenising, truncating and scoring can be held against it. Every text is computed alone."""
+wrong, so that the server's own tokenizing, truncating and scoring can be held against it. Every text is computed alone."""
 
 import argparse
 import hashlib

