@@ -3,6 +3,7 @@ made sentences with the teachers' answers alone. Reads no dev file but to print 
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ def load_model(start: Path | str, labels: dict[int, str], options):
 def add_cola_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cola", type=Path, required=True, help="folder with the CoLA files")
     parser.add_argument("--times", type=int, default=4, help="how often each train sentence is read in an epoch")
+    parser.add_argument("--pool", type=int, default=200_000, help="made sentences that are read at most, evenly from all")
     parser.add_argument("--gold", type=float, default=0.4, help="weight of a train sentence's own label; the rest is the teachers'")
 
 
@@ -47,7 +49,8 @@ def soft_rows(options) -> list[tuple[str, float]]:
     soft = read_soft_train()
     own = [(text, options.gold * label + (1 - options.gold) * soft[text]) for text, label in learned]
     kept_back = {text for text, _ in held}
-    return own * options.times + [row for row in read_soft_pool() if row[0] not in kept_back]
+    pool = [row for row in read_soft_pool() if row[0] not in kept_back]
+    return own * options.times + pool[:: math.ceil(len(pool) / options.pool)]
 
 
 def targets_of(chances: list[float]) -> np.ndarray:
