@@ -31,6 +31,21 @@ def read_sst2(path: Path) -> list[tuple[str, int]]:
     return rows
 
 
+def whole_sentences(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Those texts that are part of no other."""
+    parts = set()
+    longest = sorted({text for text, _ in rows}, key=len, reverse=True)
+    for text in longest:
+        words = text.split()
+        if text in parts:
+            continue
+        for start in range(len(words)):
+            for end in range(start + 1, len(words) + 1):
+                if end - start < len(words):
+                    parts.add(" ".join(words[start:end]))
+    return [(text, label) for text, label in rows if text not in parts]
+
+
 def read_sentences() -> list[str]:
     """96,874 plain sentences of 4 to 30 words; the file names each one's source."""
     return [text for _source, text in rows_of("sentences.tsv.xz")]

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from datasets import read_sst2
+from datasets import read_sst2, whole_sentences
 from fine_tuning import add_training_options, cross_entropy, one_hot, predict, softmax, train
-from train_sst2 import LABELS, whole_sentences
+from train_sst2 import LABELS
 
 
 CLS, SEP, MASK = 101, 102, 103

@@ -3,17 +3,18 @@ which the twelve layers' own answers are the targets. Dev sentences are only eve
 
 import argparse
 import json
+import math
 import random
 from pathlib import Path
 
 import torch
 
-from datasets import read_sst2
+from datasets import read_sst2, whole_sentences
 from fine_tuning import add_training_options, one_hot, predict, train
 from halving import add_halving_options, halved, imitation
 from rounding import rounded_at_the_end
 from train_cola import load_model
-from train_sst2 import LABELS, whole_sentences
+from train_sst2 import LABELS
 
 JOINTS = ["but", "and", "although", "yet", ", but", "while", "even though", "or", "because", ";"]
 
@@ -38,24 +39,27 @@ def main() -> None:
     parser.add_argument("--sst2", type=Path, required=True, help="folder with the SST-2 files")
     parser.add_argument("--teacher", type=Path, required=True, help="folder written by train_sst2.py")
     parser.add_argument("--out", type=Path, required=True, help="folder for the last epoch's checkpoint")
+    parser.add_argument("--start", type=Path, help="six layers of an earlier run to go on from, instead of the teacher's")
+    parser.add_argument("--phrases", type=int, default=200_000, help="phrases that are read at most, evenly from all")
     parser.add_argument("--mixes", type=int, default=60_000)
     parser.add_argument("--gold", type=float, default=0.3, help="weight of a phrase's own label; the rest is the teacher's")
     add_halving_options(parser)
-    add_training_options(parser, epochs=2, rate=1.5e-4, batch=128)
+    add_training_options(parser, epochs=1, rate=1.5e-4, batch=64)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     teacher, tokenizer = load_model(options.teacher, LABELS, options)
-    student = halved(teacher)
+    student = load_model(options.start, LABELS, options)[0] if options.start else halved(teacher)
     learned = read_sst2(options.sst2 / "train.tsv")
     phrases = [text for text, _ in learned]
     sentences = [text for text, _ in whole_sentences(learned)]
     words = [word for text in sentences for word in text.split()]
     dice = random.Random(options.seed)
     mixes = [mix(phrases, sentences, words, dice) for _ in range(options.mixes)]
-    rows = tokenizer(phrases + mixes, truncation=True, max_length=64)["input_ids"]
-    targets = one_hot([label for _, label in learned] + [0] * len(mixes))
-    trust = [options.gold] * len(phrases) + [0.0] * len(mixes)
+    chosen = learned[:: math.ceil(len(learned) / options.phrases)]
+    rows = tokenizer([text for text, _ in chosen] + mixes, truncation=True, max_length=64)["input_ids"]
+    targets = one_hot([label for _, label in chosen] + [0] * len(mixes))
+    trust = [options.gold] * len(chosen) + [0.0] * len(mixes)
     lengths = list(map(len, rows))
     print(json.dumps({"texts": len(rows), "tokens": sum(lengths)}), flush=True)
     dev = read_sst2(options.sst2 / "dev.tsv")

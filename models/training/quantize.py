@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from datasets import read_cola, read_sst2
+from datasets import read_cola, read_sst2, whole_sentences
 from reference import Classifier
 
 LARGEST_RANGE = 1000.0
@@ -95,6 +95,8 @@ def texts_of(options) -> list[str]:
     if options.lines:
         return [line.strip() for line in options.lines.read_text(encoding="utf-8").splitlines() if line.strip()]
     rows = read_cola(options.cola / "in_domain_train.tsv") if options.cola else read_sst2(options.sst2 / "train.tsv")
+    if options.whole:
+        rows = whole_sentences(rows)
     return [text for text, _ in rows]
 
 
@@ -105,6 +107,7 @@ def main() -> None:
     data.add_argument("--cola", type=Path, help="calibrate on in_domain_train.tsv of this folder")
     data.add_argument("--sst2", type=Path, help="calibrate on train.tsv of this folder")
     data.add_argument("--lines", type=Path, help="calibrate on the lines of this text file")
+    parser.add_argument("--whole", action="store_true", help="only texts that are part of no other: SST-2's sentences, not its phrases")
     parser.add_argument("--texts", type=int, default=240)
     parser.add_argument("--long", type=int, default=0, help="paragraphs besides, up to the model's longest")
     parser.add_argument("--skip", nargs="*", default=["/classifier/", "/pooler/"], help="parts of names of nodes to leave in fp32")

