@@ -130,11 +130,11 @@ interface Tolerance {
 /**
  * On the kind of processor of the reference, the kernels are the same. On others the 8-bit products are the same too
  * (docs/decisions/0004), but the last digits of fp32 sums differ, and a value near the border of two of the 256 steps is
- * rounded to the other one. In `check_saturation.py` this changed the score of a single text by at most 0.062, and by
- * 0.0006 on average; products that saturate change scores by 0.018 on average.
+ * rounded to the other one. In `check_saturation.py` this changed the score of a single text by at most 0.2, and by
+ * 0.0025 on average; products that saturate change scores by 0.018 on average.
  */
 function quantizedTolerance({ made_with }: Reference): Tolerance {
-  return made_with.instructions === instructions() ? { worst: 1e-4, average: 1e-4 } : { worst: 0.1, average: 0.003 }
+  return made_with.instructions === instructions() ? { worst: 1e-4, average: 1e-4 } : { worst: 0.3, average: 0.005 }
 }
 
 /** The kernels for 8-bit products that ONNX Runtime uses on this processor, by the names in make_parity.py. */
