@@ -1,5 +1,6 @@
-// Settings from the environment. Each process declares a table of settings; reading a table reports every problem
-// together. Only main functions read process.env.
+// Settings from the environment. A setting is declared once and is a member of the table of each program that takes it;
+// reading tables reports every problem together. Only main functions read process.env.
+import { isIP } from 'node:net'
 import * as z from 'zod'
 
 /** One setting: its variable, its meaning, and the schema that parses its text. */
@@ -7,6 +8,8 @@ export interface Setting<T> {
   name: string
   /** The text that is parsed when the variable is unset or empty; undefined: the schema parses undefined. */
   fallback: string | undefined
+  /** A value for messages: the default, also in a program that has none. */
+  example: string | undefined
   description: string
   schema: z.ZodType<T, string | undefined>
   /** Its value is never printed. */
@@ -24,12 +27,22 @@ export function setting<T>(
   schema: z.ZodType<T, string | undefined>,
   description: string,
 ): Setting<T> {
-  return { name, fallback, description, schema, secret: false }
+  return { name, fallback, example: fallback, description, schema, secret: false }
 }
 
 /** A setting whose value may hold a password or key. */
 export function secret<T>(...options: Parameters<typeof setting<T>>): Setting<T> {
   return { ...setting(...options), secret: true }
+}
+
+/** The same setting in a program that has another default. */
+export function withDefault<T>(declared: Setting<T>, fallback: string): Setting<T> {
+  return { ...declared, fallback }
+}
+
+/** The same setting in a program that has no default for it: undefined when it is unset. */
+export function withoutDefault<T>(declared: Setting<T>): Setting<T | undefined> {
+  return { ...declared, fallback: undefined, schema: optional(declared.schema) }
 }
 
 /** Thrown at start; `problems` holds one line for each invalid setting. */
@@ -50,18 +63,35 @@ export class SettingsError extends Error {
 export function readSettings<Table extends SettingsTable>(table: Table, env: NodeJS.ProcessEnv): SettingsOf<Table> {
   const values: Record<string, unknown> = {}
   const problems: string[] = []
-  for (const [key, { name, fallback, schema, secret }] of Object.entries(table)) {
-    const given = env[name]?.trim() || undefined
-    const parsed = schema.safeParse(given ?? fallback)
-    if (parsed.success) {
-      values[key] = parsed.data
-      continue
-    }
-    const got = given === undefined || secret ? '' : ` (got "${given}")`
-    problems.push(`${name}: ${parsed.error.issues[0]?.message ?? 'is invalid'}${got}`)
+  for (const [key, declared] of Object.entries(table)) {
+    const given = env[declared.name]?.trim() || undefined
+    const parsed = declared.schema.safeParse(given ?? declared.fallback)
+    if (parsed.success) values[key] = parsed.data
+    else problems.push(problemOf(declared, given, parsed.error.issues[0]?.message ?? 'is invalid'))
   }
   if (problems.length > 0) throw new SettingsError(problems)
   return values as SettingsOf<Table>
+}
+
+/** Returns every problem of the tables' settings; one of a setting that several tables share is in it once. */
+export function settingsProblems(tables: SettingsTable[], env: NodeJS.ProcessEnv): string[] {
+  const problems = tables.flatMap((table) => {
+    try {
+      readSettings(table, env)
+      return []
+    } catch (error) {
+      if (error instanceof SettingsError) return error.problems
+      throw error
+    }
+  })
+  return [...new Set(problems)]
+}
+
+/** States the name, what is expected with an example, and the value, unless it is or may contain a secret. */
+function problemOf({ name, example, secret }: Setting<unknown>, given: string | undefined, message: string): string {
+  const suchAs = example === undefined || /such as|one of|on or off/.test(message) ? '' : `, such as ${example}`
+  const hidden = given === undefined || secret || given.length > 60 || /[@\p{Cc}]|:\/\//u.test(given)
+  return `${name}: ${message}${suchAs}${hidden ? '' : ` (got "${given}")`}`
 }
 
 /** The help text of a table: a title and one line a setting. */
@@ -87,7 +117,7 @@ function parseWithUnit(text: string, units: Record<string, number>): number | un
 }
 
 function fromText<T>(parse: (text: string) => T | undefined, expected: string): z.ZodType<T, string | undefined> {
-  return z.string({ error: `must be set: ${expected}` }).transform((text, context) => {
+  return z.string({ error: `must be set to ${expected}` }).transform((text, context) => {
     const value = parse(text)
     if (value !== undefined) return value
     context.addIssue({ code: 'custom', message: `must be ${expected}` })
@@ -142,14 +172,30 @@ export function oneOf<const Word extends string>(words: readonly Word[]): z.ZodT
   return fromText((given) => words.find((word) => word === given.toLowerCase()), `one of ${words.join(', ')}`)
 }
 
-/** A setting that may be left out. */
+/** A setting that may be left out; the messages are those of `schema`. */
 export function optional<T>(schema: z.ZodType<T, string | undefined>): z.ZodType<T | undefined, string | undefined> {
-  return z.union([z.undefined(), schema])
+  return z
+    .string()
+    .optional()
+    .transform((given, context) => {
+      if (given === undefined) return undefined
+      const parsed = schema.safeParse(given)
+      if (parsed.success) return parsed.data
+      for (const { message } of parsed.error.issues) context.addIssue({ code: 'custom', message })
+      return z.NEVER
+    })
 }
 
-/** An absolute URL with one of the given protocols, for example `redis:`. */
+/** An absolute URL with one of the given protocols, for example `https:`. */
 export function url(...protocols: string[]): z.ZodType<string, string | undefined> {
   const parse = (given: string) =>
     URL.canParse(given) && protocols.includes(new URL(given).protocol) ? given : undefined
-  return fromText(parse, `a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`)
+  const examples = protocols.map((protocol) => (protocol === 'file:' ? 'file:///FOLDER' : `${protocol}//HOST`))
+  return fromText(parse, `a URL such as ${examples.join(' or ')}`)
 }
+
+/** An address or a name of this machine to listen on. */
+export const host = fromText(
+  (given) => (isIP(given) || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(given) ? given : undefined),
+  'an address of this machine, such as 127.0.0.1, 0.0.0.0 or ::',
+)

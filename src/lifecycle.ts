@@ -1,15 +1,21 @@
 // The life of a process: settings, start, one AbortSignal for shutdown, stop with a deadline.
 import { aborted, settledWithin } from './async.ts'
-import { SettingsError } from './env.ts'
+import { oneOf, SettingsError, setting, timeout } from './env.ts'
 import { StartupError } from './errors.ts'
 import { growSlowly } from './heap.ts'
-import { createLogger, type Logger, type LogLevel } from './logger.ts'
+import { createLogger, type Logger, type LogLevel, logLevels } from './logger.ts'
 
 export interface Service {
   /** Resolves when the service does its work. */
   start(): Promise<void>
   /** Resolves when it has stopped; it may be called before start, and twice. */
   stop(): Promise<void>
+}
+
+/** The settings of every service's process. */
+export const serviceSettings = {
+  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'maximum duration of a shutdown'),
+  logLevel: setting('LOG_LEVEL', 'info', oneOf(logLevels), `one of ${logLevels.join(', ')}`),
 }
 
 interface ServiceConfig {
@@ -45,6 +51,8 @@ export async function runService<Config extends ServiceConfig>(
 ): Promise<void> {
   growSlowly()
   try {
+    if (process.argv.length > 2)
+      throw new SettingsError(['arguments are not taken; settings are environment variables'])
     const config = readConfig(process.env)
     const logger = createLogger(program, config.logLevel)
     await runUntilClosed(create(config, logger), config.shutdownGrace, logger)

@@ -1,23 +1,20 @@
 // The api's settings.
 import * as env from '../env.ts'
-import { logLevels } from '../logger.ts'
+import { serviceSettings } from '../lifecycle.ts'
+import { redisSettings } from '../redis/settings.ts'
 import { apiKeys } from './http/api-keys.ts'
 import { trustedProxies } from './http/trust-proxy.ts'
 
 export const apiSettings = {
+  ...redisSettings,
+  ...serviceSettings,
   port: env.setting('PORT', '8000', env.port, 'port to listen on; 0: any free port'),
-  host: env.setting('HOST', '127.0.0.1', env.text, 'address to listen on; 0.0.0.0: all'),
+  host: env.setting('HOST', '127.0.0.1', env.host, 'address to listen on; 0.0.0.0: all'),
   trustProxy: env.setting(
     'TRUST_PROXY',
     'off',
     trustedProxies,
     'trusted reverse proxies: their number, or their addresses, such as loopback, 10.0.0.0/8',
-  ),
-  redisUrl: env.secret(
-    'REDIS_URL',
-    undefined,
-    env.url('redis:', 'rediss:'),
-    'URL of the Redis that the api and the workers share',
   ),
   defaultModel: env.setting('DEFAULT_MODEL', 'cola', env.text, 'model of requests that name none'),
   waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'timeout of a synchronous request'),
@@ -68,9 +65,6 @@ export const apiSettings = {
   ),
   adminWrite: env.setting('ADMIN_WRITE', 'off', env.flag, 'allow the dashboard to retry, promote and pause'),
   adminShowTexts: env.setting('ADMIN_SHOW_TEXTS', 'off', env.flag, 'allow the dashboard to show texts'),
-  requireDurable: env.setting('REQUIRE_DURABLE', 'off', env.flag, 'refuse to start on a Redis that may lose jobs'),
-  shutdownGrace: env.setting('SHUTDOWN_GRACE', '30s', env.timeout, 'maximum duration of a shutdown'),
-  logLevel: env.setting('LOG_LEVEL', 'info', env.oneOf(logLevels), `one of ${logLevels.join(', ')}`),
 }
 
 export type ApiConfig = env.SettingsOf<typeof apiSettings>

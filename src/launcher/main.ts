@@ -1,36 +1,13 @@
 // The process of `npm start`: runs Redis, the api and the workers until Ctrl-C.
 import { resolve } from 'node:path'
 import { aborted } from '../async.ts'
-import {
-  describeTable,
-  integer,
-  oneOf,
-  optional,
-  port,
-  readSettings,
-  SettingsError,
-  setting,
-  text,
-  timeout,
-  url,
-} from '../env.ts'
+import { SettingsError } from '../env.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import { EXIT_CONFIG } from '../lifecycle.ts'
-import { logLevels } from '../logger.ts'
 import { RedisNotFoundError } from './redis-binary.ts'
 import { RedisStartError } from './redis-data-lock.ts'
-import { describeSettings } from './settings-help.ts'
+import { describeSettings, type LauncherConfig, readLauncherConfig } from './settings.ts'
 import { Stack } from './stack.ts'
-
-const settings = {
-  workers: setting('WORKERS', '1', integer(0, 64), 'number of workers to start; 0: they run elsewhere'),
-  redisUrl: setting('REDIS_URL', undefined, optional(url('redis:', 'rediss:')), 'unset: a private Redis is started'),
-  host: setting('HOST', '127.0.0.1', text, 'address that the api listens on'),
-  port: setting('PORT', '8000', integer(1, 65_535), 'port of the api'),
-  monitorPort: setting('MONITOR_PORT', undefined, optional(port), 'port of health and metrics of the first worker'),
-  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'maximum duration of the shutdown of a process'),
-  logLevel: setting('LOG_LEVEL', 'warn', oneOf(logLevels), 'log level of the api and the workers'),
-}
 
 /** Errors that a user can fix: only the message is printed. */
 const USER_ERRORS = [SettingsError, StartupError, RedisNotFoundError, RedisStartError]
@@ -41,10 +18,12 @@ else await run()
 async function run(): Promise<void> {
   const closing = new AbortController()
   try {
+    const settings = readLauncherConfig(process.env)
+    const dataDir = resolve(settings.dataDir)
     const stack = new Stack({
-      settings: readSettings(settings, process.env),
+      settings,
       env: process.env,
-      dataDir: resolve('.data'),
+      dataDir,
       print,
       onInvalidSettings: (name) => {
         print(`the ${name} rejects its settings (see above); stopping`)
@@ -55,7 +34,7 @@ async function run(): Promise<void> {
     onSignals(closing, () => stack.kill())
     try {
       await Promise.race([stack.start(), aborted(closing.signal)])
-      if (!closing.signal.aborted) console.log(readyMessage(stack.address))
+      if (!closing.signal.aborted) console.log(readyMessage(stack.address, dataDir, settings))
       await aborted(closing.signal)
     } finally {
       await stack.stop()
@@ -96,29 +75,25 @@ function print(line: string): void {
   console.log(`inferq: ${line}`)
 }
 
-function readyMessage(address: string): string {
-  const user = process.env['ADMIN_USER'] ?? 'admin'
-  const password = process.env['ADMIN_PASSWORD'] ? 'as in ADMIN_PASSWORD' : 'shown when it was generated'
+function readyMessage(address: string, dataDir: string, { adminUser, adminPassword }: LauncherConfig): string {
+  const password = adminPassword ? 'as in ADMIN_PASSWORD' : 'shown when it was generated'
   return `
 inferq is ready.
 
   Page        ${address}/
   Predict     curl '${address}/predict?text=The%20boy%20is%20sitting%20on%20a%20bench'
   API docs    ${address}/docs
-  Dashboard   ${address}/admin/queues (user ${user}, password: ${password})
-  Data        ${resolve('.data')}
+  Dashboard   ${address}/admin/queues (user ${adminUser}, password: ${password})
+  Data        ${dataDir}
 
-Press Ctrl-C to stop; data is kept in .data/.
+Press Ctrl-C to stop; the data is kept.
 `
 }
 
 function help(): string {
-  const { workers, logLevel } = settings
   return `Settings are environment variables, for example: PORT=8001 WORKERS=2 npm start
 
-${describeTable('Under npm start', { workers, logLevel })}
-
-If REDIS_URL is unset, npm start runs a private Redis with its data in .data/redis.
+If REDIS_URL is unset, npm start runs a private Redis with its data in DATA_DIR.
 
 ${describeSettings()}`
 }

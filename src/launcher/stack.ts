@@ -1,29 +1,23 @@
 // The processes of `npm start`: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { pause } from '../async.ts'
-import { StartupError } from '../errors.ts'
+import { messageOf, StartupError } from '../errors.ts'
 import { type Service } from '../lifecycle.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
 import { spawnProgram } from './program.ts'
 import { redisBinary } from './redis-binary.ts'
 import { RedisServer } from './redis-server.ts'
+import type { LauncherConfig } from './settings.ts'
 import { SupervisedProcess } from './supervised-process.ts'
 
-interface StackSettings {
-  host: string
-  port: number
-  redisUrl: string | undefined
-  workers: number
-  monitorPort: number | undefined
-  shutdownGrace: number
-  logLevel: string
-}
-
 export interface StackOptions {
-  settings: StackSettings
-  env: NodeJS.ProcessEnv
+  settings: LauncherConfig
+  /** The absolute path of DATA_DIR. */
   dataDir: string
+  env: NodeJS.ProcessEnv
   print: (line: string) => void
   /** Called when a child ends because its settings are invalid. */
   onInvalidSettings: (name: string) => void
@@ -39,35 +33,40 @@ export class Stack implements Service {
   readonly #closing = new AbortController()
   readonly #workers: SupervisedProcess[] = []
   readonly #health: { name: string; url: string }[] = []
+  /** The api's port. */
+  #port: number
   #redis: RedisServer | undefined
   #api: SupervisedProcess | undefined
 
   constructor(options: StackOptions) {
     this.#options = options
+    this.#port = options.settings.port
   }
 
   /** The api's URL for clients on this machine. */
   get address(): string {
-    const { host, port } = this.#options.settings
-    return `http://${this.#isLocal(host) ? 'localhost' : host}:${port}`
+    const { host } = this.#options.settings
+    return `http://${this.#isLocal(host) ? 'localhost' : this.#reachable(host)}:${this.#port}`
   }
 
   /** Resolves when the api and every worker are ready, or when it is stopped during the start. */
   async start(): Promise<void> {
     const { settings, env, dataDir, print } = this.#options
-    if (!(await isFree(settings.port, settings.host))) {
-      throw new StartupError(
-        `port ${settings.port} is taken by another program; stop it, or use another port: ` +
-          `PORT=${settings.port + 1} npm start`,
-      )
-    }
+    await this.#choosePort()
     const monitorPorts = await this.#monitorPorts()
-    const redisUrl = settings.redisUrl ?? (await this.#startRedis(`${dataDir}/redis`))
+    const redisUrl = settings.redisUrl ?? (await this.#startRedis(join(dataDir, 'redis')))
     if (this.#closing.signal.aborted) return
 
-    const common = { NODE_ENV: 'production', ...env, REDIS_URL: redisUrl, LOG_LEVEL: settings.logLevel }
-    this.#api = this.#child('api', 'api', { ...common, HOST: settings.host, PORT: String(settings.port) })
-    const api = `http://${this.#reachable(settings.host)}:${settings.port}`
+    const common = {
+      NODE_ENV: 'production',
+      ...env,
+      REDIS_URL: redisUrl,
+      LOG_LEVEL: settings.logLevel,
+      FILES_URL: env['FILES_URL']?.trim() || pathToFileURL(join(dataDir, 'files')).href,
+      MODELS_CACHE: env['MODELS_CACHE']?.trim() || join(dataDir, 'hub'),
+    }
+    this.#api = this.#child('api', 'api', { ...common, HOST: settings.host, PORT: String(this.#port) })
+    const api = `http://${this.#reachable(settings.host)}:${this.#port}`
     this.#health.push({ name: 'the api', url: `${api}/readyz` })
     const shared = settings.workers > 1 ? { INFERENCE_PROCESSES: processesPerWorker(settings.workers) } : {}
     for (const [index, port] of monitorPorts.entries()) {
@@ -115,6 +114,19 @@ export class Stack implements Service {
       print,
       onInvalidSettings: () => onInvalidSettings(name),
     })
+  }
+
+  /** @throws StartupError when the port is taken, or the host is none of this machine's addresses. */
+  async #choosePort(): Promise<void> {
+    const { host, port } = this.#options.settings
+    if (port === 0) this.#port = await freePort()
+    const free = await isFree(this.#port, host).catch((error: unknown) => {
+      throw new StartupError(`HOST=${host} PORT=${port} cannot be listened on: ${messageOf(error)}`)
+    })
+    if (free) return
+    throw new StartupError(
+      `port ${port} is taken by another program; stop it, or use another port: PORT=${port < 65_535 ? port + 1 : 8000} npm start`,
+    )
   }
 
   async #startRedis(dir: string): Promise<string> {

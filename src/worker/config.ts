@@ -1,9 +1,8 @@
 // The worker's settings.
 import {
-  flag,
+  host,
   integer,
   list,
-  oneOf,
   optional,
   port,
   readSettings,
@@ -14,11 +13,13 @@ import {
   timeout,
   url,
 } from '../env.ts'
-import { logLevels } from '../logger.ts'
+import { serviceSettings } from '../lifecycle.ts'
+import { redisSettings } from '../redis/settings.ts'
 import { defaultProcesses } from './resources.ts'
 
 export const workerSettings = {
-  redisUrl: secret('REDIS_URL', undefined, url('redis:', 'rediss:'), 'the Redis that all processes share'),
+  ...redisSettings,
+  ...serviceSettings,
   modelsDir: setting('MODELS_DIR', 'models', text, 'directory of the models, one folder per model'),
   models: setting(
     'MODELS',
@@ -75,12 +76,9 @@ export const workerSettings = {
   monitorHost: setting(
     'MONITOR_HOST',
     undefined,
-    optional(text),
+    optional(host),
     'address of health and metrics; unset: all addresses',
   ),
-  requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'take no jobs from a Redis that may lose them'),
-  shutdownGrace: setting('SHUTDOWN_GRACE', '30s', timeout, 'maximum duration of a shutdown'),
-  logLevel: setting('LOG_LEVEL', 'info', oneOf(logLevels), `one of ${logLevels.join(', ')}`),
 }
 
 export type WorkerConfig = Omit<SettingsOf<typeof workerSettings>, 'inferenceProcesses'> & {

@@ -137,18 +137,19 @@ test('an occupied port gives one message with the remedy', async () => {
   }
 })
 
-test('all invalid settings are listed together', async () => {
-  const { code, said } = await refused({ WORKERS: 'many', SHUTDOWN_GRACE: 'soon' })
+test('all invalid settings of all programs are listed together', async () => {
+  const { code, said } = await refused({ WORKERS: 'many', SHUTDOWN_GRACE: 'soon', MAX_INPUTS: 'lots' })
+  expect(said).toMatch(/MAX_INPUTS: must be a whole number/)
   expect(code).toBe(78)
   expect(said).toMatch(/WORKERS: must be a whole number/)
   expect(said).toMatch(/SHUTDOWN_GRACE: must be a duration/)
 })
 
 test('a child with invalid settings stops all processes', async () => {
-  const { code, said } = await refused({ MAX_INPUTS: 'lots' })
+  const { code, said } = await refused({ MODELS_DIR: join(dir, 'none'), MODELS: '' })
   expect(code).toBe(78)
-  expect(said).toMatch(/MAX_INPUTS: must be a whole number/)
-  expect(said).toMatch(/the api rejects its settings \(see above\); stopping/)
+  expect(said).toMatch(/MODELS_DIR: no model found in/)
+  expect(said).toMatch(/the worker rejects its settings \(see above\); stopping/)
 })
 
 test('a second start in the same folder is refused', async () => {

@@ -3,16 +3,22 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { apiSettings } from '../../src/api/config.ts'
+import { settingsTable } from '../../src/launcher/settings.ts'
 import { workerSettings } from '../../src/worker/config.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
 
 describe('docs/operations.md', () => {
-  const settings = [...Object.values(apiSettings), ...Object.values(workerSettings)]
+  const [, settings = ''] = read('docs/operations.md').split(/^## (?:Settings|Models)$/m)
+  const sections = new Map(settings.split(/^### /m).map((section) => [section.split('\n')[0] ?? '', section]))
 
-  it.each(settings)('has $name with its default and meaning', ({ name, fallback, description }) => {
-    expect(read('docs/operations.md')).toContain(`| \`${name}\` | ${fallback ?? ''} | ${description} |`)
+  it.each(settingsTable)('lists the settings: $title', ({ title, settings }) => {
+    const rows = (sections.get(title) ?? '').split('\n').filter((line) => line.startsWith('| `'))
+    const expected = Object.values(settings).map(
+      ({ name, fallback, description }) => `| \`${name}\` | ${fallback ?? ''} | ${description} |`,
+    )
+    expect(rows).toEqual(expected)
   })
 })
 

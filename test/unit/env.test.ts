@@ -41,7 +41,7 @@ describe('settings', () => {
       REDIS_URL: 'http://x',
     })
     expect(problems).toHaveLength(5)
-    expect(problems.join('\n')).toMatch(/PORT: must be a whole number from 0 to 65535 \(got "70000"\)/)
+    expect(problems.join('\n')).toMatch(/PORT: must be a whole number from 0 to 65535, such as 8000 \(got "70000"\)/)
     expect(problems.join('\n')).toMatch(/WAIT_TIMEOUT: must be a duration from 1ms to 24d, such as/)
     expect(problemsOf({})).toEqual([expect.stringMatching(/^REDIS_URL: must be set/)])
   })

@@ -1,0 +1,65 @@
+// The settings of `npm start`, and the one table of the settings of all programs.
+import { apiSettings } from '../api/config.ts'
+import {
+  describeTable,
+  integer,
+  readSettings,
+  SettingsError,
+  type SettingsOf,
+  type SettingsTable,
+  setting,
+  settingsProblems,
+  text,
+  withDefault,
+  withoutDefault,
+} from '../env.ts'
+import { serviceSettings } from '../lifecycle.ts'
+import { redisSettings } from '../redis/settings.ts'
+import { workerSettings } from '../worker/config.ts'
+
+const ownSettings = {
+  workers: setting('WORKERS', '1', integer(0, 64), 'number of workers to start; 0: they run elsewhere'),
+  dataDir: setting('DATA_DIR', '.data', text, 'directory of the private Redis, of files and of downloaded models'),
+  logLevel: withDefault(serviceSettings.logLevel, 'warn'),
+}
+
+const launcherSettings = {
+  ...ownSettings,
+  redisUrl: withoutDefault(redisSettings.redisUrl),
+  shutdownGrace: serviceSettings.shutdownGrace,
+  host: apiSettings.host,
+  port: apiSettings.port,
+  monitorPort: withoutDefault(workerSettings.monitorPort),
+  adminUser: apiSettings.adminUser,
+  adminPassword: apiSettings.adminPassword,
+}
+
+export type LauncherConfig = SettingsOf<typeof launcherSettings>
+
+const shared = { ...redisSettings, ...serviceSettings }
+
+/** Every setting once, by the programs that take it. */
+export const settingsTable: { title: string; settings: SettingsTable }[] = [
+  { title: 'Under npm start', settings: ownSettings },
+  { title: 'Every process', settings: shared },
+  { title: 'The api', settings: omit(apiSettings, shared) },
+  { title: 'A worker', settings: omit(workerSettings, shared) },
+]
+
+/** @throws SettingsError that lists the problems of every program's settings, before one is started. */
+export function readLauncherConfig(env: NodeJS.ProcessEnv): LauncherConfig {
+  // The private Redis is not started yet.
+  const complete = { ...env, REDIS_URL: env['REDIS_URL']?.trim() || 'redis://127.0.0.1' }
+  const problems = settingsProblems([launcherSettings, apiSettings, workerSettings], complete)
+  if (problems.length > 0) throw new SettingsError(problems)
+  return readSettings(launcherSettings, env)
+}
+
+/** Lists every setting with default and description, one per line. */
+export function describeSettings(): string {
+  return settingsTable.map(({ title, settings }) => describeTable(title, settings)).join('\n\n')
+}
+
+function omit(table: SettingsTable, left: SettingsTable): SettingsTable {
+  return Object.fromEntries(Object.entries(table).filter(([key]) => !(key in left)))
+}

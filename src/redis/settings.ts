@@ -1,0 +1,47 @@
+// The settings of every program that uses Redis.
+import * as z from 'zod'
+import { flag, secret, setting } from '../env.ts'
+
+const EXPECTED = 'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0 or rediss://HOST:6380'
+const UNESCAPED = `must be ${EXPECTED}; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25`
+
+/**
+ * A Redis URL: protocol, credentials, host, port and database number. Anything else that follows the host is refused, because
+ * it is a part of a password that is not percent-encoded. The messages never contain a part of the value.
+ */
+const redisUrl = z.string({ error: `must be set to ${EXPECTED}` }).transform((given, context) => {
+  const problem = urlProblem(given)
+  if (problem === undefined) return given
+  context.addIssue({ code: 'custom', message: problem })
+  return z.NEVER
+})
+
+function urlProblem(given: string): string | undefined {
+  if (!/^rediss?:\/\//i.test(given)) return `must be ${EXPECTED}`
+  if (!URL.canParse(given)) return UNESCAPED
+  const { hostname, pathname, search, searchParams, hash, username, password } = new URL(given)
+  if (
+    ![username, password].every(isEncoded) ||
+    /[@/]/.test(search) ||
+    hash !== '' ||
+    (given.match(/@/g)?.length ?? 0) > 1
+  )
+    return UNESCAPED
+  if (!/^\/?\d*$/.test(pathname) || !/^\d*$/.test(searchParams.get('db') ?? ''))
+    return `${UNESCAPED}; after the host stands nothing but the number of a database`
+  return hostname === '' ? `must be ${EXPECTED}: it names no host` : undefined
+}
+
+function isEncoded(part: string): boolean {
+  try {
+    decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
+}
+
+export const redisSettings = {
+  redisUrl: secret('REDIS_URL', undefined, redisUrl, 'URL of the Redis that all processes share'),
+  requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'refuse to work on a Redis that may lose jobs'),
+}
