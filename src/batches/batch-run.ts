@@ -87,7 +87,7 @@ class BatchRun {
     this.#batch = keyIdOf(id)
     this.#record = record
     this.#lock = lock
-    this.#sender = new ChunkSender(options.sender, this.#abort.signal)
+    this.#sender = new ChunkSender(options.sender, this.#batch, this.#abort.signal)
     this.#retry = new RetryStorage(id.uuid, options.logger, this.#abort.signal)
     this.#writer = new RowWriter(id.uuid)
   }

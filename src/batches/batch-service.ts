@@ -9,6 +9,7 @@ import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { hasRedisHeadroom } from '../predict/admission.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
+import { publishCancel } from '../queue/cancellations.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { readExpired } from '../records/expirations.ts'
@@ -82,6 +83,7 @@ export class BatchService implements Service {
         waiters,
         replyTo: apiId,
         width: () => this.#width(),
+        stopChunks: (batch) => publishCancel(redis, batch),
         hasRoom: () => hasRedisHeadroom(fleet.memoryShare),
         onError,
       },

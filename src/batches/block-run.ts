@@ -2,7 +2,7 @@
 
 import { retry } from '../async.ts'
 import { AppError, conflict } from '../errors.ts'
-import type { Row } from '../queue/job.ts'
+import { isFailed, type Row } from '../queue/job.ts'
 import { chunkJobId } from '../queue/job-ids.ts'
 import type { JobRef } from '../queue/job-state.ts'
 import type { Block } from './blocks.ts'
@@ -86,11 +86,13 @@ class BlockRows {
   async settle(chunk: Chunk, end: ChunkEnd): Promise<void> {
     if (end.state === 'withdrawn') return chunk.rows.forEach(({ position }) => this.#setUnanswered(position))
     const texts = chunk.items.length
-    if (end.state === 'failed' || (end.result.outcome === 'done' && end.result.rows.length !== texts)) {
+    if (end.state === 'failed' || (end.result.rows.length > 0 && end.result.rows.length !== texts)) {
       return this.#failAll(chunk, new AppError('Backend', 424, 'the workers could not run this request'))
     }
     const { outcome, revision, rows } = end.result
-    if (outcome !== 'done')
+    if (outcome === 'canceled' && rows.length === 0)
+      return chunk.rows.forEach(({ position }) => this.#setUnanswered(position))
+    if (outcome !== 'done' && outcome !== 'canceled')
       return this.#failAll(chunk, conflict('no worker serves this revision of the model any more'))
     const model = await this.#resolve(() => this.#options.endpoints.labels(chunk.target.model, revision))
     if (model instanceof AppError) return this.#failAll(chunk, model)
@@ -103,6 +105,7 @@ class BlockRows {
   }
 
   #answer(position: number, rows: Row[], model: Parameters<ParsedRequest['answer']>[1]): void {
+    if (rows.some((row) => isFailed(row) && row.error.code === 'Canceled')) return this.#setUnanswered(position)
     const { customId, request } = this.#row(position)
     try {
       const body = (request as ParsedRequest).answer(rows, model)

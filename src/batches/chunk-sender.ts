@@ -16,6 +16,8 @@ export interface ChunkSenderOptions {
   replyTo: string
   /** Chunks that one batch may have in the lane now. */
   width: () => number
+  /** Stops the running chunks of the batch; their computed rows are kept. */
+  stopChunks: (batch: string) => Promise<void>
   /** Whether Redis has memory for more; false: the sender waits. */
   hasRoom: () => boolean
   onError: (error: unknown) => void
@@ -32,22 +34,25 @@ const RUNNING_CHUNK_WAIT_MS = 5_000
 
 export class ChunkSender {
   readonly #options: ChunkSenderOptions
+  readonly #batch: string
   readonly #inFlight = new Set<AbortController>()
   readonly #slotWaiters: (() => void)[] = []
   readonly #aborted: AbortSignal
   #canceled = false
 
-  /** @param aborted ends every wait; its reason is thrown. */
-  constructor(options: ChunkSenderOptions, aborted: AbortSignal) {
+  /** @param batch OWNER_UUID. @param aborted ends every wait; its reason is thrown. */
+  constructor(options: ChunkSenderOptions, batch: string, aborted: AbortSignal) {
     this.#options = options
+    this.#batch = batch
     this.#aborted = aborted
     aborted.addEventListener('abort', () => this.#interrupt(), { once: true })
   }
 
-  /** Sends no more chunks and removes those that wait in the lane. */
+  /** Sends no more chunks, removes those that wait in the lane, and stops those that run. */
   cancel(): void {
     this.#canceled = true
     this.#interrupt()
+    this.#options.stopChunks(this.#batch).catch(this.#options.onError)
   }
 
   /** Resolves when one more chunk may be sent, or the sender is canceled. @throws the abort's reason. */

@@ -2,18 +2,19 @@
 
 import type { Redis } from 'ioredis'
 import { AppError, gone, invalid, notFound } from '../errors.ts'
+import { publishCancel } from '../queue/cancellations.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { type JobEnd, type JobRef, type JobSnapshot, readJob } from '../queue/job-state.ts'
-import { queueName } from '../queue/names.ts'
+import { jobKey, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 import {
   createPrediction,
+  markCanceled,
   type PredictionRecord,
   readPrediction,
   removePrediction,
-  requestCancel,
 } from '../records/predictions.ts'
 import type { Inputs } from './inputs.ts'
 
@@ -130,17 +131,25 @@ export class Predictions {
   /** @throws AppError 409 when it has ended already. */
   async cancel(prediction: Prediction): Promise<void> {
     const { id, record } = prediction
-    if (hasEnded(prediction)) {
+    if (hasEnded(prediction) || !(await this.#markCanceled(id, record))) {
       throw new AppError('Conflict', 409, 'this prediction has ended and cannot be canceled')
     }
-    if (record.canceled_at === undefined) await requestCancel(this.#options.redis, keyIdOf(id))
+  }
+
+  /** Marks the record and stops its worker; false when the job has ended. */
+  async #markCanceled(id: OwnedId, record: PredictionRecord): Promise<boolean> {
+    const { redis } = this.#options
+    const { queue, id: jobId } = jobRefOf(id, record)
+    const marked = await markCanceled(redis, jobId, jobKey(queue, jobId))
+    if (marked) await publishCancel(redis, jobId)
+    return marked
   }
 
   /** Erases input and output; a running prediction is canceled first. @throws AppError 409 when it does not stop soon. */
   async erase({ id, record, job }: Prediction): Promise<void> {
     const { redis, producer } = this.#options
     const ref = jobRefOf(id, record)
-    if (job.state === 'waiting' || job.state === 'active') await requestCancel(redis, keyIdOf(id))
+    if (job.state === 'waiting' || job.state === 'active') await this.#markCanceled(id, record)
     if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(ERASE_WAIT_MS), true)
     const removed = await producer.remove(ref.queue, ref.id)
     if (!removed) {

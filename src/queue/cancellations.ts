@@ -1,33 +1,25 @@
-// The ids of canceled predictions that a worker has received.
+// Cancellations: published by the api that cancels, received by every worker.
+import type { Redis } from 'ioredis'
 
-/** A cancel can be published before the worker takes the job, so ids are kept for this long. */
-const KEPT_MS = 30_000
+/** The channel of canceled ids: of predictions, of abandoned anonymous jobs, and of batches. */
+export const CANCEL_CHANNEL = 'inferq:cancel'
 
-/** The ids that were published on CANCEL_CHANNEL in the last 30 seconds. */
-export class CanceledIds {
-  readonly #received = new Map<string, number>()
-  /** A stalled job can be taken again by the same worker, so an id may have several listeners. */
+/** Publishes that the work of an id is no longer wanted: a job's id, or OWNER_UUID of a batch for all of its chunks. */
+export async function publishCancel(redis: Redis, id: string): Promise<void> {
+  await redis.publish(CANCEL_CHANNEL, id)
+}
+
+/**
+ * The jobs of this worker that can be canceled by an id. Nothing is remembered of other ids: a job that arrives after the
+ * message finds the mark in its record, and an id that is used again is another prediction.
+ */
+export class Cancellations {
+  /** A stalled job can be taken again by the same worker, and a batch has many chunks, so an id may have many listeners. */
   readonly #listeners = new Map<string, Set<() => void>>()
-  readonly #now: () => number
-
-  constructor(now: () => number = Date.now) {
-    this.#now = now
-  }
 
   /** Takes one message of CANCEL_CHANNEL. */
-  add(id: string): void {
-    const now = this.#now()
-    for (const [old, at] of this.#received) {
-      if (now - at < KEPT_MS) break
-      this.#received.delete(old)
-    }
-    this.#received.delete(id)
-    this.#received.set(id, now)
+  receive(id: string): void {
     for (const onCancel of this.#listeners.get(id) ?? []) onCancel()
-  }
-
-  has(id: string): boolean {
-    return this.#received.has(id)
   }
 
   /** Calls `onCancel` when the id is canceled; returns a function that removes this listener alone. */

@@ -26,7 +26,8 @@ const textsJob = z.object({
   trace: z.record(z.string(), z.string()).optional(),
 })
 
-const rowError = z.object({ code: z.enum(['Tokenizer', 'Backend', 'Validation']), message: z.string() })
+/** `Canceled`: the text was not computed before its batch was stopped. */
+const rowError = z.object({ code: z.enum(['Tokenizer', 'Backend', 'Validation', 'Canceled']), message: z.string() })
 const row = z.union([
   z.object({
     /** One number a label, with the 9 significant digits that restore a float32. */
@@ -49,7 +50,7 @@ const textsResult = z.object({
   worker: z.string(),
   /** Epoch milliseconds at which a worker took the job. */
   startedAt: z.number(),
-  /** One row an item, in order; empty unless the outcome is `done`. */
+  /** One row an item, in order; empty unless the outcome is `done`, or `canceled` with some rows of a chunk computed. */
   rows: z.array(row),
 })
 

@@ -95,7 +95,7 @@ return 1`
 
 /**
  * Ends a batch once; false when it has ended before. A batch that is being cancelled ends as cancelled, even when every
- * row was answered in the meantime. @param ttlMs the record's remaining life, milliseconds.
+ * row was answered or its window ended in the meantime. @param ttlMs the record's remaining life, milliseconds.
  */
 export async function endBatch(
   redis: Redis,
@@ -111,8 +111,9 @@ const END = `
 redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-local cancelling = redis.call('HEXISTS', KEYS[1], 'cancelling_at') == 1
-if cancelling and redis.call('HGET', KEYS[1], 'end') == 'completed' then redis.call('HSET', KEYS[1], 'end', 'cancelled') end
+if redis.call('HEXISTS', KEYS[1], 'cancelling_at') == 1 and redis.call('HGET', KEYS[1], 'end') ~= 'failed' then
+  redis.call('HSET', KEYS[1], 'end', 'cancelled')
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1`
 

@@ -2,7 +2,7 @@
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { CANCEL_CHANNEL, predictionKey } from '../redis/keys.ts'
+import { predictionKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 
@@ -63,17 +63,21 @@ export async function removePrediction(redis: Redis, id: OwnedId): Promise<void>
   await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
 }
 
-/** Marks the record and publishes the id; false when the record does not exist, or was marked before. */
-export async function requestCancel(redis: Redis, id: string): Promise<boolean> {
-  const set = await redis.eval(MARK, 1, predictionKey(id), Date.now())
-  await redis.publish(CANCEL_CHANNEL, id)
-  return set === 1
+/**
+ * Marks the record as canceled, in one step with the check that the job has not ended: a prediction that is marked stays
+ * canceled, also when its worker completes the job afterwards.
+ * @param jobKey the hash of the prediction's job.
+ * @returns false when the job has ended, or the record does not exist.
+ */
+export async function markCanceled(redis: Redis, id: string, jobKey: string): Promise<boolean> {
+  return (await redis.eval(MARK, 2, predictionKey(id), jobKey, Date.now())) === 1
 }
 
 /** An erased prediction must not get a mark: it would never expire, and would cancel the next prediction of this id. */
 const MARK = `
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-return redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])`
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[2], 'finishedOn') == 1 then return 0 end
+redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])
+return 1`
 
 /** Whether the prediction's record is marked as canceled. */
 export async function isCanceled(redis: Redis, id: string): Promise<boolean> {

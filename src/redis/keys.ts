@@ -9,6 +9,3 @@ export function recordKey(...parts: string[]): string {
 export function predictionKey(id: string): string {
   return recordKey('prediction', id)
 }
-
-/** The channel of the ids of canceled predictions, which workers subscribe to. */
-export const CANCEL_CHANNEL = 'inferq:cancel'

@@ -198,6 +198,20 @@ describe('a finished prediction', () => {
     expect((await call(urls.cancel, { method: 'POST' })).status).toBe(409)
   })
 
+  it('that was erased while it ran can be created again under its id', async () => {
+    const id = randomUUID()
+    const long = 'word '.repeat(190)
+    const many = { input: { inputs: Array.from({ length: 1_000 }, (_, index) => `${long} ${index}`) } }
+    await call(`/v1/predictions/${id}`, { method: 'PUT', body: many })
+    await waitFor('it to run', async () => (await json(await call(`/v1/predictions/${id}`))).status === 'processing')
+    await waitFor(
+      'the deletion',
+      async () => (await call(`/v1/predictions/${id}`, { method: 'DELETE' })).status === 204,
+    )
+    const again = await call(`/v1/predictions/${id}`, { method: 'PUT', body, headers: { Prefer: 'wait=20' } })
+    expect(await json(again)).toMatchObject({ status: 'succeeded', input: body.input })
+  })
+
   it('can be erased', async () => {
     const { urls } = await json(await call('/v1/predictions', { body, headers: { Prefer: 'wait=10' } }))
     expect((await call(urls.get, { method: 'DELETE' })).status).toBe(204)

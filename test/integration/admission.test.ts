@@ -29,7 +29,16 @@ it('counts every caller, also those that share a job, but no chunks of batches',
   const syncPredictor = new SyncPredictor({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
   const predictions = new Predictions({ apiId, redis, producer, waiters, resultTtl: 1_000 })
   const lane = new ChunkSender(
-    { producer, waiters, replyTo: apiId, width: () => 16, hasRoom: () => true, onError: ignore },
+    {
+      producer,
+      waiters,
+      replyTo: apiId,
+      width: () => 16,
+      stopChunks: async () => undefined,
+      hasRoom: () => true,
+      onError: ignore,
+    },
+    'public_batch',
     halt.signal,
   )
   const chunk = {

@@ -93,6 +93,7 @@ async function startApi(): Promise<Api> {
       waiters: caller.waiters,
       replyTo: caller.id,
       width: () => 16,
+      stopChunks: async () => undefined,
       hasRoom: () => true,
       onError: () => undefined,
     },

@@ -5,7 +5,7 @@ import { BATCHES_LIST, createBatch, endBatch, readBatch, requestBatchCancel } fr
 import { FILES_LIST, writeFileRecord } from '../../src/records/files.ts'
 import { keyIdOf } from '../../src/records/ids.ts'
 import { listKey } from '../../src/records/lists.ts'
-import { createPrediction, PREDICTIONS_LIST, requestCancel } from '../../src/records/predictions.ts'
+import { createPrediction, markCanceled, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { predictionKey, recordKey } from '../../src/redis/keys.ts'
 import { BATCH_RECORD } from '../helpers/records.ts'
@@ -68,16 +68,27 @@ describe('the lists of files and batches', () => {
 })
 
 describe('a cancellation', () => {
+  const job = 'inferq:q:cola:job'
+
   it('creates no record for an erased prediction', async () => {
     const id = `${OWNER}_${uuid(99)}`
-    expect(await requestCancel(redis, id)).toBe(false)
+    expect(await markCanceled(redis, id, job)).toBe(false)
     expect(await redis.exists(predictionKey(id))).toBe(0)
   })
 
-  it('is marked once', async () => {
+  it('marks a prediction whose job has not ended, also twice', async () => {
     await create(30, Date.now(), 10_000)
     const id = `${OWNER}_${uuid(30)}`
-    expect([await requestCancel(redis, id), await requestCancel(redis, id)]).toEqual([true, false])
+    expect([await markCanceled(redis, id, job), await markCanceled(redis, id, job)]).toEqual([true, true])
+  })
+
+  it('does not mark a prediction whose job has ended', async () => {
+    await create(31, Date.now(), 10_000)
+    const id = `${OWNER}_${uuid(31)}`
+    await redis.hset(job, 'finishedOn', Date.now())
+    expect(await markCanceled(redis, id, job)).toBe(false)
+    expect(await redis.hexists(predictionKey(id), 'canceled_at')).toBe(0)
+    await redis.del(job)
   })
 })
 
@@ -86,7 +97,8 @@ describe('a batch', () => {
 
   it.each([
     ['as cancelled when it was being cancelled, although every row was answered', 900, true, 'completed', 'cancelled'],
-    ['as expired also when it was being cancelled', 901, true, 'expired', 'expired'],
+    ['as cancelled when it was being cancelled, although its window ended', 901, true, 'expired', 'cancelled'],
+    ['as failed also when it was being cancelled', 903, true, 'failed', 'failed'],
     ['as completed without a cancellation', 902, false, 'completed', 'completed'],
   ] as const)('ends %s', async (_how, number, cancel, end, expected) => {
     await createBatch(redis, idOf(number), BATCH_RECORD)

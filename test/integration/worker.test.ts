@@ -1,9 +1,11 @@
 // A worker on a real Redis: every outcome of a job.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
+import { publishCancel } from '../../src/queue/cancellations.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'
+import { jobKey } from '../../src/queue/names.ts'
 import { readModels } from '../../src/records/models.ts'
-import { requestCancel } from '../../src/records/predictions.ts'
+import { markCanceled } from '../../src/records/predictions.ts'
 import { predictionKey } from '../../src/redis/keys.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
 import { Caller } from '../helpers/caller.ts'
@@ -114,7 +116,8 @@ describe('a prediction that is canceled', () => {
     await caller.redis.hset(predictionKey('stop'), 'hash', 'of the request')
     const { end } = await caller.send(texts, { id: 'stop', name: 'prediction' })
     await waitFor('it to run', async () => (await caller.producer.queue('tiny-fp32').getActiveCount()) === 1)
-    expect(await requestCancel(caller.redis, 'stop')).toBe(true)
+    expect(await markCanceled(caller.redis, 'stop', jobKey('tiny-fp32', 'stop'))).toBe(true)
+    await publishCancel(caller.redis, 'stop')
     // The whole job takes ten seconds; a canceled one ends in a fraction of that.
     expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'canceled', rows: [] } })
   })

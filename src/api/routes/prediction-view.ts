@@ -18,7 +18,7 @@ export async function toPredictionObject(
   const startedAt = result?.startedAt ?? (job.state === 'active' ? job.startedAt : undefined)
   const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
   const status = statusOf(job, record.canceled_at !== undefined)
-  const failed = result ? errorsOf(result.rows) : []
+  const failed = result && status !== 'canceled' ? errorsOf(result.rows) : []
   return {
     id: id.uuid,
     model: record.model,
@@ -47,16 +47,17 @@ function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } 
 
 /** The status that docs/state-machine.md defines for a prediction. */
 export function statusOf(job: JobSnapshot, canceled: boolean): PredictionStatus {
+  if (canceled) return 'canceled'
   switch (job.state) {
     case 'completed':
       return statusOfResult(job.result)
     case 'failed':
-      return canceled ? 'canceled' : 'failed'
+      return 'failed'
     case 'active':
-      return canceled ? 'canceled' : 'processing'
+      return 'processing'
     case 'waiting':
     case 'missing':
-      return canceled ? 'canceled' : 'starting'
+      return 'starting'
   }
 }
 

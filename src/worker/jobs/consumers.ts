@@ -5,7 +5,7 @@ import { messageOf } from '../../errors.ts'
 import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
 import { VERSION } from '../../package.ts'
-import { CanceledIds } from '../../queue/cancellations.ts'
+import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
 import { type Lane, processId } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import {
@@ -16,7 +16,6 @@ import {
 } from '../../redis/connection.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
 import { durabilityProblems } from '../../redis/info.ts'
-import { CANCEL_CHANNEL } from '../../redis/keys.ts'
 import { Subscription } from '../../redis/subscription.ts'
 import type { WorkerConfig } from '../config.ts'
 import type { Engine, EngineModel } from '../engine.ts'
@@ -52,7 +51,7 @@ export class Consumers {
   readonly #options: ConsumersOptions
   readonly #closing = new AbortController()
   readonly #id = processId()
-  readonly #canceled = new CanceledIds()
+  readonly #cancellations = new Cancellations()
   readonly #registration: Registration
   readonly #circuitBreaker: CircuitBreaker
   readonly #log: (message: string) => void
@@ -61,7 +60,7 @@ export class Consumers {
   readonly #blockingRedis: Redis
   /** Fails fast: replies, heartbeats, pings. */
   readonly #commandRedis: Redis
-  readonly #cancellations: Subscription
+  readonly #cancelMessages: Subscription
   #consumers: Consumer[] = []
   /** The closing of consumers whose models are no longer served; each ends with its last job. */
   readonly #removed: Promise<void>[] = []
@@ -78,8 +77,8 @@ export class Consumers {
     this.#onRedisError = onError
     this.#blockingRedis = consumerConnection(redisUrl, onError)
     this.#commandRedis = producerConnection(redisUrl, onError)
-    this.#cancellations = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
-      this.#canceled.add(id),
+    this.#cancelMessages = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
+      this.#cancellations.receive(id),
     )
     this.#circuitBreaker = new CircuitBreaker({ onOpen: (ms) => void this.#pauseConsumers(ms) })
     this.#registration = new Registration({
@@ -95,7 +94,7 @@ export class Consumers {
 
   /** Takes jobs as soon as Redis is reachable; returns immediately. The models must be warm. */
   start(): void {
-    this.#cancellations.start()
+    this.#cancelMessages.start()
     this.#starting ??= this.#startWhenReady()
   }
 
@@ -135,7 +134,7 @@ export class Consumers {
       }
       await this.#registration.deregister()
     }
-    this.#cancellations.stop()
+    this.#cancelMessages.stop()
     closeConnection(this.#blockingRedis)
     closeConnection(this.#commandRedis)
   }
@@ -193,7 +192,7 @@ export class Consumers {
       worker: this.#id,
       model,
       dispatcher: engine.dispatcher,
-      canceled: this.#canceled,
+      cancellations: this.#cancellations,
       redis: this.#blockingRedis,
     })
     return new Consumer({

@@ -3,7 +3,7 @@
 
 import type { Redis } from 'ioredis'
 import { readHeartbeats } from '../../fleet/heartbeat.ts'
-import { type CanceledIds } from '../../queue/cancellations.ts'
+import type { Cancellations } from '../../queue/cancellations.ts'
 import {
   type JobName,
   parseTextsJob,
@@ -11,6 +11,7 @@ import {
   type TextsResult,
   UnknownJobVersionError,
 } from '../../queue/job.ts'
+import { parseJobId } from '../../queue/job-ids.ts'
 import type { Lane } from '../../queue/names.ts'
 import { isCanceled } from '../../records/predictions.ts'
 import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
@@ -42,7 +43,7 @@ export interface JobHandlerOptions {
   worker: string
   model: { name: string; revision: string }
   dispatcher: Dispatcher
-  canceled: CanceledIds
+  cancellations: Cancellations
   /** Reads predictions' records and heartbeats; its commands wait until Redis is reachable. */
   redis: Redis
   now?: () => number
@@ -88,7 +89,8 @@ export class JobHandler {
         case 'done':
           return (await cancellation.isSet()) ? answered('canceled') : answered('done', end.rows)
         case 'canceled':
-          return answered('canceled')
+          // The batch keeps the rows of a chunk that are computed; the result of a canceled prediction is not shown.
+          return answered('canceled', received.name === 'chunk' ? end.rows : [])
         case 'expired':
           return answered('aborted')
         case 'requeued':
@@ -127,32 +129,41 @@ function parse(data: unknown): TextsJob | undefined {
   }
 }
 
-/** The cancellation of a prediction, by its record or a published message. Other jobs cannot be canceled. */
+/** The cancellation of one job: a published id of the job or of its batch, or the record of its prediction. */
 class Cancellation {
   readonly #id: string
-  readonly #applies: boolean
-  readonly #options: JobHandlerOptions
+  readonly #redis: Redis
+  readonly #hasRecord: boolean
+  readonly #stops: (() => void)[]
+  #received = false
   #computation: Computation | undefined
-  readonly stopListening: () => void
 
-  constructor({ id, name }: ReceivedJob, options: JobHandlerOptions) {
+  constructor({ id, name }: ReceivedJob, { cancellations, redis }: JobHandlerOptions) {
     this.#id = id
-    this.#applies = name === 'prediction'
-    this.#options = options
-    // The listener is added before the record is read, so that no cancellation in between is missed.
-    this.stopListening = this.#applies
-      ? options.canceled.listen(id, () => this.#computation?.cancel())
-      : () => undefined
+    this.#redis = redis
+    this.#hasRecord = name === 'prediction'
+    const parsed = parseJobId(id)
+    const ids = parsed.kind === 'chunk' ? [id, parsed.batch] : [id]
+    // The listeners are added before the record is read, so that no cancellation in between is missed.
+    this.#stops = ids.map((each) => cancellations.listen(each, () => this.#receive()))
   }
 
   async isSet(): Promise<boolean> {
-    if (!this.#applies) return false
-    return this.#options.canceled.has(this.#id) || (await isCanceled(this.#options.redis, this.#id))
+    return this.#received || (this.#hasRecord && (await isCanceled(this.#redis, this.#id)))
   }
 
   /** Cancels the computation on cancellation. */
   attach(computation: Computation): void {
     this.#computation = computation
-    if (this.#applies && this.#options.canceled.has(this.#id)) computation.cancel()
+    if (this.#received) computation.cancel()
+  }
+
+  stopListening(): void {
+    for (const stop of this.#stops) stop()
+  }
+
+  #receive(): void {
+    this.#received = true
+    this.#computation?.cancel()
   }
 }

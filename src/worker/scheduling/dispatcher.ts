@@ -85,19 +85,19 @@ export class Dispatcher {
       this.#backlog.add(job, this.#now())
       this.pump()
     }
-    return { end: job.end, cancel: () => this.#abandon(job, 'canceled') }
+    return { end: job.end, cancel: () => this.#cancel(job) }
   }
 
   /** Ends every pending job as `handed_back`, and every job that is submitted from now on. */
   requeueAll(): void {
     this.#closed = true
-    for (const job of this.#pending) this.#abandon(job, 'requeued')
+    for (const job of this.#pending) this.#requeue(job)
   }
 
   /** Ends every pending job of a model that is no longer served as `handed_back`, and those submitted from now on. */
   requeueModel(model: string): void {
     this.#removedModels.add(model)
-    for (const job of this.#pending) if (job.model === model) this.#abandon(job, 'requeued')
+    for (const job of this.#pending) if (job.model === model) this.#requeue(job)
   }
 
   /** Sends runs while texts wait and a process can take one; the caller calls it when a process becomes ready. */
@@ -114,9 +114,14 @@ export class Dispatcher {
     }
   }
 
-  #abandon(job: PendingJob, kind: 'canceled' | 'requeued'): void {
+  #cancel(job: PendingJob): void {
     this.#backlog.drop(job)
-    job.finish({ kind })
+    job.cancel()
+  }
+
+  #requeue(job: PendingJob): void {
+    this.#backlog.drop(job)
+    job.finish({ kind: 'requeued' })
   }
 
   async #send(run: Run<PendingJob>): Promise<void> {

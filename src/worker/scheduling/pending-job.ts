@@ -16,7 +16,10 @@ export interface JobTexts {
   deadline: number | undefined
 }
 
-export type PendingJobEnd = { kind: 'done'; rows: Row[] } | { kind: 'canceled' | 'expired' | 'requeued' }
+/** `canceled`: rows that were not computed have an error. */
+export type PendingJobEnd = { kind: 'done' | 'canceled'; rows: Row[] } | { kind: 'expired' | 'requeued' }
+
+const CANCELED: Row = { error: { code: 'Canceled', message: 'canceled before it was computed' } }
 
 export class PendingJob implements Group {
   readonly job: JobTexts
@@ -56,6 +59,12 @@ export class PendingJob implements Group {
     this.#rows[index] = row
     this.#missingRows -= 1
     if (this.#missingRows === 0) this.finish({ kind: 'done', rows: this.#rows })
+  }
+
+  /** Ends the job as canceled, with the rows that are computed; none at all when no row is. */
+  cancel(): void {
+    const computed = this.#missingRows < this.#rows.length
+    this.finish({ kind: 'canceled', rows: computed ? Array.from(this.#rows, (row) => row ?? CANCELED) : [] })
   }
 
   finish(end: PendingJobEnd): void {

@@ -1,33 +1,29 @@
 import { expect, it } from 'vitest'
-import { CanceledIds } from '../../../src/queue/cancellations.ts'
+import { Cancellations } from '../../../src/queue/cancellations.ts'
 
 it('calls every listener of an id, and removes one without the others', () => {
-  const ids = new CanceledIds()
+  const cancellations = new Cancellations()
   const called: string[] = []
-  const removeFirst = ids.listen('x', () => called.push('first'))
-  const removeSecond = ids.listen('x', () => called.push('second'))
-  ids.listen('y', () => called.push('other'))
-  ids.add('x')
+  const removeFirst = cancellations.listen('x', () => called.push('first'))
+  const removeSecond = cancellations.listen('x', () => called.push('second'))
+  cancellations.listen('y', () => called.push('other'))
+  cancellations.receive('x')
   expect(called).toEqual(['first', 'second'])
 
   removeFirst()
-  ids.add('x')
+  cancellations.receive('x')
   expect(called).toEqual(['first', 'second', 'second'])
 
   removeSecond()
   removeSecond()
-  ids.add('x')
+  cancellations.receive('x')
   expect(called).toHaveLength(3)
 })
 
-it('keeps an id that is canceled before its job arrives for 30 seconds', () => {
-  let now = 1_000
-  const ids = new CanceledIds(() => now)
-  ids.add('early')
-  now += 29_999
-  ids.add('late')
-  expect([ids.has('early'), ids.has('late')]).toEqual([true, true])
-  now += 1
-  ids.add('later')
-  expect([ids.has('early'), ids.has('late')]).toEqual([false, true])
+it('does not cancel a later job of the same id', () => {
+  const cancellations = new Cancellations()
+  cancellations.receive('x')
+  const called: string[] = []
+  cancellations.listen('x', () => called.push('later'))
+  expect(called).toEqual([])
 })

@@ -28,7 +28,7 @@ it.each<[string, JobSnapshot, boolean, string]>([
   ['active, canceled', { ...common, state: 'active', startedAt: 0 }, true, 'canceled'],
   ['waiting, canceled', { ...common, state: 'waiting', position: 0 }, true, 'canceled'],
   ['done', completed('done', [good, good]), false, 'succeeded'],
-  ['done before the cancel', completed('done', [good]), true, 'succeeded'],
+  ['done after the cancel', completed('done', [good]), true, 'canceled'],
   ['done, a row failed', completed('done', [good, bad]), false, 'failed'],
   ['canceled', completed('canceled'), true, 'canceled'],
   ['aborted', completed('aborted'), false, 'aborted'],

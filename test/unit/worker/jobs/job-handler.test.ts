@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
-import { CanceledIds } from '../../../../src/queue/cancellations.ts'
+import { Cancellations } from '../../../../src/queue/cancellations.ts'
 import type { TextsJob } from '../../../../src/queue/job.ts'
 import { predictionKey } from '../../../../src/redis/keys.ts'
 import { JobHandler, type ReceivedJob } from '../../../../src/worker/jobs/job-handler.ts'
@@ -12,7 +12,7 @@ const data: TextsJob = { v: 1, model: 'cola', items: [{ text: 'a' }], truncate: 
 const rows = [{ logits: [1, 2], tokens: 3, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }]
 
 function setUp(end: Promise<PendingJobEnd> = Promise.resolve({ kind: 'done', rows })) {
-  const canceled = new CanceledIds()
+  const cancellations = new Cancellations()
   const records = new Set<string>()
   const seen = { computed: 0, canceled: 0 }
   const dispatcher = {
@@ -28,10 +28,10 @@ function setUp(end: Promise<PendingJobEnd> = Promise.resolve({ kind: 'done', row
     mget: async () => heartbeats.map((beat) => JSON.stringify(beat)),
   } as unknown as Redis
   const model = { name: 'cola', revision: 'abc' }
-  const handler = new JobHandler({ worker: 'w', model, dispatcher, canceled, redis, now: () => 1_000 })
-  const answer = (more: Partial<TextsJob> = {}, name: ReceivedJob['name'] = 'prediction') =>
-    handler.handle({ id: 'job', name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
-  return { answer, canceled, records, seen, heartbeats }
+  const handler = new JobHandler({ worker: 'w', model, dispatcher, cancellations, redis, now: () => 1_000 })
+  const answer = (more: Partial<TextsJob> = {}, name: ReceivedJob['name'] = 'prediction', id = 'job') =>
+    handler.handle({ id, name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
+  return { answer, cancellations, records, seen, heartbeats }
 }
 
 describe('a job', () => {
@@ -105,21 +105,14 @@ describe('a prediction', () => {
     expect(seen.computed).toBe(0)
   })
 
-  it('whose cancellation was received before the job does not run', async () => {
-    const { answer, canceled, seen } = setUp()
-    canceled.add('job')
-    expect(await answer()).toMatchObject({ result: { outcome: 'canceled' } })
-    expect(seen.computed).toBe(0)
-  })
-
   it('that is canceled while it runs cancels its computation', async () => {
     let finish: (end: PendingJobEnd) => void = () => undefined
-    const { answer, canceled, seen } = setUp(new Promise((resolve) => (finish = resolve)))
+    const { answer, cancellations, seen } = setUp(new Promise((resolve) => (finish = resolve)))
     const ending = answer()
     await new Promise((resolve) => setImmediate(resolve))
-    canceled.add('job')
+    cancellations.receive('job')
     expect(seen).toEqual({ computed: 1, canceled: 1 })
-    finish({ kind: 'canceled' })
+    finish({ kind: 'canceled', rows: [] })
     expect(await ending).toMatchObject({ result: { outcome: 'canceled' } })
   })
 
@@ -134,9 +127,32 @@ describe('a prediction', () => {
   })
 
   it('has no cancellation listener after its end', async () => {
-    const { answer, canceled, seen } = setUp()
+    const { answer, cancellations, seen } = setUp()
     await answer()
-    canceled.add('job')
+    cancellations.receive('job')
+    expect(seen.canceled).toBe(0)
+  })
+})
+
+describe('a chunk', () => {
+  const chunk = 'public_0190f3f2-7c1e-7000-8000-000000000000-0-0-abcdefabcdef'
+
+  it('whose batch is canceled keeps the rows that are computed', async () => {
+    let finish: (end: PendingJobEnd) => void = () => undefined
+    const { answer, cancellations, seen } = setUp(new Promise((resolve) => (finish = resolve)))
+    const ending = answer({}, 'chunk', chunk)
+    await new Promise((resolve) => setImmediate(resolve))
+    cancellations.receive('public_0190f3f2-7c1e-7000-8000-000000000000')
+    expect(seen).toEqual({ computed: 1, canceled: 1 })
+    finish({ kind: 'canceled', rows })
+    expect(await ending).toMatchObject({ result: { outcome: 'canceled', rows } })
+  })
+
+  it('of another batch goes on', async () => {
+    const { answer, cancellations, seen } = setUp()
+    const ending = answer({}, 'chunk', chunk)
+    cancellations.receive('public_0190f3f2-7c1e-7000-8000-000000000001')
+    expect(await ending).toMatchObject({ result: { outcome: 'done' } })
     expect(seen.canceled).toBe(0)
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Row } from '../../../../src/queue/job.ts'
+import { isFailed, type Row } from '../../../../src/queue/job.ts'
 import type { RunOutcome, RunTask } from '../../../../src/worker/inference/inference-process.ts'
 import { emptyColumns } from '../../../../src/worker/inference/ipc.ts'
 import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
@@ -139,9 +139,19 @@ describe('a job', () => {
     const long = 'a long text that fills a run. '.repeat(8)
     const canceled = dispatcher.submit(jobOf([long, long, long]))
     canceled.cancel()
-    expect(await canceled.end).toEqual({ kind: 'canceled' })
+    expect(await canceled.end).toEqual({ kind: 'canceled', rows: [] })
     await processes.end('ran')
     expect(processes.runs).toHaveLength(0)
+  })
+
+  it('keeps the rows that were computed before it is canceled', async () => {
+    const { processes, dispatcher } = setUp()
+    const canceled = dispatcher.submit(jobOf(['a', 'a long text that fills a run. '.repeat(8)]))
+    await processes.end('ran')
+    canceled.cancel()
+    const { kind, rows } = (await canceled.end) as { kind: string; rows: Row[] }
+    expect(kind).toBe('canceled')
+    expect(rows.map((row) => (isFailed(row) ? row.error.code : 'computed'))).toEqual(['computed', 'Canceled'])
   })
 })
 
