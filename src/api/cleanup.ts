@@ -6,10 +6,10 @@ import { FAILED_TTL } from '../predict/predictions.ts'
 import { queueName } from '../queue/names.ts'
 import { readModelNames } from '../records/models.ts'
 import type { Context } from './context.ts'
+import { removeEndedJobs, removeExcessFailedTexts } from './ended-jobs.ts'
 import { removeOrphanedJobs } from './orphaned-jobs.ts'
 
 const SWEEP_MS = 60_000
-const MAX_JOBS_PER_SWEEP = 1_000
 /** Age at which an ended chunk is removed: an api that crashed left it, and a batch recomputes it if needed. */
 const CHUNK_TTL = 3_600_000
 
@@ -28,13 +28,15 @@ export function sweepUntilClosed(context: Context): Promise<void> {
 
 /** Sweeps all recorded models, also those without live workers, so that their jobs expire as well. */
 async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
+  const jobs = { redis, producer }
   for (const name of await readModelNames(redis)) {
-    const queue = producer.queue(queueName(name, 'interactive'))
-    await queue.clean(config.resultTtl, MAX_JOBS_PER_SWEEP, 'completed')
-    await queue.clean(FAILED_TTL, MAX_JOBS_PER_SWEEP, 'failed')
-    const chunks = producer.queue(queueName(name, 'bulk'))
-    await chunks.clean(CHUNK_TTL, MAX_JOBS_PER_SWEEP, 'completed')
-    await chunks.clean(CHUNK_TTL, MAX_JOBS_PER_SWEEP, 'failed')
+    const queue = queueName(name, 'interactive')
+    await removeEndedJobs(jobs, queue, 'completed', config.resultTtl)
+    await removeEndedJobs(jobs, queue, 'failed', FAILED_TTL)
+    await removeExcessFailedTexts(jobs, queue)
+    const chunks = queueName(name, 'bulk')
+    await removeEndedJobs(jobs, chunks, 'completed', CHUNK_TTL)
+    await removeEndedJobs(jobs, chunks, 'failed', CHUNK_TTL)
     await removeOrphanedJobs({ redis, producer, waitTimeout: config.waitTimeout }, name)
   }
 }

@@ -1,5 +1,6 @@
-// Removes waiting jobs whose result has no reader.
+// Removes jobs whose result has no reader.
 // Such jobs remain when the workers of a model never return, and when a batch ends before its chunks.
+import type { JobType } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { parseJobId } from '../queue/job-ids.ts'
 import { type Lane, queueName } from '../queue/names.ts'
@@ -20,11 +21,17 @@ const MAX_JOBS_PER_STATE = 1_000
 /** Margin for clock differences and for apis with a longer WAIT_TIMEOUT. */
 const MARGIN_MS = 3_600_000
 
-/** Removes the orphans among the oldest waiting jobs of a model; a job of an unknown kind stays. */
+/** Jobs that wait, and chunks that ended after their batch: their texts must not stay. */
+const STATES: Record<Lane, JobType[]> = {
+  interactive: ['wait', 'delayed'],
+  bulk: ['wait', 'delayed', 'completed', 'failed'],
+}
+
+/** Removes the orphans among the oldest jobs of a model; a job of an unknown kind stays. */
 export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: string): Promise<void> {
   for (const lane of ['interactive', 'bulk'] satisfies Lane[]) {
     const queue = queueName(model, lane)
-    const ids = await options.producer.queue(queue).getRanges(['wait', 'delayed'], 0, MAX_JOBS_PER_STATE - 1, true)
+    const ids = await options.producer.queue(queue).getRanges(STATES[lane], 0, MAX_JOBS_PER_STATE - 1, true)
     const orphaned = lane === 'bulk' ? await orphanedChunks(options, ids) : await orphanedInteractive(options, ids)
     for (const id of orphaned) await options.producer.remove(queue, id)
   }

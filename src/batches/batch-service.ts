@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
+import { messageOf } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
@@ -50,7 +51,9 @@ const CHUNKS_PER_SLOT = 2
 const MIN_CHUNKS = 4
 /** Limits the memory that chunks take in Redis and in this process. */
 const MAX_CHUNKS = 512
-const NAMES_PER_SWEEP = 100
+/** Expired objects that one sweep removes: rounds and names in a round. */
+const MAX_ROUNDS = 100
+const NAMES_PER_ROUND = 100
 
 export class BatchService implements Service {
   readonly #options: BatchServiceOptions
@@ -115,8 +118,25 @@ export class BatchService implements Service {
   /** Removes expired objects and abandoned staging files, and adds the missing jobs of batches. */
   async sweep(): Promise<void> {
     await this.batches.requeueOrphans()
-    await this.files.sweep(await readExpired(this.#options.redis, Date.now(), NAMES_PER_SWEEP))
+    await this.#removeExpired()
     await this.#store.sweep(Date.now())
+  }
+
+  /** Each object is removed independently of the others. */
+  async #removeExpired(): Promise<void> {
+    const { redis, logger } = this.#options
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const names = await readExpired(redis, Date.now(), NAMES_PER_ROUND)
+      if (names.length === 0) return
+      for (const name of names) {
+        await this.files.expire(name).catch((error: unknown) => {
+          logger.warn(
+            { name, reason: messageOf(error) },
+            'an expired file cannot be removed now; the next sweep tries again',
+          )
+        })
+      }
+    }
   }
 
   /** Chunks that one batch may have in the lanes; the running batches of this process share the total. */

@@ -32,6 +32,9 @@ export interface FoundFile {
 /** Milliseconds after which stored bytes expire that never got a record. */
 const UNPUBLISHED_TTL_MS = 24 * 3_600_000
 
+/** Milliseconds until the next attempt to remove an expired object. */
+const EXPIRE_AGAIN_MS = 60_000
+
 /** The name of an uploaded file in the file store. */
 export function uploadName(id: OwnedId): string {
   return `files/${keyIdOf(id)}`
@@ -134,16 +137,19 @@ export class Files {
     return false
   }
 
-  /** Removes expired objects; a file that a batch still reads is kept for a later sweep. */
-  async sweep(names: string[]): Promise<void> {
+  /**
+   * Removes an expired object. A file that a batch still reads, or that cannot be removed now, expires again later, so that
+   * it does not delay the other expirations.
+   * @throws the error of the store.
+   */
+  async expire(name: string): Promise<void> {
     const { redis, store } = this.#options
-    for (const name of names) {
-      const id = name.startsWith('files/') ? ownedIdOf(name.slice('files/'.length)) : undefined
-      if (id && (await this.#hasReader(id))) continue
-      await store.delete(name)
-      if (id) await removeFileRecord(redis, id)
-      await forgetExpiration(redis, name)
-    }
+    await expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
+    const id = name.startsWith('files/') ? ownedIdOf(name.slice('files/'.length)) : undefined
+    if (id && (await this.#hasReader(id))) return
+    await store.delete(name)
+    if (id) await removeFileRecord(redis, id)
+    await forgetExpiration(redis, name)
   }
 
   async #size(id: OwnedId): Promise<number> {

@@ -163,7 +163,7 @@ export class Predictions {
   }
 
   async #addJob(id: OwnedId, asked: NewPrediction): Promise<TextsJob> {
-    const { apiId, producer, resultTtl } = this.#options
+    const { apiId, producer } = this.#options
     const data = {
       v: JOB_VERSION,
       model: asked.model,
@@ -173,8 +173,8 @@ export class Predictions {
       replyTo: apiId,
       ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
     }
-    const keep = { removeOnComplete: { age: Math.ceil(resultTtl / 1_000) }, removeOnFail: { age: FAILED_TTL / 1_000 } }
-    await producer.add(queueName(asked.model, 'interactive'), 'prediction', keyIdOf(id), data, keep)
+    // BullMQ's own retention would leave the records; the cleanup removes both.
+    await producer.add(queueName(asked.model, 'interactive'), 'prediction', keyIdOf(id), data, {})
     return data
   }
 

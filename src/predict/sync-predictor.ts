@@ -131,7 +131,8 @@ export class SyncPredictor {
         ...job,
         name: 'texts' as const,
         data,
-        keep: { removeOnComplete: true, removeOnFail: KEEP_FAILED },
+        // A waiter reads a failed job, so it stays; the cleanup removes it.
+        keep: { removeOnComplete: true },
       }
       const result = finishedResult(await requestJob(this.#options, request, abandoned.signal))
       if (result.rows.length !== entries.length) {
@@ -147,9 +148,6 @@ export class SyncPredictor {
     }
   }
 }
-
-/** The retention of failed jobs, for the dashboard. */
-const KEEP_FAILED = { age: 24 * 3_600, count: 1_000 }
 
 /** @throws AppError for every end but `done`. */
 export function finishedResult(end: JobEnd | JobSnapshot): TextsResult {

@@ -110,6 +110,17 @@ function endOf(finishedOn: number, returnvalue: string | null, onError: (error: 
   }
 }
 
+/** At most `limit` ids of jobs that ended before `until` (epoch milliseconds), the oldest first. */
+export function readEndedJobs(
+  redis: Redis,
+  queue: string,
+  state: 'completed' | 'failed',
+  until: number,
+  limit: number,
+): Promise<string[]> {
+  return redis.zrange(`${queueKey(queue)}:${state}`, '-inf', String(until), 'BYSCORE', 'LIMIT', 0, limit)
+}
+
 /** The token of the worker that holds the job; null when none does. */
 export function readLockToken(redis: Redis, job: JobRef): Promise<string | null> {
   return redis.get(lockKey(job))

@@ -12,10 +12,15 @@ export function keyIdOf({ owner, uuid }: OwnedId): string {
 
 /** The inverse of keyIdOf. @throws Error for any other text. */
 export function ownedIdOf(keyId: string): OwnedId {
+  if (!isOwnedId(keyId)) throw new Error('not an id of an owner')
   const at = keyId.indexOf('_')
-  const id = { owner: keyId.slice(0, at), uuid: keyId.slice(at + 1) }
-  if (at < 1 || !isUuid(id.uuid)) throw new Error('not an id of an owner')
-  return id
+  return { owner: keyId.slice(0, at), uuid: keyId.slice(at + 1) }
+}
+
+/** Whether the text is an id of an owner. */
+export function isOwnedId(text: string): boolean {
+  const at = text.indexOf('_')
+  return at > 0 && isUuid(text.slice(at + 1))
 }
 
 /** Epoch milliseconds in a version 7 UUID; undefined for any other text. */

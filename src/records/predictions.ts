@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { predictionKey } from '../redis/keys.ts'
-import { keyIdOf, type OwnedId } from './ids.ts'
+import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 
 const record = z.object({
@@ -25,9 +25,13 @@ export type PredictionRecord = z.infer<typeof record>
 /** The list of an owner's predictions. */
 export const PREDICTIONS_LIST = 'predictions'
 
+/** Milliseconds that a record outlives its job, for requests that found the job a moment ago. */
+const MARGIN_MS = 60_000
+
 /**
- * Creates the record and its list entry atomically, unless the record exists. Entries of expired records are removed from
- * the list at the same time, because a list may have no reader.
+ * Creates the record and its list entry atomically, unless the record exists. Either way both live for `ttlMs` from now,
+ * unless `endPredictions` shortens that. Entries of records that expired without it are removed from the list at the same
+ * time, because a list may have no reader.
  * @param ttlMs the life of the record, milliseconds.
  * @returns undefined when it was created; else the existing record.
  */
@@ -44,18 +48,36 @@ export async function createPrediction(
 }
 
 const CREATE = `
-if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+local existing = redis.call('EXISTS', KEYS[1]) == 1
+if not existing then redis.call('HSET', KEYS[1], unpack(ARGV, 4)) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
-redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
-return nil`
+redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
+return existing and 1 or nil`
 
 export async function readPrediction(redis: Redis, id: OwnedId): Promise<PredictionRecord | undefined> {
   const fields = await redis.hgetall(predictionKey(keyIdOf(id)))
   const parsed = record.safeParse(fields)
   return parsed.success ? parsed.data : undefined
 }
+
+/**
+ * Ends the records of predictions whose jobs are about to be removed: their list entries are removed, and the records
+ * expire shortly afterwards.
+ * @param ids OWNER_UUID. Ids without a record have no effect.
+ */
+export async function endPredictions(redis: Redis, ids: string[]): Promise<void> {
+  if (ids.length === 0) return
+  const owned = ids.map(ownedIdOf)
+  const keys = owned.flatMap((id) => [predictionKey(keyIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)])
+  await redis.eval(END, keys.length, ...keys, MARGIN_MS, ...owned.map(({ uuid }) => uuid))
+}
+
+const END = `
+for i = 2, #ARGV do
+  redis.call('PEXPIRE', KEYS[2 * i - 3], ARGV[1])
+  redis.call('ZREM', KEYS[2 * i - 2], ARGV[i])
+end`
 
 /** Removes record and list entry. */
 export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
