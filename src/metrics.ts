@@ -78,6 +78,7 @@ export function createApiMetrics() {
       registers,
     }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
+    clockOffset: clockOffset(registers),
   }
 }
 
@@ -135,7 +136,13 @@ export function createWorkerMetrics() {
       registers,
     }),
     redisErrors: new Counter({ name: 'inferq_redis_errors_total', help: 'Errors of the Redis connections', registers }),
+    clockOffset: clockOffset(registers),
   }
+}
+
+function clockOffset(registers: Registry[]) {
+  const help = 'Seconds that the clock of this machine is ahead of that of Redis'
+  return new Gauge({ name: 'inferq_clock_offset_seconds', help, registers })
 }
 
 function withDefaults(): Registry {

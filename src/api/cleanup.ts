@@ -15,11 +15,12 @@ const CHUNK_TTL = 3_600_000
 
 /** Sweeps periodically; resolves after the process starts to shut down and the last sweep ends. */
 export function sweepUntilClosed(context: Context): Promise<void> {
-  const { batchService, shutdown, config, logger } = context
+  const { batchService, clock, shutdown, config, logger } = context
   const onError = (error: unknown) => logger.warn({ err: error }, 'cleanup failed')
   const ms = Math.min(SWEEP_MS, config.resultTtl, config.batchTtl, config.fileTtl)
   // The sweeps are independent: an unusable file store must not keep texts in Redis.
   const sweep = async () => {
+    if (!clock.isRead) return
     await sweepJobs(context).catch(onError)
     await batchService.sweep()
   }

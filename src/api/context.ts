@@ -13,6 +13,7 @@ import { processId, replyChannel } from '../queue/names.ts'
 import { Producer } from '../queue/producer.ts'
 import { parseReply } from '../queue/replies.ts'
 import { ReplyWaiter } from '../queue/waiter.ts'
+import { RedisClock } from '../redis/clock.ts'
 import { closeConnection, producerConnection, subscriberConnection } from '../redis/connection.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { Subscription } from '../redis/subscription.ts'
@@ -29,6 +30,7 @@ export interface Context {
   /** Id of this process; workers publish replies to its channel. */
   apiId: string
   redis: Redis
+  clock: RedisClock
   producer: Producer
   waiters: ReplyWaiter
   replies: Subscription
@@ -65,6 +67,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     metrics,
     apiId,
     redis,
+    clock: new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError }),
     producer,
     waiters,
     replies,
@@ -84,10 +87,14 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
 /** Starts the background tasks. An unavailable Redis is not an error: each task recovers when Redis is available. */
 export async function startContext(context: Context): Promise<void> {
   await waitForConnection(context.redis)
+  await context.clock.start(context.shutdown.signal)
   context.replies.start()
   context.waiters.start()
   await context.fleet.start()
-  await context.batchService.start()
+  // Windows of batches end by Redis' time, so none runs before it is known.
+  void context.clock.firstRead.then(async () => {
+    if (!context.shutdown.signal.aborted) await context.batchService.start()
+  })
 }
 
 /** Resolves when Redis is connected, or after CONNECT_MS: later commands then fail with their own errors. */

@@ -37,14 +37,20 @@ export const HEARTBEAT_MS = 5_000
 const EXPIRES_SECONDS = 15
 const index = recordKey('workers')
 
+const prefix = recordKey('worker', '')
+
+/** Publishes the heartbeat; the expiry of its key is the only end of a worker. */
 export async function publishHeartbeat(redis: Redis, beat: Heartbeat): Promise<void> {
-  await redis
-    .multi()
-    .set(recordKey('worker', beat.id), JSON.stringify(beat), 'EX', EXPIRES_SECONDS)
-    .zadd(index, Date.now(), beat.id)
-    .zremrangebyscore(index, '-inf', Date.now() - EXPIRES_SECONDS * 1_000)
-    .exec()
+  await redis.eval(PUBLISH, 2, prefix + beat.id, index, JSON.stringify(beat), EXPIRES_SECONDS, beat.id, prefix)
 }
+
+/** The index also loses the ids of expired heartbeats; Redis' time is their score, so that the oldest are first. */
+const PUBLISH = `
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('ZADD', KEYS[2], redis.call('TIME')[1] * 1000, ARGV[3])
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  if redis.call('EXISTS', ARGV[4] .. id) == 0 then redis.call('ZREM', KEYS[2], id) end
+end`
 
 /** Removes the heartbeat of a worker that stops, before it would expire. */
 export async function removeHeartbeat(redis: Redis, workerId: string): Promise<void> {
@@ -53,7 +59,7 @@ export async function removeHeartbeat(redis: Redis, workerId: string): Promise<v
 
 /** The heartbeats of all live workers. */
 export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
-  const ids = await redis.zrange(index, Date.now() - EXPIRES_SECONDS * 1_000, '+inf', 'BYSCORE')
+  const ids = await redis.zrange(index, 0, '-1')
   if (ids.length === 0) return []
   const values = await redis.mget(ids.map((id) => recordKey('worker', id)))
   return values.flatMap((value) => {

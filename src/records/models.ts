@@ -36,15 +36,18 @@ function keyOf(name: string, revision: string): string {
   return recordKey('model', name, revision)
 }
 
-export async function publishModel(redis: Redis, record: ModelRecord): Promise<void> {
+/**
+ * Publishes a model's record; a worker repeats it with every heartbeat, so that it returns after Redis has lost it.
+ * @param since epoch milliseconds at which the worker began to serve it: the most recent revision is the current one.
+ */
+export async function publishModel(redis: Redis, record: ModelRecord, since = Date.now()): Promise<void> {
   await redis.set(keyOf(record.name, record.revision), JSON.stringify(record), 'EX', RETENTION_SECONDS)
-  await redis.zadd(index, Date.now(), `${record.name}:${record.revision}`)
+  await redis.zadd(index, 'GT', since, `${record.name}:${record.revision}`)
 }
 
-/** The models published in the last 7 days, the most recent first. */
+/** The models published in the last 7 days, the most recently started first. */
 export async function readModels(redis: Redis): Promise<ModelRecord[]> {
-  const since = Date.now() - RETENTION_SECONDS * 1_000
-  const members = await redis.zrange(index, '+inf', String(since), 'BYSCORE', 'REV')
+  const members = await redis.zrange(index, 0, '-1', 'REV')
   if (members.length === 0) return []
   const values = await redis.mget(members.map((member) => recordKey('model', member)))
   return values.flatMap((value) => {

@@ -1,4 +1,5 @@
 // A worker on a real Redis: every outcome of a job.
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
 import { publishCancel } from '../../src/queue/cancellations.ts'
@@ -33,6 +34,19 @@ afterAll(async () => {
 
 const health = (path: string) => fetch(`http://127.0.0.1:${worker.monitorPort}${path}`)
 const lengths = (rows: Row[]) => rows.map((row) => (isFailed(row) ? row.error.code : row.logits[0]))
+
+it('is found again after Redis lost everything', async () => {
+  const commands = new Redis(redis.url)
+  try {
+    await commands.flushall()
+    await waitFor('its heartbeat and model', async () => {
+      return (await readHeartbeats(commands)).length === 1 && (await readModels(commands)).length === 1
+    })
+    expect((await caller.call(['four'])).outcome).toBe('done')
+  } finally {
+    await commands.quit()
+  }
+})
 
 describe('a job', () => {
   it('is answered in the order of its texts', async () => {

@@ -8,6 +8,7 @@ import { VERSION } from '../../package.ts'
 import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
 import { type Lane, processId } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
+import { RedisClock } from '../../redis/clock.ts'
 import {
   closeConnection,
   consumerConnection,
@@ -61,6 +62,7 @@ export class Consumers {
   /** Fails fast: replies, heartbeats, pings. */
   readonly #commandRedis: Redis
   readonly #cancelMessages: Subscription
+  readonly #clock: RedisClock
   #consumers: Consumer[] = []
   /** The closing of consumers whose models are no longer served; each ends with its last job. */
   readonly #removed: Promise<void>[] = []
@@ -77,6 +79,7 @@ export class Consumers {
     this.#onRedisError = onError
     this.#blockingRedis = consumerConnection(redisUrl, onError)
     this.#commandRedis = producerConnection(redisUrl, onError)
+    this.#clock = new RedisClock({ redis: this.#commandRedis, logger, gauge: metrics.clockOffset, onError })
     this.#cancelMessages = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
       this.#cancellations.receive(id),
     )
@@ -163,6 +166,7 @@ export class Consumers {
     }
     const { logger, engine } = this.#options
     this.#consumers = engine.served().flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane)))
+    await this.#clock.start(signal)
     for (const consumer of this.#consumers) consumer.start()
     this.#registration.start(signal)
     this.#notStarted = undefined
@@ -173,6 +177,7 @@ export class Consumers {
   /** Checks that Redis is durable and publishes the models. @throws errors of Redis; NotDurableError. */
   async #checkRedis(): Promise<void> {
     const { config, logger } = this.#options
+    await this.#clock.read()
     const problems = await durabilityProblems(this.#commandRedis)
     if (problems.length > 0 && config.requireDurable) throw new NotDurableError(problems)
     await this.#registration.publishModels()

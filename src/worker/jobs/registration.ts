@@ -18,26 +18,25 @@ export interface RegistrationOptions {
   onError: (error: unknown) => void
 }
 
-/** The records expire after 7 days, so they are published again every day. */
-const REPUBLISH_MS = 24 * 3_600_000
 /** Deregistration is best effort within this time; heartbeats expire after 15 s. */
 const DEREGISTER_MS = 1_000
 
 export class Registration {
   readonly #options: RegistrationOptions
-  readonly #startedAt = Date.now()
+  /** Epoch milliseconds of Redis, which are known when the worker begins to take jobs. */
+  #startedAt: number | undefined
   #state: Heartbeat['state'] = 'running'
-  #publishedAt = 0
   #beating: Promise<void> | undefined
 
   constructor(options: RegistrationOptions) {
     this.#options = options
   }
 
-  /** Publishes the models' records; must succeed before the worker takes jobs. @throws when Redis is unreachable. */
+  /** Publishes the models' records; must succeed before the worker takes jobs. @throws errors of Redis. */
   async publishModels(): Promise<void> {
-    for (const { manifest } of this.#options.models()) await publishModel(this.#options.redis, recordOf(manifest))
-    this.#publishedAt = Date.now()
+    const { redis, models } = this.#options
+    const since = (this.#startedAt ??= Date.now())
+    await Promise.all(models().map(({ manifest }) => publishModel(redis, recordOf(manifest), since)))
   }
 
   /** Publishes a heartbeat now and regularly until the signal aborts. */
@@ -65,12 +64,12 @@ export class Registration {
 
   async #beat(): Promise<void> {
     const { id, version, slots, redis, models, refused } = this.#options
-    if (Date.now() - this.#publishedAt > REPUBLISH_MS) await this.publishModels()
+    await this.publishModels()
     await publishHeartbeat(redis, {
       id,
       host: hostname(),
       version,
-      startedAt: this.#startedAt,
+      startedAt: this.#startedAt ?? Date.now(),
       state: this.#state,
       models: models().map(({ manifest: { name, revision }, ...measured }) => ({ name, revision, ...measured })),
       refused: refused(),
