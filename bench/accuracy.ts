@@ -2,7 +2,7 @@
 // repository; models/training/README.md names their sources.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type BenchModel, cola, tiny } from './models.ts'
+import { type BenchModel, cola, sentiment, sentimentSmall } from './models.ts'
 import type { Bench, Figure, Question } from './question.ts'
 import { withStack } from './stack.ts'
 
@@ -46,9 +46,10 @@ function dataSets({ data }: Bench): DataSet[] {
     sets.push({ model: cola, title: 'in-domain dev', examples: named(read('in_domain_dev.tsv'), names) })
     sets.push({ model: cola, title: 'out-of-domain dev', examples: named(read('out_of_domain_dev.tsv'), names) })
   }
-  if (data.sst2 !== undefined && tiny.name === 'sentiment') {
+  if (data.sst2 !== undefined) {
     const rows = readRows(join(data.sst2, 'dev.tsv'), ([label, text]) => ({ label, text })).slice(1)
-    sets.push({ model: tiny, title: 'dev', examples: named(rows, { '0': 'negative', '1': 'positive' }) })
+    const examples = named(rows, { '0': 'negative', '1': 'positive' })
+    for (const model of [sentiment, sentimentSmall]) sets.push({ model, title: 'dev', examples })
   }
   return sets
 }
@@ -79,7 +80,7 @@ async function measure(url: string, { model, title, examples }: DataSet): Promis
   const figure = (what: string, measured: number, metric: string): Figure => {
     const expected = cardFigure(card, title, metric)
     return {
-      what: `${model.title}, ${title}, ${examples.length} texts: ${what}`,
+      what: `${model.name}, ${title}, ${examples.length} texts: ${what}`,
       measured,
       unit: '',
       ...(expected === undefined ? {} : { budget: { card: expected } }),

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { completed, create, download, linesOf, upload } from './batch-file.ts'
-import { tiny } from './models.ts'
+import { sentimentSmall } from './models.ts'
 import { type Bench, type Figure, QUICK, type Question } from './question.ts'
 import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
@@ -16,10 +16,10 @@ const TEXTS = 4_096
 
 export const batchMemory: Question = {
   name: 'batch-memory',
-  title: 'peak memory while batches run: 50,000 lines, then 1,000,000',
+  title: 'peak memory while batches of sentiment-small run: 50,000 lines, then 1,000,000',
   ask: (bench) => {
     const env = { MAX_BATCH_LINES: String(LINES * FACTOR) }
-    return withStack(bench, [tiny], (stack) => ask(bench, stack), env)
+    return withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), env)
   },
 }
 

@@ -2,7 +2,7 @@
 import { cancel, completed, create, download, linesOf, upload } from './batch-file.ts'
 import { better, measureLimit } from './limit.ts'
 import { type LoadResult, load, single } from './load.ts'
-import { type BenchModel, cola, models } from './models.ts'
+import { type BenchModel, models } from './models.ts'
 import { type Bench, type Figure, median, QUICK, type Question, runs } from './question.ts'
 import { withStack } from './stack.ts'
 import { sentences } from './texts.ts'
@@ -36,7 +36,7 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
     }
   })
   const of = (part: 'quiet' | 'busy', figure: keyof LoadResult) => median(rounds.map((round) => round[part][figure]))
-  const { title } = model
+  const { name: title, batchShare: share } = model
   const interactive = `${title}, /predict at ${CONNECTIONS} connections`
   return [
     { what: `${title}, ONNX Runtime alone, one thread`, measured: median(limit.one), unit: 'texts/s' },
@@ -45,7 +45,7 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
       what: `${title}, ${count.toLocaleString('en')} lines`,
       measured: median(rounds.map(({ perSecond }) => perSecond)),
       unit: 'lines/s',
-      budget: { share: model === cola ? 0.9 : 0.6, of: better(limit) },
+      budget: { share, of: better(limit) },
     },
     { what: `${interactive}, p50`, measured: of('quiet', 'p50'), unit: 'ms' },
     { what: `${interactive}, p99`, measured: of('quiet', 'p99'), unit: 'ms' },

@@ -16,7 +16,7 @@ export const footprint: Question = {
     const ms = (what: string, times: number[], max: number) => figure(what, times, 'ms', max)
     return [
       mb('api, resident', ({ api }) => api, 150),
-      mb(`worker with ${cola.title}, resident, all its processes`, ({ worker }) => worker, 300),
+      mb(`worker with ${cola.name}, resident, all its processes`, ({ worker }) => worker, 300),
       mb('of that, the main process', ({ main }) => main),
       mb('of that, one inference process', ({ worker, main, processes }) => (worker - main) / processes),
       mb('worker, with what its processes share counted once', ({ proportional }) => proportional),
@@ -26,7 +26,7 @@ export const footprint: Question = {
         1_000,
       ),
       ms(
-        'worker with both models, from start to ready',
+        `worker with ${models.map(({ name }) => name).join(' and ')}, from start to ready`,
         ready.map(({ worker }) => worker),
         2_000,
       ),

@@ -30,7 +30,7 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
     return { fromText, loaded: await load(bench, stack, CONNECTIONS, requests) }
   })
   const unit = 'texts/s'
-  const { title, share } = model
+  const { name: title, share } = model
   return [
     { what: `${title}, ONNX Runtime alone, one thread`, measured: median(limit.one), unit },
     { what: `${title}, ONNX Runtime alone, two threads`, measured: median(limit.two), unit },

@@ -33,7 +33,7 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
   const own = median(rounds.map((round) => round.own.p50))
   const figures = CONNECTIONS.flatMap((connections, index) => {
     const of = (part: keyof LoadResult) => median(rounds.map(({ loads }) => (loads[index] as LoadResult)[part]))
-    const what = `${model.title}, ${connections} connection${connections > 1 ? 's' : ''}`
+    const what = `${model.name}, ${connections} connection${connections > 1 ? 's' : ''}`
     return [
       { what, measured: of('perSecond'), unit: 'requests/s' },
       { what: `${what}, p50`, measured: of('p50'), unit: 'ms' },
@@ -46,10 +46,10 @@ async function ask(bench: Bench, model: BenchModel, stack: { url: string }): Pro
   })
   const overhead = median(rounds.map(({ loads }) => (loads[0] as LoadResult).p50)) - own
   return [
-    { what: `${model.title}, ONNX Runtime alone, one text a run, p50`, measured: own, unit: 'ms' },
+    { what: `${model.name}, ONNX Runtime alone, one text a run, p50`, measured: own, unit: 'ms' },
     ...figures,
     {
-      what: `${model.title}, 1 connection, p50 over the model's own`,
+      what: `${model.name}, 1 connection, p50 over the model's own`,
       measured: overhead,
       unit: 'ms',
       budget: { max: MAX_OVERHEAD_MS },

@@ -19,7 +19,7 @@ export const redisCommands: Question = {
   },
 }
 
-async function ask(bench: Bench, { name, title }: BenchModel, stack: Stack): Promise<Figure[]> {
+async function ask(bench: Bench, { name }: BenchModel, stack: Stack): Promise<Figure[]> {
   const requests = single(sentences(4_096))
   // The counters include a warm-up, so there is none.
   const counted = { ...bench, effort: { ...bench.effort, warmUpSeconds: 0 } }
@@ -37,9 +37,9 @@ async function ask(bench: Bench, { name, title }: BenchModel, stack: Stack): Pro
   })
   const of = (part: 'commands' | 'scripts' | 'texts') => median(rounds.map((round) => round[part]))
   return [
-    { what: `${title}, commands a text`, measured: of('commands'), unit: '', budget: { max: MAX_COMMANDS } },
-    { what: `${title}, of these, scripts (which run the others)`, measured: of('scripts'), unit: '' },
-    { what: `${title}, texts a job`, measured: of('texts'), unit: '' },
+    { what: `${name}, commands a text`, measured: of('commands'), unit: '', budget: { max: MAX_COMMANDS } },
+    { what: `${name}, of these, scripts (which run the others)`, measured: of('scripts'), unit: '' },
+    { what: `${name}, texts a job`, measured: of('texts'), unit: '' },
   ]
 }
 

@@ -7,7 +7,8 @@ const FILE = new URL('results.md', import.meta.url)
 const HEAD = `# Latest results
 
 Written by \`npm run bench [NAME ...] -- --write\`; do not edit. A run replaces only the sections that it measures. The load
-generator shares the machine with the server. Only ratios within one run are comparable between machines.`
+generator shares the machine with the server. Only ratios within one run are comparable between machines.
+\`former cola\` is the model of six layers that was shipped as \`cola\` until twelve layers replaced it.`
 
 /** Writes the section of a question, replacing an earlier one. @param order the names of all questions, in order. */
 export function writeResult(name: string, section: string, order: string[]): void {
