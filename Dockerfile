@@ -25,7 +25,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache FILES_URL=file:///data/
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY package.json ./
+COPY package.json LICENSE NOTICE ./
 COPY web web
 COPY models models
 RUN mkdir /data /cache && chown node:node /data /cache

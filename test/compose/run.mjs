@@ -51,9 +51,13 @@ async function everything() {
     })
     console.log(`    answered: ${[...seen].join(', ')}`)
   })
-  await check('both shipped models are served, each by several workers', bothModels)
+  await check('the shipped models are served, each by several workers', shippedModels)
   await check('a file is processed as a batch', batchOfAFile)
   await check('containers have no privileges, and can write only to their data', hasNoRights)
+  await check('the image has the license and the notices', () => {
+    for (const file of ['LICENSE', 'NOTICE'])
+      run(['docker', 'exec', containers('api')[0], 'test', '-s', `/app/${file}`])
+  })
   await check('workers can write to the Hub cache', () => {
     for (const id of containers('worker')) run(['docker', 'exec', id, 'sh', '-c', 'touch /cache/x && rm /cache/x'])
   })
@@ -85,10 +89,11 @@ async function comesUp() {
   })
 }
 
-async function bothModels() {
+async function shippedModels() {
   for (const [model, text] of [
     ['cola', 'The boy is sitting on a bench'],
     ['sentiment', 'a moving and funny film'],
+    ['sentiment-small', 'a moving and funny film'],
   ]) {
     const seen = new Set()
     await waitFor(`answers of ${model} by two workers`, 60, async () => {
@@ -106,7 +111,7 @@ async function batchOfAFile() {
     custom_id: `row-${row}`,
     method: 'POST',
     url: '/predict',
-    body: { inputs: `Sentence number ${row} is here.`, model: row % 2 ? 'cola' : 'sentiment' },
+    body: { inputs: `Sentence number ${row} is here.`, model: row % 2 ? 'cola' : 'sentiment-small' },
   }))
   const form = new FormData()
   form.set('purpose', 'batch')
