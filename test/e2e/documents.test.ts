@@ -1,4 +1,5 @@
 // The OpenAPI document, /docs and the operations routes describe the running api correctly.
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenApiDocument } from '../../src/api/http/openapi.ts'
 import { BatchCaller, line } from '../helpers/batches.ts'
@@ -28,7 +29,7 @@ afterAll(() => stack?.stop())
 interface Operation {
   parameters?: Array<{ name: string; in: string; example?: string }>
   requestBody?: { content: Record<string, { example: unknown }> }
-  responses: Record<string, { content?: Record<string, unknown> }>
+  responses: Record<string, { content?: Record<string, { example?: unknown }> }>
 }
 type Entry = [method: string, path: string, operation: Operation]
 
@@ -48,6 +49,25 @@ function formOf(content: string): FormData {
   form.set('file', new Blob([content]), 'input.jsonl')
   return form
 }
+
+/** Scores may differ by half of 10 ** -DIGITS (0.02): processors round differently. */
+const DIGITS = 1.4
+
+function nearly(example: unknown): unknown {
+  if (typeof example === 'number') return expect.closeTo(example, DIGITS)
+  if (Array.isArray(example)) return example.map(nearly)
+  if (typeof example !== 'object' || example === null) return example
+  return Object.fromEntries(Object.entries(example).map(([key, value]) => [key, nearly(value)]))
+}
+
+describe('README.md', () => {
+  it('shows the answer of its first request', async () => {
+    const readme = readFileSync('README.md', 'utf8')
+    const [, path, answer = ''] = /curl 'localhost:8000(\S+)'\n```\n\n```json\n(.+)\n/.exec(readme) ?? []
+    const shown = JSON.parse(answer.replaceAll('…', '')) as unknown
+    expect(await (await fetch(stack.url + path)).json()).toEqual(nearly(shown))
+  })
+})
 
 describe('the OpenAPI document', () => {
   it('has working examples, with documented statuses and content types', async () => {
@@ -70,7 +90,10 @@ describe('the OpenAPI document', () => {
       const documented = operation.responses[response.status]
       const type = response.headers.get('content-type')?.split(';')[0] ?? 'none'
       seen.push(`${method} ${path} ${response.status}`)
-      expect(documented, `${method} ${path} answered ${response.status} ${await response.text()}`).toBeDefined()
+      const text = await response.text()
+      expect(documented, `${method} ${path} answered ${response.status} ${text}`).toBeDefined()
+      const example = documented?.content?.[type]?.example
+      if (Array.isArray(example)) expect(JSON.parse(text), path).toEqual(nearly(example))
       expect(Object.keys(documented?.content ?? { none: 1 })).toContain(type)
       // The example has ended before it is canceled: 409 is allowed.
       expect(response.status, `${method} ${path}`).toBeLessThan(path.endsWith('/cancel') ? 410 : 300)

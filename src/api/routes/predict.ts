@@ -20,10 +20,13 @@ import { submit } from './submit-prediction.ts'
 type Shape = 'flat' | 'nested'
 
 const EXAMPLE_TEXT = 'The boy is sitting on a bench'
+const EXAMPLE_PAIR = [EXAMPLE_TEXT, 'The boy are sit on bench a']
+/** Rounded scores of the shipped cola for the example texts. */
 const exampleScores = [
-  { label: 'acceptable', score: 0.98 },
-  { label: 'unacceptable', score: 0.02 },
+  { label: 'acceptable', score: 0.943 },
+  { label: 'unacceptable', score: 0.057 },
 ]
+const exampleBest = [[{ label: 'acceptable', score: 0.943 }], [{ label: 'unacceptable', score: 0.937 }]]
 const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
 const pendingPrediction = {
   description: 'With Prefer: the prediction has not ended; poll it',
@@ -36,9 +39,9 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
     schema: z.union([flatScores, nestedScores]),
     example: exampleScores,
   }
-  const nested = { description: 'One list of scores per text', schema: nestedScores, example: [exampleScores] }
+  const nested = { description: 'One list of scores per text', schema: nestedScores, example: exampleBest }
   const predictBody = { body: { inputs: EXAMPLE_TEXT } }
-  const nestedBody = { body: { inputs: [EXAMPLE_TEXT, 'The boy are sit on bench a'], parameters: { top_k: 1 } } }
+  const nestedBody = { body: { inputs: EXAMPLE_PAIR, parameters: { top_k: 1 } } }
 
   const post = (path: string, summary: string) =>
     route({
