@@ -10,10 +10,11 @@ import { many } from './many.ts'
 import { predict } from './predict.ts'
 import { FULL, QUICK, type Question } from './question.ts'
 import { redisCommands } from './redis-commands.ts'
+import { refusals } from './refusals.ts'
 import { effortOf, writeResult } from './results.ts'
 import { machine, table } from './table.ts'
 
-const questions: Question[] = [predict, many, batch, batchMemory, footprint, redisCommands, accuracy]
+const questions: Question[] = [predict, many, batch, batchMemory, footprint, redisCommands, refusals, accuracy]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 

@@ -53,10 +53,35 @@ export const gone = (detail: string) => new AppError('Gone', 410, detail)
 export const conflict = (detail: string) => new AppError('Conflict', 409, detail)
 export const timedOut = (detail: string) => new AppError('Timeout', 504, detail)
 
-/** 422 with every problem of the body. */
+/** Problems that one refusal lists. */
+export const MAX_PROBLEMS = 100
+/** Bytes of the listed problems, and characters of one of them and of the sentence that joins them. */
+const [MAX_LISTED_BYTES, MAX_PROBLEM_CHARS, MAX_DETAIL_CHARS] = [32_768, 300, 2_000]
+
+/** 422 with the problems of the body: the first ones, cut, so that a refusal has less than 64 kB. */
 export function invalid(problems: Problem[]): AppError {
-  const detail = problems.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
-  return new AppError('Validation', 422, detail, { members: { errors: problems } })
+  const errors = listable(problems)
+  const detail = errors.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
+  const rest = errors.length < problems.length ? '; and more' : ''
+  return new AppError('Validation', 422, `${cut(detail, MAX_DETAIL_CHARS)}${rest}`, { members: { errors } })
+}
+
+/** The first problems, at most MAX_PROBLEMS of them, with cut messages. */
+export function listable<T extends { message: string; path?: string }>(problems: T[]): T[] {
+  let bytes = 0
+  const listed: T[] = []
+  for (const problem of problems.slice(0, MAX_PROBLEMS)) {
+    const short = { ...problem, message: cut(problem.message, MAX_PROBLEM_CHARS) }
+    if (problem.path !== undefined) short.path = cut(problem.path, MAX_PROBLEM_CHARS)
+    bytes += Buffer.byteLength(JSON.stringify(short))
+    if (bytes > MAX_LISTED_BYTES) break
+    listed.push(short)
+  }
+  return listed
+}
+
+function cut(text: string, chars: number): string {
+  return text.length > chars ? `${text.slice(0, chars).toWellFormed()}…` : text.toWellFormed()
 }
 
 /** 503: Redis or every worker of a model is unavailable. */

@@ -181,9 +181,10 @@ class BatchRun {
 
   #readRow(line: InputLine): BlockRow {
     const { endpoint } = this.#record
-    const read = readRequest(line, endpoint)
+    const read = readRequest(line, endpoint, this.#options.limits.body)
     if (isProblem(read)) throw new Error(`line ${line.number} of the input file has changed since its validation`)
     const { customId, body } = read
+    if (body instanceof AppError) return { customId, request: body }
     try {
       return { customId, request: this.#options.endpoints.read(endpoint, body) }
     } catch (error) {

@@ -71,13 +71,14 @@ export class BatchService implements Service {
     this.files = new Files({ redis, store: this.#store, ttl: config.fileTtl })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
     this.batches = new Batches({ redis, producer, store, files, ttl, maxLineBytes })
+    const schemas = createPredictSchemas(config)
     this.#connection = consumerConnection(config.redisUrl, onError)
     this.#coordinator = new Coordinator({
       redis,
       store,
       connection: this.#connection,
-      endpoints: createEndpoints({ config, fleet }, createPredictSchemas(config)),
-      limits: { maxLines: config.maxBatchLines, maxLineBytes },
+      endpoints: createEndpoints({ config, fleet }, schemas),
+      limits: { maxLines: config.maxBatchLines, maxLineBytes, body: schemas.limits },
       turns: new EventLoopTurns(),
       batchTtl: config.batchTtl,
       logger,

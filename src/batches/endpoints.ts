@@ -8,7 +8,7 @@ import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts
 import { type ModelsContext, resolveModel } from '../predict/model-resolver.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
-import { checked } from '../validate.ts'
+import { checkedBody } from '../validation/check.ts'
 
 /** The validated body of a request. */
 export interface ParsedRequest {
@@ -59,10 +59,10 @@ export function createEndpoints(
   return {
     read: (endpoint, body) => {
       if (PREDICT_ENDPOINTS.includes(endpoint)) {
-        const predict = checked(schemas.predict, body)
+        const predict = checkedBody(schemas.predict, body)
         return parsedRequest(inputsOf(predict), predict.model, false)
       }
-      const huggingFace = checked(schemas.huggingFace, body)
+      const huggingFace = checkedBody(schemas.huggingFace, body)
       const model = MODEL_ENDPOINT.exec(endpoint)?.[1] ?? huggingFace.model
       return parsedRequest(inputsOfHuggingFace(huggingFace), model, true)
     },

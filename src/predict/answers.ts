@@ -1,5 +1,5 @@
 // Turns result rows into answers: scores with labels, and errors at their items' places.
-import { AppError } from '../errors.ts'
+import { AppError, listable } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import { isFailed, type Row } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
@@ -54,11 +54,13 @@ export function errorsOf(rows: Row[]): ItemError[] {
   return rows.flatMap((row, index) => (isFailed(row) ? [{ index, message: row.error.message }] : []))
 }
 
-/** @throws AppError 422 or 424 with `errors: [{index, message}]` when a row failed. */
+/** @throws AppError 422 or 424 with the first `errors: [{index, message}]` when a row failed. */
 export function throwIfRowsFailed(rows: Row[]): void {
   const errors = errorsOf(rows)
   if (errors.length === 0) return
   const onlyInvalid = rows.every((row) => !isFailed(row) || row.error.code === 'Validation')
   const detail = `${errors.length} of ${rows.length} inputs could not be classified: ${errors[0]?.message ?? ''}`
-  throw new AppError(onlyInvalid ? 'Validation' : 'Backend', onlyInvalid ? 422 : 424, detail, { members: { errors } })
+  throw new AppError(onlyInvalid ? 'Validation' : 'Backend', onlyInvalid ? 422 : 424, detail, {
+    members: { errors: listable(errors) },
+  })
 }

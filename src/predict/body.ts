@@ -1,11 +1,16 @@
 // The bodies that ask for predictions: one schema is the type, the check and the documentation.
 import * as z from 'zod'
+import type { JsonLimits } from '../validation/json-limits.ts'
 
 /** Limits that are part of the schemas; all of them are settings. */
 export interface SchemaLimits {
   maxInputs: number
   maxTextChars: number
 }
+
+/** Of any body: options that are ignored may be nested, too. */
+export const [MAX_DEPTH, MAX_FIELDS] = [16, 64]
+const [TEXTS_OF_A_PAIR, VALUES_OF_A_PAIR] = [2, 4]
 
 export type PredictSchemas = ReturnType<typeof createPredictSchemas>
 export type PredictBody = z.infer<PredictSchemas['predict']>
@@ -27,7 +32,9 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     .max(maxTextChars, { error: `is longer than ${maxTextChars} characters` })
     .refine((value) => value.trim() !== '', { error: 'is empty', params: { empty: true } })
     .refine((value) => value.isWellFormed(), { error: 'has an unpaired surrogate, which is not valid Unicode' })
-  const pair = z.union([z.tuple([text]), z.tuple([text, text])], { error: 'must be a text, or a pair of texts' })
+  const pairError = 'must be a pair of texts: [text, second text]'
+  const pair = z.array(text, { error: pairError }).min(1, { error: pairError }).max(2, { error: pairError })
+  const eachError = 'must be a text, or a pair of texts'
   const textObject = z.strictObject({ text, text_pair: text.optional() })
   const many = <T extends z.ZodType>(each: T) =>
     z
@@ -36,7 +43,9 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
       .max(maxInputs, { error: `has more than ${maxInputs} texts; send them in several requests, or as a batch` })
 
   const inputs = z
-    .union([text, many(z.union([text, pair]))], { error: 'must be a text, a list of texts, or a list of pairs' })
+    .union([text, many(z.union([text, pair], { error: eachError }))], {
+      error: 'must be a text, a list of texts, or a list of pairs',
+    })
     .describe('One text, a list of texts, or a list of [text, second text] pairs')
 
   const options = {
@@ -67,14 +76,35 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     .strictObject({ ...inputFields, model })
     .refine(eitherText, either)
     .refine(noConflict, conflict)
-  const predictionInput = z.strictObject(inputFields).refine(eitherText, either).refine(noConflict, conflict)
+  const predictionInput = z
+    .strictObject(inputFields, { error: notAnObject })
+    .refine(eitherText, either)
+    .refine(noConflict, conflict)
   const huggingFace = z.strictObject({
-    inputs: z.union([text, textObject, many(z.union([text, textObject, pair]))], {
+    inputs: z.union([text, textObject, many(z.union([text, textObject, pair], { error: eachError }))], {
       error: 'must be a text, or a list of texts',
     }),
     parameters: parameters.optional(),
     options: z.record(z.string(), z.unknown()).optional().describe('Accepted and ignored'),
     model,
   })
-  return { predict, predictionInput, huggingFace, text, model }
+  return { predict, predictionInput, huggingFace, text, model, limits: limitsOf(maxInputs) }
+}
+
+/** The message for an input that is a bare text or a list. */
+function notAnObject({ code, input }: z.core.$ZodRawIssue): string | undefined {
+  return code === 'invalid_type' && input !== undefined
+    ? 'must be an object, such as {"text": "…"} or {"inputs": ["…", "…"]}'
+    : undefined
+}
+
+/** Numbers of the largest valid body: a list of pairs, or of objects with two texts, and its options. */
+function limitsOf(maxInputs: number): JsonLimits {
+  return {
+    depth: MAX_DEPTH,
+    entries: Math.max(maxInputs, TEXTS_OF_A_PAIR),
+    fields: MAX_FIELDS,
+    values: VALUES_OF_A_PAIR * maxInputs + 1_000,
+    advice: 'send them in several requests, or as a batch',
+  }
 }

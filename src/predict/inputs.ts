@@ -39,11 +39,11 @@ export function inputsOfHuggingFace(body: HuggingFaceBody): Inputs {
   }
 }
 
-type GivenText = string | [string] | [string, string] | { text: string; text_pair?: string | undefined }
+type GivenText = string | string[] | { text: string; text_pair?: string | undefined }
 
 function itemOf(given: GivenText): Item {
   if (typeof given === 'string') return { text: given }
-  const [text, pair] = Array.isArray(given) ? given : [given.text, given.text_pair]
+  const [text = '', pair] = Array.isArray(given) ? given : [given.text, given.text_pair]
   return pair === undefined ? { text } : { text, pair }
 }
 

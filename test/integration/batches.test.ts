@@ -84,7 +84,11 @@ async function startApi(): Promise<Api> {
     store,
     connection: consumer,
     endpoints,
-    limits: { maxLines: 10_000, maxLineBytes: 10_000 },
+    limits: {
+      maxLines: 10_000,
+      maxLineBytes: 10_000,
+      body: { depth: 16, entries: 100, fields: 64, values: 1_000, advice: '' },
+    },
     turns: new EventLoopTurns(),
     batchTtl: 60_000,
     logger: createLogger('api', 'silent'),

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 /** `[a file, what it must not import]` */
 const forbidden: [string, string][] = [
   ['src/env.ts', './queue/job.ts'],
+  ['src/validation/check.ts', '../predict/body.ts'],
   ['src/redis/keys.ts', '../queue/names.ts'],
   ['src/redis/keys.ts', '../records/ids.ts'],
   ['src/queue/producer.ts', '../api/app.ts'],
@@ -77,6 +78,8 @@ const forbidden: [string, string][] = [
 const allowed: [string, string][] = [
   ['src/env.ts', 'zod'],
   ['src/lifecycle.ts', './env.ts'],
+  ['src/validation/check.ts', '../errors.ts'],
+  ['src/predict/body.ts', '../validation/json-limits.ts'],
   ['src/redis/errors.ts', '../errors.ts'],
   ['src/queue/producer.ts', '../redis/errors.ts'],
   ['src/records/lists.ts', '../redis/keys.ts'],

@@ -2,6 +2,7 @@
 // The router, the OpenAPI document and the tests all read the table.
 import type { Readable } from 'node:stream'
 import type * as z from 'zod'
+import type { JsonLimits } from '../../validation/json-limits.ts'
 import type { Preferences } from './prefer.ts'
 
 /** The input of a handler: validated values, independent of the HTTP framework. */
@@ -84,6 +85,8 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   params?: Params
   query?: Query
   body?: Body
+  /** Structure of the largest valid body; a route with a body has them. */
+  bodyLimits?: JsonLimits
   /** A body and parameters that are valid as they stand, for /docs. */
   example?: { body?: unknown; params?: Record<string, string>; query?: Record<string, string> }
   responses: Record<number, DocumentedResponse>

@@ -2,8 +2,10 @@
 // Only this file depends on both, so handlers are independent of the framework.
 import { pipeline } from 'node:stream/promises'
 import express, { type Request, type Response, type Router } from 'express'
+import type * as z from 'zod'
 import { AppError, malformed } from '../../errors.ts'
-import { checked } from '../../validate.ts'
+import { checked, checkedBody } from '../../validation/check.ts'
+import type { JsonLimits } from '../../validation/json-limits.ts'
 import { type ApiKey, ownerOfRequest } from './api-keys.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
@@ -71,7 +73,7 @@ async function handleRequest<Context extends HttpContext>(
     id: requestState(response).id,
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
-    body: route.body ? checked(route.body, parseJson(bodyOf(request))) : undefined,
+    body: route.body && route.bodyLimits ? jsonBody(request, route.body, route.bodyLimits) : undefined,
     uploadBody: route.form ? uploadBodyOf(context, request) : undefined,
     owner,
     prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
@@ -123,6 +125,10 @@ function allowedMethods(routes: Route<never>[]): string {
 
 function methodNotAllowed(allowed: string): AppError {
   return new AppError('Validation', 405, `method not allowed; use ${allowed}`, { headers: { Allow: allowed } })
+}
+
+function jsonBody(request: Request, schema: z.ZodType, limits: JsonLimits): unknown {
+  return checkedBody(schema, parseJson(bodyOf(request), limits))
 }
 
 function bodyOf(request: Request): Buffer {

@@ -49,6 +49,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       description: 'Idempotency-Key: a repeated request returns the same batch.',
       errors: 'openai',
       body: schemas.batch,
+      bodyLimits: schemas.batchLimits,
       example: { body: EXAMPLE_BODY },
       responses: { 200: batchResponse },
       errorStatuses: [400, 404, 409, 413, 415, 422, 429, 503, 507],

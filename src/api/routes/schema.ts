@@ -1,11 +1,16 @@
 // Schemas of request bodies and response objects.
 // One schema is the type, the validation and the documentation.
 import * as z from 'zod'
-import { createPredictSchemas, type SchemaLimits } from '../../predict/body.ts'
+import { createPredictSchemas, MAX_DEPTH, MAX_FIELDS, type SchemaLimits } from '../../predict/body.ts'
+import type { JsonLimits } from '../../validation/json-limits.ts'
 
 export type Schemas = ReturnType<typeof createSchemas>
 export type PredictionBody = z.infer<Schemas['prediction']>
 export type BatchBody = z.infer<Schemas['batch']>
+
+/** More requests, or larger ones, come as a file. */
+const [MAX_INLINE_REQUESTS, VALUES_OF_INLINE_REQUESTS] = [10_000, 200_000]
+const AS_A_FILE = 'upload them as a file, and send input_file_id'
 
 const metadata = z
   .record(z.string().max(64), z.string().max(512))
@@ -19,7 +24,10 @@ export function createSchemas(limits: SchemaLimits) {
     version: z.string().min(1).max(200).optional().describe('The same as model, or a revision'),
     input: schemas.predictionInput,
     metadata: metadata.optional().describe('Your data, returned with the prediction'),
-    stream: z.boolean().optional().describe('Accepted and ignored'),
+    stream: z
+      .literal(false, { error: 'is not supported yet: poll the prediction, or use Prefer: wait' })
+      .optional()
+      .describe('Rejected for now when true'),
     webhook: unsupported('is not supported yet: poll the prediction, or use Prefer: wait'),
     webhook_events_filter: unsupported('is not supported yet'),
   })
@@ -28,6 +36,7 @@ export function createSchemas(limits: SchemaLimits) {
     requests: z
       .array(z.strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) }))
       .min(1, { error: 'is empty' })
+      .max(MAX_INLINE_REQUESTS, { error: `has more than ${MAX_INLINE_REQUESTS} requests; ${AS_A_FILE}` })
       .optional()
       .describe('Inline requests, instead of a file'),
     endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: the route of every request'),
@@ -42,7 +51,14 @@ export function createSchemas(limits: SchemaLimits) {
       .describe('Retention of the output and error files. Default and maximum: BATCH_TTL'),
     webhook: unsupported('is not supported yet: poll the batch, or follow its results'),
   })
-  return { ...schemas, batch, prediction }
+  const batchLimits: JsonLimits = {
+    depth: MAX_DEPTH,
+    entries: Math.max(MAX_INLINE_REQUESTS, limits.maxInputs),
+    fields: MAX_FIELDS,
+    values: VALUES_OF_INLINE_REQUESTS,
+    advice: AS_A_FILE,
+  }
+  return { ...schemas, batch, prediction, batchLimits }
 }
 
 /** A field that the API reserves and rejects with this message for now. */

@@ -1,8 +1,11 @@
 // Parses one line of a batch's input file.
 import { isUtf8 } from 'node:buffer'
+import { type AppError, invalid } from '../../errors.ts'
+import { pathText } from '../../validation/check.ts'
+import { findExcess, type JsonExcess, type JsonLimits, outermostString } from '../../validation/json-limits.ts'
 import type { InputLine } from './jsonl.ts'
 
-/** A request of a batch; its body is not validated yet. */
+/** A request of a batch; its body is not validated yet, or is the error of one with too many values. */
 export interface LineRequest {
   customId: string
   body: unknown
@@ -21,8 +24,15 @@ const MAX_ID_CHARS = 512
 // oxlint-disable-next-line no-control-regex
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f-\u009f]/
 
-/** @param endpoint of the batch, for example `/predict`. */
-export function readRequest({ number, bytes }: InputLine, endpoint: string): LineRequest | LineProblem {
+/**
+ * A line that exceeds the limits is not parsed: it is a request whose body is the error.
+ * @param endpoint of the batch, for example `/predict`. @param limits of a body.
+ */
+export function readRequest(
+  { number, bytes }: InputLine,
+  endpoint: string,
+  limits: JsonLimits,
+): LineRequest | LineProblem {
   const problem = (code: string, message: string, param: string | null = null) => ({
     code,
     message,
@@ -31,7 +41,9 @@ export function readRequest({ number, bytes }: InputLine, endpoint: string): Lin
   })
   if (!bytes) return problem('line_too_long', 'This line is over the size limit of a request.')
   if (!isUtf8(bytes)) return problem('invalid_encoding', 'This line is not UTF-8.')
-  const value = parse(bytes.toString())
+  // The body is one level below the line, which has three more fields.
+  const excess = findExcess(bytes, { ...limits, depth: limits.depth + 1, values: limits.values + 4 })
+  const value = excess ? unparsed(bytes) : parse(bytes.toString())
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return problem('invalid_json_line', 'This line is not a JSON object.')
   }
@@ -49,7 +61,18 @@ export function readRequest({ number, bytes }: InputLine, endpoint: string): Lin
   if (url !== undefined && url !== endpoint) {
     return problem('mismatched_url', `The url of this line is not ${endpoint}, the endpoint of the batch.`, 'url')
   }
-  return { customId: id, body }
+  return { customId: id, body: excess ? refusal(excess) : body }
+}
+
+/** What is needed of a line that is not parsed; undefined when it is no object. */
+function unparsed(bytes: Buffer): unknown {
+  return /^\s*\{/.test(bytes.toString('latin1', 0, 100))
+    ? { custom_id: outermostString(bytes, 'custom_id') }
+    : undefined
+}
+
+function refusal({ path, message }: JsonExcess): AppError {
+  return invalid([{ path: pathText(path[0] === 'body' ? path.slice(1) : path), message }])
 }
 
 export function isProblem(read: LineRequest | LineProblem): read is LineProblem {

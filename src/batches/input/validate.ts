@@ -1,6 +1,7 @@
 // Validates the input file of a batch.
 // Every line must be a request with a unique custom_id; problems have line numbers. Bodies are validated by the run.
 
+import type { JsonLimits } from '../../validation/json-limits.ts'
 import { type EventLoopTurns, ROWS_PER_TURN } from '../event-loop-turns.ts'
 import { IdSet } from './id-set.ts'
 import { isProblem, type LineProblem, readRequest } from './input-line.ts'
@@ -11,6 +12,8 @@ export interface InputLimits {
   maxLines: number
   /** Bytes of one line. */
   maxLineBytes: number
+  /** Structure of the largest valid body. */
+  body: JsonLimits
 }
 
 /** `problems` is empty when the file is valid; otherwise it has the first 100 problems. */
@@ -32,7 +35,7 @@ const ARCHIVES: [magic: string, name: string][] = [
 export async function validate(
   content: AsyncIterable<Buffer>,
   endpoint: string,
-  { maxLines, maxLineBytes }: InputLimits,
+  { maxLines, maxLineBytes, body }: InputLimits,
   turns: EventLoopTurns,
 ): Promise<Validation> {
   const problems: LineProblem[] = []
@@ -54,7 +57,7 @@ export async function validate(
         })
         return { requests, problems }
       }
-      const read = readRequest(line, endpoint)
+      const read = readRequest(line, endpoint, body)
       if (isProblem(read)) problems.push(read)
       else {
         const before = ids.add(read.customId, line.number)

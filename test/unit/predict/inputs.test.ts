@@ -1,12 +1,14 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { parseJson } from '../../../src/api/http/json-body.ts'
+import { parseJson as parseWithin } from '../../../src/api/http/json-body.ts'
 import { createSchemas } from '../../../src/api/routes/schema.ts'
 import { AppError } from '../../../src/errors.ts'
 import { inputsOf, inputsOfHuggingFace } from '../../../src/predict/inputs.ts'
-import { checked } from '../../../src/validate.ts'
+import { checked } from '../../../src/validation/check.ts'
 
 const schemas = createSchemas({ maxInputs: 3, maxTextChars: 10 })
+
+const parseJson = (bytes: Buffer) => parseWithin(bytes, schemas.limits)
 
 function problemOf(action: () => unknown): AppError {
   try {
@@ -52,7 +54,7 @@ describe('parseJson', () => {
 describe('a message', () => {
   it('is said for people', () => {
     expect(problemOf(() => checked(schemas.prediction, {})).message).toContain('input: is missing')
-    expect(refuse({ inputs: 'a', model: 7 }).message).toBe('model: must be of type string')
+    expect(refuse({ inputs: 'a', model: 7 }).message).toBe('model: must be a string')
   })
 })
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { parseJson } from '../../../../src/api/http/json-body.ts'
 import { openApiDocument, openApiPath } from '../../../../src/api/http/openapi.ts'
 import { createRoutes } from '../../../../src/api/routes/table.ts'
-import { checked } from '../../../../src/validate.ts'
+import { checkedBody } from '../../../../src/validation/check.ts'
 
 const routes = createRoutes({ maxInputs: 1_000, maxTextChars: 100_000 })
 const document = openApiDocument(routes, true)
@@ -40,12 +40,15 @@ describe('the OpenAPI document', () => {
 })
 
 const withBody = routes.flatMap((route) =>
-  route.body ? [{ name: `${route.method} ${route.path}`, route, body: route.body }] : [],
+  route.body && route.bodyLimits
+    ? [{ name: `${route.method} ${route.path}`, route, body: route.body, limits: route.bodyLimits }]
+    : [],
 )
 
 describe('every route', () => {
-  it.each(withBody)('$name has a valid example body', ({ route, body }) => {
-    expect(() => checked(body, parseJson(Buffer.from(JSON.stringify(route.example?.body))))).not.toThrow()
+  it.each(withBody)('$name has a valid example body', ({ route, body, limits }) => {
+    const example = Buffer.from(JSON.stringify(route.example?.body))
+    expect(() => checkedBody(body, parseJson(example, limits))).not.toThrow()
   })
 
   it.each(routes)('$method $path has an example of each path parameter', (route) => {

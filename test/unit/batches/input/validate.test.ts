@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { EventLoopTurns } from '../../../../src/batches/event-loop-turns.ts'
 import { MAX_PROBLEMS, validate } from '../../../../src/batches/input/validate.ts'
 
-const limits = { maxLines: 1_000, maxLineBytes: 200 }
+const body = { depth: 4, entries: 10, fields: 10, values: 50, advice: 'send less' }
+const limits = { maxLines: 1_000, maxLineBytes: 200, body }
 const line = (more: object) => JSON.stringify({ custom_id: 'a', method: 'POST', url: '/predict', body: {}, ...more })
 
 async function* inPieces(content: string | Buffer): AsyncGenerator<Buffer> {
@@ -81,6 +82,12 @@ describe('validate', () => {
     const content = Array.from({ length: 3 }, (_, index) => line({ custom_id: `${index}` })).join('\n')
     expect((await check(content, { maxLines: 3 })).problems).toEqual([])
     expect((await check(content, { maxLines: 2 })).problems).toMatchObject([{ code: 'too_many_lines', line: 3 }])
+  })
+
+  it('takes a line with too many values as a request, which is refused without being parsed', async () => {
+    const large = (body: string) => `{"custom_id":"a","method":"GET","body":{"inputs":${body}}}\n`
+    expect(await codes(large(`[${Array(60).fill(1).join(',')}]`))).toEqual([])
+    expect(await codes(`{"body":[[[[[[]]]]]]}`)).toEqual([['missing_custom_id', 1]])
   })
 
   it('does not copy input into problems', async () => {
