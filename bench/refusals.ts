@@ -1,6 +1,6 @@
 // What refusing a body costs the api, as a multiple of what a valid body of the same size costs it.
 import { hostileBodies } from '../test/helpers/hostile-bodies.ts'
-import { tiny } from './models.ts'
+import { sentimentSmall } from './models.ts'
 import { type Bench, type Figure, median, type Question } from './question.ts'
 import { type Stack, withStack } from './stack.ts'
 
@@ -11,7 +11,7 @@ const REPEATS = 7
 export const refusals: Question = {
   name: 'refusals',
   title: `CPU time of the api for a refused body of ${MAX_BODY / 1_000_000} MB, in valid ones`,
-  ask: (bench) => withStack(bench, [tiny], (stack) => ask(bench, stack), { LOG_LEVEL: 'error' }),
+  ask: (bench) => withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), { LOG_LEVEL: 'error' }),
 }
 
 async function ask({ say }: Bench, stack: Stack): Promise<Figure[]> {
@@ -33,7 +33,7 @@ async function ask({ say }: Bench, stack: Stack): Promise<Figure[]> {
   }
   for (const [what, route, body] of hostileBodies(MAX_BODY)) {
     say(`refusals: ${what}`)
-    const ms = await cost(stack, route.replace('/tiny', `/${tiny.name}`), body)
+    const ms = await cost(stack, route.replace('/tiny', `/${sentimentSmall.name}`), body)
     const ratio = ms / (costs[route === '/v1/batches' ? route : '/v1/predictions'] ?? 1)
     figures.push({ what: `${what}, POST ${route}`, measured: ratio, unit: '', budget: { max: MAX_RATIO } })
   }
