@@ -37,6 +37,12 @@ export function createApiMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    adminLogins: new Counter({
+      name: 'inferq_admin_logins_total',
+      help: 'Logins of the dashboard by outcome: accepted, wrong, or throttled without a check',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
     settled: new Gauge({
       name: 'inferq_answers_settled',
       help: 'Results since the start by the way they arrived: a reply, or reading the job',

@@ -78,7 +78,13 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     batches: batchService.batches,
     batchService,
     uploads: new UploadTimeouts(),
-    admin: new AdminLogin(redis, config.adminUser, config.adminPassword, logger),
+    admin: new AdminLogin({
+      redis,
+      user: config.adminUser,
+      password: config.adminPassword,
+      logger,
+      onOutcome: (outcome) => metrics.adminLogins.inc({ outcome }),
+    }),
     shutdown: new AbortController(),
     drainTimeout: new AbortController(),
   }

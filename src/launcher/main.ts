@@ -76,7 +76,8 @@ function print(line: string): void {
 }
 
 function readyMessage(address: string, dataDir: string, { adminUser, adminPassword }: LauncherConfig): string {
-  const password = adminPassword ? 'as in ADMIN_PASSWORD' : 'shown when it was generated'
+  const isGiven = adminPassword !== undefined && adminPassword !== 'new'
+  const password = isGiven ? 'as in ADMIN_PASSWORD' : 'shown when it was generated; ADMIN_PASSWORD=new: another'
   return `
 inferq is ready.
 

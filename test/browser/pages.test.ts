@@ -31,7 +31,7 @@ afterAll(async () => {
 beforeEach(async () => {
   foreign = []
   complaints = []
-  const context = await browser.newContext({ httpCredentials: { username: 'admin', password: 'secret' } })
+  const context = await browser.newContext({ httpCredentials: { username: 'admin', password: 'test-password' } })
   page = await context.newPage()
   page.on('response', (response) => {
     if (!response.url().startsWith(stack.url) && /^https?:/.test(response.url())) foreign.push(response.url())

@@ -9,10 +9,14 @@ let stack: Stack
 let ann: BatchCaller
 let bob: BatchCaller
 beforeAll(async () => {
-  const apiEnv = { API_KEYS: 'ann:ann-secret,bob:bob-secret', ADMIN_WRITE: 'on', MAX_BATCH_LINES: '12000' }
+  const apiEnv = {
+    API_KEYS: 'ann:the-secret-of-ann,bob:the-secret-of-bob',
+    ADMIN_WRITE: 'on',
+    MAX_BATCH_LINES: '12000',
+  }
   stack = await startStack({ redisUrl: await emptyRedis(), apiEnv })
-  ann = new BatchCaller(stack.url, 'ann-secret')
-  bob = new BatchCaller(stack.url, 'bob-secret')
+  ann = new BatchCaller(stack.url, 'the-secret-of-ann')
+  bob = new BatchCaller(stack.url, 'the-secret-of-bob')
 })
 afterAll(() => stack?.stop())
 
@@ -22,7 +26,7 @@ const ids = (rows: { custom_id: string }[]) => rows.map(({ custom_id }) => custo
 
 /** Pauses or resumes the bulk lane in the dashboard. */
 async function setLane(action: 'pause' | 'resume'): Promise<void> {
-  const headers = { Authorization: `Basic ${Buffer.from('admin:secret').toString('base64')}` }
+  const headers = { Authorization: `Basic ${Buffer.from('admin:test-password').toString('base64')}` }
   const response = await fetch(`${stack.url}/admin/queues/api/queues/tiny-fp32-bulk/${action}`, {
     method: 'PUT',
     headers,

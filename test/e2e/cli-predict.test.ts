@@ -13,7 +13,7 @@ beforeAll(async () => {
   const redisUrl = await emptyRedis()
   stack = await startStack({ redisUrl })
   // The same workers with an api that requires an API key.
-  withKeys = await startStack({ redisUrl, workers: 0, apiEnv: { API_KEYS: 'me:secret' } })
+  withKeys = await startStack({ redisUrl, workers: 0, apiEnv: { API_KEYS: 'me:the-secret-of-me' } })
 })
 afterAll(async () => {
   await withKeys.stop()
@@ -86,8 +86,8 @@ it('sends an API key from the environment or an option', async () => {
     1,
     expect.stringMatching(/requires an API key .*--key or set INFERQ_API_KEY/),
   ])
-  expect((await predict(['a'], { env: { ...url, INFERQ_API_KEY: 'secret' } })).code).toBe(0)
-  expect((await predict(['a', '--key', 'secret'], { env: url })).code).toBe(0)
+  expect((await predict(['a'], { env: { ...url, INFERQ_API_KEY: 'the-secret-of-me' } })).code).toBe(0)
+  expect((await predict(['a', '--key', 'the-secret-of-me'], { env: url })).code).toBe(0)
 })
 
 describe('prints one line without a stack for', () => {

@@ -10,13 +10,13 @@ let replicate: Replicate
 const text = 'The boy is sitting on a bench'
 
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:ann-secret' } })
-  replicate = new Replicate({ auth: 'ann-secret', baseUrl: `${stack.url}/v1` })
+  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:the-secret-of-ann' } })
+  replicate = new Replicate({ auth: 'the-secret-of-ann', baseUrl: `${stack.url}/v1` })
 })
 afterAll(() => stack?.stop())
 
 async function predictDirectly(): Promise<unknown> {
-  const headers = { Authorization: 'Bearer ann-secret', 'Content-Type': 'application/json' }
+  const headers = { Authorization: 'Bearer the-secret-of-ann', 'Content-Type': 'application/json' }
   const response = await fetch(`${stack.url}/predict`, {
     method: 'POST',
     headers,
@@ -27,14 +27,14 @@ async function predictDirectly(): Promise<unknown> {
 
 describe('@huggingface/inference', () => {
   it('classifies at the local endpoint, with the labels and scores of /predict', async () => {
-    const client = new InferenceClient('ann-secret', { endpointUrl: `${stack.url}/models/tiny-fp32` })
+    const client = new InferenceClient('the-secret-of-ann', { endpointUrl: `${stack.url}/models/tiny-fp32` })
     expect(await client.textClassification({ inputs: text })).toEqual(await predictDirectly())
     const [best, ...rest] = await client.textClassification({ inputs: text, parameters: { top_k: 1 } })
     expect([best?.label, rest]).toEqual([expect.any(String), []])
   })
 
   it('classifies at the root of the server', async () => {
-    const client = new InferenceClient('ann-secret', { endpointUrl: stack.url })
+    const client = new InferenceClient('the-secret-of-ann', { endpointUrl: stack.url })
     expect(await client.textClassification({ inputs: text })).toEqual(await predictDirectly())
   })
 

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => stack?.stop())
 
 const TEXT = 'a text that operators need not see'
-const login = `Basic ${Buffer.from('admin:secret').toString('base64')}`
+const login = `Basic ${Buffer.from('admin:test-password').toString('base64')}`
 const call = (path: string, method = 'GET', headers: Record<string, string> = {}) =>
   fetch(`${stack.url}/admin/queues${path}`, { method, headers: { Authorization: login, ...headers } })
 

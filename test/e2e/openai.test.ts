@@ -11,9 +11,9 @@ beforeAll(async () => {
   stack = await startStack({
     redisUrl: await emptyRedis(),
     workerEnv: { MODELS: 'tiny-fp32' },
-    apiEnv: { API_KEYS: 'ann:ann-secret' },
+    apiEnv: { API_KEYS: 'ann:the-secret-of-ann' },
   })
-  client = new OpenAI({ apiKey: 'ann-secret', baseURL: `${stack.url}/v1`, maxRetries: 0 })
+  client = new OpenAI({ apiKey: 'the-secret-of-ann', baseURL: `${stack.url}/v1`, maxRetries: 0 })
 })
 afterAll(() => stack?.stop())
 
@@ -73,7 +73,7 @@ describe('a batch', () => {
     })
     const answer = await fetch(`${stack.url}/predict`, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer ann-secret' },
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer the-secret-of-ann' },
       body: JSON.stringify({ inputs: text(0) }),
     })
     expect(output[0]).toMatchObject({ error: null, response: { status_code: 200, body: await answer.json() } })

@@ -8,7 +8,10 @@ import { waitFor } from '../helpers/wait-for.ts'
 
 let stack: Stack
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: 'ann:ann-secret,bob:bob-secret' } })
+  stack = await startStack({
+    redisUrl: await emptyRedis(),
+    apiEnv: { API_KEYS: 'ann:the-secret-of-ann,bob:the-secret-of-bob' },
+  })
 })
 afterAll(() => stack?.stop())
 
@@ -31,7 +34,10 @@ interface Options {
   key?: string
 }
 
-async function call(path: string, { method, body, headers = {}, key = 'ann-secret' }: Options = {}): Promise<Response> {
+async function call(
+  path: string,
+  { method, body, headers = {}, key = 'the-secret-of-ann' }: Options = {},
+): Promise<Response> {
   return fetch(path.startsWith('http') ? path : stack.url + path, {
     method: method ?? (body === undefined ? 'GET' : 'POST'),
     headers: {
@@ -139,7 +145,7 @@ describe('a repeated request', () => {
     const headers = { 'Idempotency-Key': 'the same', Prefer: 'wait=10' }
     const ofAnn = await json(await call('/v1/predictions', { body, headers }))
     const ofBob = await json(
-      await call('/v1/predictions', { body: { input: { text: 'x' } }, headers, key: 'bob-secret' }),
+      await call('/v1/predictions', { body: { input: { text: 'x' } }, headers, key: 'the-secret-of-bob' }),
     )
     expect(ofAnn.id).not.toBe(ofBob.id)
   })
@@ -154,7 +160,7 @@ describe('ownership', () => {
   it('follows from the API key: a foreign, an unknown and a malformed id give 404', async () => {
     const { id } = await json(await call('/v1/predictions', { body, headers: { Prefer: 'wait=10' } }))
     for (const path of [id, randomUUID(), 'nonsense', '..%2f..%2fetc']) {
-      const key = 'bob-secret'
+      const key = 'the-secret-of-bob'
       expect((await call(`/v1/predictions/${path}`, { key })).status).toBe(404)
       expect((await call(`/v1/predictions/${path}/cancel`, { method: 'POST', key })).status).toBe(404)
       expect((await call(`/v1/predictions/${path}`, { method: 'DELETE', key })).status).toBe(404)
@@ -163,7 +169,7 @@ describe('ownership', () => {
   })
 
   it('requires a valid API key', async () => {
-    for (const key of ['wrong', '', 'ann-secret-'])
+    for (const key of ['wrong', '', 'the-secret-of-ann-'])
       expect((await call('/v1/predictions', { body, key })).status).toBe(401)
     expect((await fetch(`${stack.url}/predict?text=a`)).status).toBe(401)
   })
@@ -171,7 +177,7 @@ describe('ownership', () => {
 
 describe('the list', () => {
   it('pages through all predictions, newest first, in both directions', async () => {
-    const key = 'bob-secret'
+    const key = 'the-secret-of-bob'
     const made: string[] = []
     for (let index = 0; index < 130; index += 1) {
       made.unshift((await json(await call('/v1/predictions', { body, key }))).id)

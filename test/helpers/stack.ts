@@ -60,7 +60,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...common,
         PORT: String(chosen),
         DEFAULT_MODEL: 'tiny-fp32',
-        ADMIN_PASSWORD: 'secret',
+        ADMIN_PASSWORD: 'test-password',
         FILES_URL: filesUrl,
         ...options.apiEnv,
       },

@@ -37,7 +37,7 @@ async function addressOf(url: string): Promise<string | null> {
 
 /** Sends the request of a dashboard button. */
 async function press(url: string, origin: string): Promise<number> {
-  const authorization = `Basic ${Buffer.from('admin:secret').toString('base64')}`
+  const authorization = `Basic ${Buffer.from('admin:test-password').toString('base64')}`
   const response = await fetch(`${url}/admin/queues/api/queues`, {
     headers: { ...headers, Authorization: authorization, Origin: origin },
   })

@@ -4,6 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import * as z from 'zod'
 import * as env from '../../env.ts'
 import { AppError } from '../../errors.ts'
+import { secretProblem } from './guards/secrets.ts'
 
 /** An API key; only hashes of its name and secret are kept. */
 export interface ApiKey {
@@ -14,10 +15,14 @@ export interface ApiKey {
 }
 
 export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) =>
-  pairs.flatMap((pair) => {
+  pairs.flatMap((pair, index) => {
     const [name, secret] = [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]
-    if (pair.indexOf(':') > 0 && secret) return [{ owner: ownerOf(name), digest: sha256(secret) }]
-    context.addIssue({ code: 'custom', message: 'must be name:secret pairs, separated by commas' })
+    const problem = pair.indexOf(':') > 0 ? secretProblem(secret) : undefined
+    if (pair.indexOf(':') > 0 && problem === undefined) return [{ owner: ownerOf(name), digest: sha256(secret) }]
+    const message = problem
+      ? `the secret of key ${index + 1} ${problem}`
+      : 'must be name:secret pairs, separated by commas'
+    context.addIssue({ code: 'custom', message })
     return []
   }),
 )
@@ -34,20 +39,24 @@ export function sha256(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
-/**
- * @returns the owner that the Authorization header identifies; the public owner when no keys are configured.
- * @throws AppError 401 when keys are configured and the header has none of them.
- */
-export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined): string {
+/** @returns the owner that the Authorization header identifies: the public owner without keys, undefined for no known key. */
+export function knownOwner(keys: ApiKey[], authorization: string | undefined): string | undefined {
   if (keys.length === 0) return PUBLIC_OWNER
-  const digest = sha256(/^(?:Bearer|Token) (.+)$/i.exec(authorization ?? '')?.[1] ?? '')
+  const digest = sha256(secretOf(authorization) ?? '')
   // Every key is compared, so that the duration does not depend on which key matches.
-  const matches = keys.filter((key) => timingSafeEqual(key.digest, digest))
-  const [key] = matches
-  if (!key) {
-    throw new AppError('Unauthorized', 401, 'API key required; send Authorization: Bearer SECRET', {
-      headers: { 'WWW-Authenticate': 'Bearer' },
-    })
-  }
-  return key.owner
+  return keys.filter((key) => timingSafeEqual(key.digest, digest))[0]?.owner
+}
+
+/** @throws AppError 401 when keys are configured and the header has none of them. */
+export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined): string {
+  const owner = knownOwner(keys, authorization)
+  if (owner !== undefined) return owner
+  const problem = secretOf(authorization) === undefined ? 'API key required' : 'this API key is not known'
+  throw new AppError('Unauthorized', 401, `${problem}; send Authorization: Bearer SECRET`, {
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  })
+}
+
+function secretOf(authorization: string | undefined): string | undefined {
+  return /^(?:Bearer|Token) (.+)$/i.exec(authorization ?? '')?.[1]
 }
