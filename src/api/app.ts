@@ -1,11 +1,14 @@
 // The Express application: middleware and routes in order.
 import compression from 'compression'
 import express, { type Express, type RequestHandler } from 'express'
-import helmet from 'helmet'
 import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
 import { createDashboard, DASHBOARD_PATH } from './dashboard/dashboard.ts'
 import { errorHandler, notFoundHandler } from './http/error-handler.ts'
+import { accessGuards, rejectForeignPages, rejectUnknownHost } from './http/guards/access.ts'
+import { allowOrigins } from './http/guards/cors.ts'
+import { pageHeaders } from './http/guards/page-headers.ts'
+import { basePathOf, stripBasePath } from './http/guards/public-url.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { assignRequestId, logRequests, rejectMalformedRequest, requestState } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
@@ -13,49 +16,37 @@ import { createRoutes } from './routes/table.ts'
 
 export function createApp(context: Context): Express {
   const app = express()
-  const routes = createRoutes(context.config)
+  const { config } = context
+  const routes = createRoutes(config)
+  const basePath = basePathOf(config.publicUrl)
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
-  app.set('trust proxy', context.config.trustProxy)
+  app.set('trust proxy', config.trustProxy)
+  app.use(stripBasePath(basePath))
   app.use(assignRequestId, logRequests(context.logger, context.metrics), rejectMalformedRequest)
-  app.use(securityHeaders())
+  if (config.corsOrigins.length > 0) app.use(allowOrigins(config.corsOrigins))
   mountRoutes(app, context, routes)
+  // From here on are pages and what they load, in any letter case of their paths.
+  app.use(pageHeaders, rejectUnknownHost(accessGuards(config)))
   // Only what browsers load is compressed: predict responses are small and frequent.
   app.use(compression())
   app.get(
     '/openapi.json',
     setRouteName('/openapi.json'),
-    sendDocument(() => openApiDocument(routes, context.config.apiKeys.length > 0)),
+    sendDocument(() => openApiDocument(routes, config.apiKeys.length > 0, basePath)),
   )
-  app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions))
-  app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), createDashboard(context))
+  app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions(basePath)))
+  const dashboard = createDashboard({ ...context, basePath })
+  app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), rejectForeignPages(config.publicUrl), dashboard)
   app.get('/favicon.ico', setRouteName('/favicon.ico'), (_request, response) => void response.status(204).end())
   app.use(notFoundHandler)
   app.use(errorHandler(context.logger))
   return app
 }
 
-const docsOptions: swaggerUi.SwaggerUiOptions = {
-  customSiteTitle: 'inferq',
-  swaggerOptions: { url: '/openapi.json', tryItOutEnabled: true, validatorUrl: null },
-}
-
-/** The dashboard's page links a font service; the policy keeps browsers from contacting it. */
-const sameOriginOnly = { styleSrc: ["'self'", "'unsafe-inline'"], fontSrc: ["'self'", 'data:'] }
-
-/** Web pages get helmet's full set; an API response only needs `nosniff`, against content-type guessing. */
-function securityHeaders(): RequestHandler {
-  // Pages are served over plain HTTP inside a network, so browsers must not be redirected to HTTPS.
-  const pageHeaders = helmet({
-    contentSecurityPolicy: { directives: { upgradeInsecureRequests: null, ...sameOriginOnly } },
-    strictTransportSecurity: false,
-  })
-  return (request, response, next) => {
-    if (request.path === '/' || /^\/(?:docs|admin)(?:\/|$)/.test(request.path))
-      return pageHeaders(request, response, next)
-    response.setHeader('X-Content-Type-Options', 'nosniff')
-    next()
-  }
+function docsOptions(basePath: string): swaggerUi.SwaggerUiOptions {
+  const swaggerOptions = { url: `${basePath}/openapi.json`, tryItOutEnabled: true, validatorUrl: null }
+  return { customSiteTitle: 'inferq', swaggerOptions }
 }
 
 /** Sets the route's name for metrics and logs. */

@@ -3,6 +3,10 @@ import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
 import { apiKeys } from './http/api-keys.ts'
+import { allowedHosts } from './http/guards/hosts.ts'
+import { corsOrigins } from './http/guards/origins.ts'
+import { publicUrl } from './http/guards/public-url.ts'
+import { adminPassword } from './http/guards/secrets.ts'
 import { trustedProxies } from './http/trust-proxy.ts'
 
 export const apiSettings = {
@@ -15,6 +19,24 @@ export const apiSettings = {
     'off',
     trustedProxies,
     'trusted reverse proxies: their number, or their addresses, such as loopback, 10.0.0.0/8',
+  ),
+  publicUrl: env.setting(
+    'PUBLIC_URL',
+    undefined,
+    publicUrl,
+    'URL under which clients reach the api, also with a path; unset: as in each request',
+  ),
+  allowedHosts: env.setting(
+    'ALLOWED_HOSTS',
+    undefined,
+    allowedHosts,
+    'further host names of the api, used without API_KEYS, such as api.example.com, .example.com; *: any',
+  ),
+  corsOrigins: env.setting(
+    'CORS_ORIGINS',
+    undefined,
+    corsOrigins,
+    'origins whose web pages may use the api, such as https://app.example; *: any',
   ),
   defaultModel: env.setting('DEFAULT_MODEL', 'cola', env.text, 'model of requests that name none'),
   waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'timeout of a synchronous request'),
@@ -54,14 +76,14 @@ export const apiSettings = {
     'API_KEYS',
     undefined,
     apiKeys,
-    'name:secret pairs, separated by commas; unset: no key is needed',
+    'name:secret pairs, separated by commas, of 16 or more characters a secret; unset: no key is needed',
   ),
   adminUser: env.setting('ADMIN_USER', 'admin', env.text, 'user name for the dashboard'),
   adminPassword: env.secret(
     'ADMIN_PASSWORD',
     undefined,
-    env.optional(env.text),
-    'password for the dashboard; unset: generated once, logged once, and stored as a hash in Redis',
+    adminPassword,
+    'password for the dashboard; unset: generated once, logged once, and stored as a hash in Redis; new: generated again',
   ),
   adminWrite: env.setting('ADMIN_WRITE', 'off', env.flag, 'allow the dashboard to retry, promote and pause'),
   adminShowTexts: env.setting('ADMIN_SHOW_TEXTS', 'off', env.flag, 'allow the dashboard to show texts'),

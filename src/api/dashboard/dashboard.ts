@@ -28,6 +28,8 @@ export interface DashboardOptions {
     adminShowTexts: boolean
   }
   admin: AdminLogin
+  /** The path of the api at its proxy; empty without one. */
+  basePath: string
   fleet: FleetView
   producer: Producer
 }
@@ -35,7 +37,7 @@ export interface DashboardOptions {
 /** Creates the router of DASHBOARD_PATH; it adds the queues of a model when the fleet view has the model. */
 export function createDashboard(options: DashboardOptions): Router {
   const serverAdapter = new ExpressAdapter()
-  serverAdapter.setBasePath(DASHBOARD_PATH)
+  serverAdapter.setBasePath(`${options.basePath}${DASHBOARD_PATH}`)
   const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
   const addedQueues = new Set<string>()
   const addQueues: RequestHandler = (_request, _response, next) => {

@@ -9,8 +9,8 @@ import type { DocumentedResponse, Route } from './route.ts'
 
 export type OpenApiDocument = ReturnType<OpenApiGeneratorV31['generateDocument']>
 
-/** @param hasKeys whether requests need an API key. */
-export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenApiDocument {
+/** @param hasKeys whether requests need an API key. @param basePath path of the api at its proxy. */
+export function openApiDocument(routes: Route<never>[], hasKeys: boolean, basePath = ''): OpenApiDocument {
   const registry = new OpenAPIRegistry()
   registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
   for (const route of routes) {
@@ -29,7 +29,7 @@ export function openApiDocument(routes: Route<never>[], hasKeys: boolean): OpenA
         'A self-hosted queue for text classification: wait for a result, or submit a prediction and poll it.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: basePath || '/' }],
   })
   for (const route of routes) addParameterExamples(document, route)
   return document

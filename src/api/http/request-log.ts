@@ -5,6 +5,7 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { ApiMetrics } from '../../metrics.ts'
+import { isHost } from './guards/hosts.ts'
 
 const MAX_HEADERS = 100
 
@@ -16,6 +17,8 @@ export interface RequestState {
   startedAt: number
   /** The route's path, the label in metrics and logs. */
   route: string
+  /** The owner of the request, as in its records; empty before the API key is checked, and without one. */
+  owner: string
   /** Whether this is a predict route, whose 503 is delayed (error-handler.ts). */
   isPredict: boolean
   /** Format of an error's body. */
@@ -35,6 +38,7 @@ export function assignRequestId(request: Request, response: Response, next: Next
     id,
     startedAt: performance.now(),
     route: 'unknown',
+    owner: '',
     isPredict: false,
     errors: 'problem',
   }
@@ -43,13 +47,16 @@ export function assignRequestId(request: Request, response: Response, next: Next
   next()
 }
 
-/** @throws AppError 431 for too many headers, 400 for a path or query that is not UTF-8. */
+/** @throws AppError 431 for too many headers, 400 for a bad or repeated Host, or a path or query that is not UTF-8. */
 export function rejectMalformedRequest(request: Request, _response: Response, next: NextFunction): void {
   if (request.rawHeaders.length / 2 > MAX_HEADERS) {
     throw new AppError('TooLarge', 431, `too many headers: at most ${MAX_HEADERS} are allowed`, {
       headers: { Connection: 'close' },
     })
   }
+  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && /^host$/i.test(name))
+  const host = request.get('host')
+  if (hosts.length > 1 || (host !== undefined && !isHost(host))) throw malformed('invalid Host header')
   try {
     decodeURIComponent(request.originalUrl)
   } catch {
@@ -64,15 +71,16 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
  */
 export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
   return (request, response, next) => {
+    const address = request.ip
     response.on('close', () => {
-      const { id, startedAt, route } = requestState(response)
+      const { id, startedAt, route, owner } = requestState(response)
       const seconds = (performance.now() - startedAt) / 1_000
       const status = response.writableFinished ? response.statusCode : 499
       metrics.requests.observe({ method: request.method, route, status }, seconds)
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)
-      logger[level]({ request_id: id, method: request.method, route, status, ms }, 'request')
+      logger[level]({ request_id: id, method: request.method, route, status, ms, owner, address }, 'request')
     })
     next()
   }

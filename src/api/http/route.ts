@@ -14,7 +14,7 @@ export interface ApiRequest<Params, Query, Body> {
   body: Body
   /** The unread body of a route with a `form`; undefined for other routes. */
   uploadBody: UploadBody | undefined
-  /** The owner of the request's records: the hash of an API key's name, or `public` without keys. */
+  /** The owner of the request's records: the hash of an API key's name; `public` without keys; empty for an unknown key. */
   owner: string
   prefer: Preferences
   /** Whether the client prefers Server-Sent Events. */
@@ -72,6 +72,8 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   description?: string
   /** The route needs no API key. */
   public?: boolean
+  /** The route answers under every Host, as health checks of load balancers send it. */
+  anyHost?: boolean
   /** A 503 of this route is delayed, because some clients retry it without back-off. */
   isPredict?: boolean
   /** Format of error bodies; default: problem documents. */

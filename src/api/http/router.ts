@@ -6,7 +6,10 @@ import type * as z from 'zod'
 import { AppError, malformed } from '../../errors.ts'
 import { checked, checkedBody } from '../../validation/check.ts'
 import type { JsonLimits } from '../../validation/json-limits.ts'
-import { type ApiKey, ownerOfRequest } from './api-keys.ts'
+import { type ApiKey, knownOwner, ownerOfRequest } from './api-keys.ts'
+import { type AccessGuards, accessGuards } from './guards/access.ts'
+import { setSecurityHeaders } from './guards/page-headers.ts'
+import { baseUrlOf } from './guards/public-url.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
 import { type RequestState, requestState } from './request-log.ts'
@@ -18,6 +21,10 @@ export interface HttpContext {
   config: {
     apiKeys: ApiKey[]
     port: number
+    /** The base of URLs in answers, without a trailing slash; undefined: as the request addresses the api. */
+    publicUrl: string | undefined
+    allowedHosts: string[]
+    corsOrigins: string[]
     /** Maximum size of a body, also after decompression, bytes. */
     maxBody: number
     /** Wait of `Prefer: wait` without a number, milliseconds. */
@@ -36,6 +43,7 @@ export function mountRoutes<Context extends HttpContext>(
   context: Context,
   routes: Route<Context>[],
 ): void {
+  const guards = accessGuards(context.config)
   const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
   for (const path of new Set(routes.map((each) => each.path))) {
     const ofPath = routes.filter((each) => each.path === path)
@@ -50,7 +58,9 @@ export function mountRoutes<Context extends HttpContext>(
       } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
-      const handle = () => handleRequest(route, context, request, response).catch(next)
+      const owner = admitCaller(route, guards, context.config.apiKeys, request)
+      requestState(response).owner = owner
+      const handle = () => handleRequest(route, context, owner, request, response).catch(next)
       if (!route.body) return void handle()
       rejectNonJson(request)
       return readBody(request, response, (error?: unknown) => (error === undefined ? void handle() : next(error)))
@@ -58,14 +68,22 @@ export function mountRoutes<Context extends HttpContext>(
   }
 }
 
+/** Everything that can refuse a caller before its body is read. @returns the owner; empty without a key on a public route. */
+function admitCaller(route: Route<never>, guards: AccessGuards, keys: ApiKey[], request: Request): string {
+  if (!route.anyHost) guards.host(request)
+  if (!route.public) guards.origin(request, route.isPredict)
+  const authorization = request.get('authorization')
+  return route.public ? (knownOwner(keys, authorization) ?? '') : ownerOfRequest(keys, authorization)
+}
+
 async function handleRequest<Context extends HttpContext>(
   route: Route<Context>,
   context: Context,
+  owner: string,
   request: Request,
   response: Response,
 ): Promise<void> {
   const { config } = context
-  const owner = route.public ? '' : ownerOfRequest(config.apiKeys, request.get('authorization'))
   rejectUnacceptable(route, request)
   const disconnected = new AbortController()
   response.on('close', () => response.writableFinished || disconnected.abort())
@@ -81,7 +99,7 @@ async function handleRequest<Context extends HttpContext>(
     range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
     traceparent: traceparentOf(request),
-    baseUrl: `${request.protocol}://${request.host ?? `localhost:${config.port}`}`,
+    baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     disconnected: disconnected.signal,
   })
   await send(request, response, reply)
@@ -94,6 +112,7 @@ function uploadBodyOf({ uploads }: HttpContext, request: Request): UploadBody {
 async function send(request: Request, response: Response, { status, headers, body }: RouteReply): Promise<void> {
   response.status(status)
   for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
+  setSecurityHeaders(request, response, headers?.['Content-Type'])
   if (body instanceof Streamed && request.method !== 'HEAD') await stream(response, body)
   else if (body === undefined || body instanceof Streamed) response.end()
   else if (typeof body === 'string' || Buffer.isBuffer(body)) response.send(body)

@@ -18,6 +18,7 @@ export const operationRoutes: Route<Context>[] = [
     path: '/livez',
     tag: 'Operations',
     public: true,
+    anyHost: true,
     summary: 'Liveness: the process runs',
     responses: okResponses,
     handler: () => okReply,
@@ -27,6 +28,7 @@ export const operationRoutes: Route<Context>[] = [
     path: '/readyz',
     tag: 'Operations',
     public: true,
+    anyHost: true,
     summary: 'Readiness: Redis answers, and the process is not shutting down',
     responses: okResponses,
     errorStatuses: [503],
@@ -41,15 +43,16 @@ export const operationRoutes: Route<Context>[] = [
       path,
       tag: 'Operations',
       public: true,
+      anyHost: true,
       summary:
         path === '/health'
           ? 'Health: ready, and every known model has a live worker'
           : 'The same as /health, for SageMaker',
       responses: okResponses,
       errorStatuses: [503],
-      handler: async (context) => {
+      handler: async (context, { owner }) => {
         await checkReady(context)
-        checkModels(context)
+        checkModels(context, owner !== '')
         return okReply
       },
     }),
@@ -67,7 +70,6 @@ export const operationRoutes: Route<Context>[] = [
     method: 'get',
     path: '/metrics',
     tag: 'Operations',
-    public: true,
     summary: 'Metrics for Prometheus',
     responses: { 200: { description: 'Prometheus text format', contentType: 'text/plain', schema: z.string() } },
     handler: async (context) => {
@@ -85,8 +87,11 @@ async function checkReady(context: Context): Promise<void> {
   })
 }
 
-/** @throws AppError 503 that names each model without a live worker, with the reason when workers refuse it. */
-function checkModels(context: Context): void {
+/**
+ * @param named whether the caller may see names of models: with API_KEYS, only the owner of a key.
+ * @throws AppError 503 that names each model without a live worker, with the reason when workers refuse it.
+ */
+function checkModels(context: Context, named: boolean): void {
   const { fleet } = context
   const models = fleet.models()
   const refused = fleet.workers.flatMap((worker) => worker.refused.map(({ name }) => name))
@@ -94,11 +99,12 @@ function checkModels(context: Context): void {
   const served = new Set(models.flatMap(({ name, workers }) => (workers.length > 0 ? [name] : [])))
   const unserved = new Set([...models.map(({ name }) => name), ...refused].filter((name) => !served.has(name)))
   if (unserved.size === 0) return
-  const named = [...unserved].map((name) => {
+  if (!named) throw unavailable('some models have no live worker; with an API key, the answer names them')
+  const reasons = [...unserved].map((name) => {
     const reason = rejectionReason(context, name)
     return reason === undefined ? name : `${name} (refused: ${reason})`
   })
-  throw unavailable(`no live worker serves: ${named.join('; ')}`)
+  throw unavailable(`no live worker serves: ${reasons.join('; ')}`)
 }
 
 async function info(context: Context): Promise<RouteReply> {
