@@ -3,7 +3,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
 import { VERSION } from '../package.ts'
-import { type BatchFlags, batch } from './batch/command.ts'
+import { batch } from './batch/command.ts'
+import type { BatchFlags } from './batch/flags.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
 import { type PredictFlags, predict } from './predict.ts'
@@ -54,8 +55,13 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     )
     .option('--column <name>', 'the column or key with the text (default: text, or the only column)')
     .option('--pair-column <name>', 'the column with the second text, for models that classify pairs')
-    .option('--delimiter <character>', 'column separator (default: a comma; a tab for .tsv)', oneCharacter)
-    .option('--restart', 'start over: delete earlier results, and cancel an unfinished batch')
+    .option(
+      '--delimiter <character>',
+      'column separator (default: a comma, a tab for .tsv, or what the header proves)',
+      oneCharacter,
+    )
+    .option('--restart', 'start over: replace the results of an earlier run, and cancel an unfinished one')
+    .option('--keep', 'keep the uploaded file and its results on the server')
     .addHelpText('after', BATCH_EXAMPLES)
     .action(async (file: string | undefined, flags: BatchFlags) => {
       const input = file ?? flags.input

@@ -1,5 +1,5 @@
 // `inferq batch`: whole files in several batches, interrupted and resumed.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse } from 'csv-parse/sync'
@@ -142,7 +142,11 @@ it('reports a finished run, and starts over with --restart', async () => {
 
 describe('resumes', () => {
   const texts = numbered(3 * BATCH_LINES)
-  const rows = () => jsonLines(read('in.txt.results.jsonl').replace(/[^\n]+$/, ''))
+  /** The rows so far: of the partial file until all are there. */
+  const rows = () => {
+    const names = readdirSync(dir).filter((name) => /^in\.txt\.results\.jsonl(\.[0-9a-f]{8}\.partial)?$/.test(name))
+    return names.flatMap((name) => jsonLines(read(name).replace(/[^\n]+$/, '')))
+  }
   const started = () => {
     const cli = startCli(['batch', 'in.txt', '--top-k', '1'], options())
     return { ...cli, someRows: () => waitFor('some rows', () => rows().length > 0, { within: 60_000 }) }
@@ -155,7 +159,9 @@ describe('resumes', () => {
     child.kill('SIGINT')
     const { code, stderr } = await ended
     expect(code).toBe(130)
-    expect(stderr).toMatch(/stopped after [\d,]+ of 9,000 rows; the server continues with batch_/)
+    expect(stderr).toMatch(
+      /stopped after [\d,]+ of 9,000 rows \(in in\.txt\S+\.partial\); the server continues with batch_/,
+    )
     expect(rows().length).toBeLessThan(texts.length)
     const again = await batch(['in.txt', '--top-k', '1'])
     expect([again.code, again.stderr]).toEqual([0, expect.stringContaining('resuming after row')])
@@ -167,7 +173,8 @@ describe('resumes', () => {
     await someRows()
     child.kill('SIGKILL')
     await ended
-    writeFileSync(join(dir, 'in.txt.results.jsonl'), '{"text":"half a li', { flag: 'a' })
+    const partial = readdirSync(dir).find((name) => name.endsWith('.partial')) ?? ''
+    writeFileSync(join(dir, partial), '{"text":"half a li', { flag: 'a' })
     expect((await batch(['in.txt', '--top-k', '1'])).code).toBe(0)
     expect(rows().map(({ text }) => text)).toEqual(texts)
   })
@@ -198,13 +205,13 @@ describe('resumes', () => {
     await someRows()
     child.kill('SIGINT')
     await ended
-    const before = read('in.txt.results.jsonl')
+    const before = rows()
     const others = await batch(['in.txt', '--top-k', '2'])
     expect([others.code, others.stderr]).toEqual([1, expect.stringContaining('unfinished run with other options')])
     write('in.txt', 'something else')
     const another = await batch(['in.txt', '--top-k', '1'])
     expect([another.code, another.stderr]).toEqual([1, expect.stringContaining('unfinished run with another input')])
-    expect(read('in.txt.results.jsonl')).toBe(before)
+    expect(rows()).toEqual(before)
   })
 })
 

@@ -2,7 +2,8 @@
 import { CommandError } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
 import type { Progress } from '../progress.ts'
-import { type Layout, type Request, rowsOf } from './input-rows.ts'
+import { type InputRow, type Layout, rowsOf } from './input-rows.ts'
+import { isResultName } from './result-names.ts'
 import type { InputPosition, Source } from './source.ts'
 
 /** The rows of one batch. */
@@ -15,8 +16,10 @@ export interface PlanPart extends InputPosition {
 export interface Plan {
   total: number
   parts: PlanPart[]
-  /** Every key or column of the rows, in the order of their first appearance; at most 1,000. */
+  /** Keys or columns of the rows, in the order of their first appearance: 1,000, and those that results may have too. */
   names: string[]
+  /** Whether rows have further keys. */
+  hasMoreNames: boolean
 }
 
 /** The server's limits for one batch. */
@@ -43,12 +46,14 @@ export async function planOf(
   const names = new Set(layout.header)
   let part: PlanPart = { row: 0, byte: 0, rows: 0, end: 0 }
   let partBytes = 0
-  for await (const { request, fields, end } of rowsOf(source, layout)) {
-    const bytes = Buffer.byteLength(lineOf(request))
+  let hasMoreNames = false
+  for await (const row of rowsOf(source, layout)) {
+    const { content, end } = row
+    const bytes = Buffer.byteLength(lineOf(row))
     if (bytes > limits.line) {
-      const row = countText(part.row + part.rows + 1)
+      const number = countText(part.row + part.rows + 1)
       throw new CommandError(
-        `row ${row} is too long: ${bytesText(bytes)}; the server's limit is ${bytesText(limits.line)}`,
+        `row ${number} is too long: ${bytesText(bytes)}; the server's limit is ${bytesText(limits.line)}`,
       )
     }
     if (part.rows > 0 && (part.rows >= limits.lines || partBytes + bytes > limits.bytes)) {
@@ -59,26 +64,29 @@ export async function planOf(
     part.rows += 1
     part.end = end
     partBytes += bytes
-    if (layout.header.length === 0 && names.size < MAX_NAMES) for (const name of Object.keys(fields)) names.add(name)
+    for (const name of 'names' in content ? content.names : []) {
+      if (names.size < MAX_NAMES || isResultName(name)) names.add(name)
+      else hasMoreNames ||= !names.has(name)
+    }
     if (part.rows % 1_000 === 0) {
       signal.throwIfAborted()
       progress?.set(end)
     }
   }
-  if (part.rows === 0) throw new CommandError(`${source.path} has no rows`)
-  return { total: part.row + part.rows, parts: [...parts, part], names: [...names] }
+  if (part.rows === 0) throw new CommandError(`${source.name} has no rows`)
+  return { total: part.row + part.rows, parts: [...parts, part], names: [...names], hasMoreNames }
 }
 
 /** A line of the uploaded file, with its newline. */
-function lineOf(request: Request): string {
-  return `${JSON.stringify(request)}\n`
+function lineOf({ line, request }: InputRow): string {
+  return `${line ?? JSON.stringify(request)}\n`
 }
 
 /** @yields the uploaded file of a part. */
 export async function* requestBytes(source: Source, layout: Layout, part: PlanPart): AsyncGenerator<Uint8Array> {
   let buffered = ''
-  for await (const { request } of rowsOf(source, layout, part, part.end)) {
-    buffered += lineOf(request)
+  for await (const row of rowsOf(source, layout, part, part.end)) {
+    buffered += lineOf(row)
     if (buffered.length < UPLOAD_CHUNK_LENGTH) continue
     yield Buffer.from(buffered)
     buffered = ''

@@ -3,6 +3,8 @@ import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
 import { type BestLabel, bestLabel } from '../best-label.ts'
 import type { InputRow } from './input-rows.ts'
+import { membersOf, withMembers } from './raw-json.ts'
+import { freePrefix, resultColumns, resultMembers } from './result-names.ts'
 
 export type OutputFormat = 'jsonl' | 'csv'
 
@@ -26,9 +28,8 @@ export class ResultWriter {
 
   constructor(options: ResultWriterOptions) {
     this.#options = options
-    // A labeled data set has such columns itself; the output keeps both.
-    const taken = ['label', 'score', 'scores', 'error'].some((name) => options.names.includes(name))
-    this.#prefix = taken ? 'predicted_' : ''
+    const { format, names, topK } = options
+    this.#prefix = freePrefix(names, format === 'csv' ? resultColumns(topK) : resultMembers)
   }
 
   /** The first line of the output; empty for JSONL. */
@@ -42,18 +43,17 @@ export class ResultWriter {
     const { format, verbatim } = this.#options
     if (format === 'csv') return stringify(results.map((result) => this.#cells(result)))
     if (verbatim) return results.map(({ line }) => `${JSON.stringify(line)}\n`).join('')
-    return results.map((result) => `${JSON.stringify(this.#object(result))}\n`).join('')
+    return results.map((result) => `${this.#object(result)}\n`).join('')
   }
 
-  #object({ row, line }: Result): Record<string, unknown> {
+  #object({ row, line }: Result): string {
+    const { names } = this.#options
     const members = Object.entries(this.#bestLabel(line)).map(([name, value]) => [this.#prefix + name, value] as const)
-    return { ...row.fields, ...Object.fromEntries(members) }
+    return withMembers(jsonOf(row, names), Object.fromEntries(members))
   }
 
   #columns(): string[] {
-    const ranks = Array.from({ length: this.#options.topK ?? 1 }, (_, at) => (at === 0 ? '' : `_${at + 1}`))
-    const columns = [...ranks.flatMap((rank) => [`label${rank}`, `score${rank}`]), 'error']
-    return columns.map((name) => this.#prefix + name)
+    return resultColumns(this.#options.topK).map((name) => this.#prefix + name)
   }
 
   #cells({ row, line }: Result): string[] {
@@ -63,7 +63,7 @@ export class ResultWriter {
     const columns = Array.from({ length: topK }, (_, at) => ranked[at]).flatMap((each) =>
       each ? [each.label, String(each.score)] : ['', ''],
     )
-    return [...names.map((name) => cell(row.fields[name])), ...columns, error ?? '']
+    return [...cellsOf(row, names), ...columns, error ?? '']
   }
 
   #bestLabel(line: BatchLine): BestLabel {
@@ -100,7 +100,22 @@ function scoresOf(body: unknown): LabelScore[] | undefined {
   return isScores ? (list as LabelScore[]) : undefined
 }
 
-function cell(value: unknown): string {
-  if (value === undefined || value === null) return ''
-  return typeof value === 'string' ? value : JSON.stringify(value)
+/** The row as a JSON object; what was JSON in the input is unchanged. */
+function jsonOf({ content }: InputRow, names: string[]): string {
+  if ('json' in content) return content.json
+  // Not an object, which would move names that are numbers to the front.
+  const members = names.map((name, at) => `${JSON.stringify(name)}:${JSON.stringify(content.cells[at] ?? '')}`)
+  return `{${members.join(',')}}`
+}
+
+function cellsOf({ content }: InputRow, names: string[]): string[] {
+  if ('cells' in content) return content.cells
+  const members = new Map(membersOf(content.json))
+  return names.map((name) => cell(members.get(name)))
+}
+
+/** @param raw JSON; undefined for a missing member. */
+function cell(raw: string | undefined): string {
+  if (raw === undefined || raw === 'null') return ''
+  return raw.startsWith('"') ? (JSON.parse(raw) as string) : raw
 }

@@ -1,52 +1,100 @@
-// Resuming an earlier run of the same command.
-import { rm, stat } from 'node:fs/promises'
+// Earlier runs of the same output: resumed, reported, replaced or refused.
+import { fstat } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Inferq } from '../../client/client.ts'
 import { CommandError } from '../failure.ts'
+import type { Terminal } from '../terminal.ts'
+import { identityOf } from './files/identity.ts'
+import { isOwnOutput } from './files/publish.ts'
+import { removeRunFiles } from './files/run-files.ts'
+import type { ClaimedState, FinishedState, RunningState, State, StateFile } from './files/state.ts'
+import type { FileTarget } from './files/target.ts'
 import type { Source } from './source.ts'
-import type { State, StateFile } from './state.ts'
 
-/** @returns the state of the run to resume. @throws CommandError when the output does not belong to a run. */
-export async function loadState(
-  inferq: Inferq,
-  file: StateFile,
-  outputPath: string | undefined,
-  restart: boolean | undefined,
-): Promise<State | undefined> {
-  if (outputPath === undefined) return undefined
-  if (restart) {
-    const earlier = await file.read().catch(() => undefined)
-    const ids = Object.values(earlier?.sent ?? {}).flatMap(({ batchId }) => batchId ?? [])
-    // A batch that has ended or no longer exists cannot be canceled.
-    await Promise.allSettled(ids.map((id) => inferq.batches.cancel(id)))
-    await discardRun(file, outputPath)
-    return undefined
-  }
-  const state = await file.read()
-  const found = await stat(outputPath).catch(() => undefined)
-  if (!state && found) throw new CommandError(`${outputPath} exists: give another --output, or --restart to replace it`)
-  if (state && state.bytes > (found?.size ?? 0)) {
-    throw new CommandError(`${outputPath} is shorter than after the last run: start over with --restart`)
-  }
+/** @returns the state of the last run that has more than a claim; undefined without one. */
+export async function readEarlier(
+  target: FileTarget,
+  stateFile: StateFile,
+): Promise<RunningState | FinishedState | undefined> {
+  await stateFile.removeStray()
+  let state = await stateFile.read()
+  while (state?.stage === 'claimed') state = await abandon(target, stateFile, state)
   return state
 }
 
-/** Whether a run has neither written a row nor created a batch. */
-export function isUntouched({ written, sent }: State): boolean {
-  return written === 0 && Object.values(sent).every(({ batchId }) => batchId === undefined)
+/** Removes a run without results, and restores the state of the run that it would have replaced. */
+export async function abandon(
+  target: FileTarget,
+  stateFile: StateFile,
+  state: ClaimedState | RunningState,
+): Promise<State | undefined> {
+  // The state is the proof that the files are the run's own, so it is removed last.
+  await removeRunFiles(target.path, state.token)
+  if (state.previous) await stateFile.write(state.previous)
+  else await stateFile.remove()
+  return state.previous
 }
 
-/** Deletes the state and the output. */
-export async function discardRun(stateFile: StateFile, outputPath: string): Promise<void> {
-  await stateFile.remove()
-  await rm(outputPath, { force: true })
+/** @throws CommandError when the output is the input, also by another path. */
+export async function checkNotInput(target: FileTarget, input: string, { stdin }: Terminal): Promise<void> {
+  const output = await identityOf(target.path)
+  if (output && output.place === (await inputPlace(input, stdin))) {
+    throw new CommandError(`${target.name} is the input: give another --output`)
+  }
+}
+
+async function inputPlace(input: string, stdin: Terminal['stdin']): Promise<string | undefined> {
+  if (input !== '-') return (await identityOf(input))?.place
+  const fd = (stdin as { fd?: unknown }).fd
+  if (typeof fd !== 'number') return undefined
+  const { dev, ino } = await promisify(fstat)(fd, { bigint: true })
+  return `${dev} ${ino}`
+}
+
+/** @throws CommandError when the output exists and is neither empty nor from a run of this command. */
+export async function checkOutput(target: FileTarget, earlier: State | undefined, restart: boolean): Promise<void> {
+  const found = await identityOf(target.path)
+  if (!found || isOwnOutput(found, earlier)) return
+  if (!earlier) throw new CommandError(`${target.name} exists and is not from inferq batch: give another --output`)
+  if (earlier.stage === 'finished' && !restart) return
+  throw new CommandError(`${target.name} has been changed by another program: move it away, or give another --output`)
 }
 
 /** @throws CommandError when the earlier run had another input or other options. */
-export function checkSameRun(earlier: State, source: Source, optionsKey: string, outputPath: string | undefined): void {
-  const kind = earlier.finishedAt === undefined ? 'an unfinished run' : 'a run'
+export function checkSameRun(
+  earlier: RunningState | FinishedState,
+  source: Source,
+  how: string,
+  { name }: FileTarget,
+): void {
+  const kind = earlier.stage === 'finished' ? 'a run' : 'an unfinished run'
   const remedy = 'give another --output, or --restart to start over'
   if (earlier.input !== source.identity) {
-    throw new CommandError(`${outputPath} is from ${kind} with another input, or the input has changed: ${remedy}`)
+    throw new CommandError(`${name} is from ${kind} with another input, or the input has changed: ${remedy}`)
   }
-  if (earlier.how !== optionsKey) throw new CommandError(`${outputPath} is from ${kind} with other options: ${remedy}`)
+  if (earlier.how !== how) throw new CommandError(`${name} is from ${kind} with other options: ${remedy}`)
+}
+
+/** Whether a run has neither written a row nor created a batch. */
+export function isUntouched({ written, sent }: RunningState): boolean {
+  return written === 0 && Object.values(sent).every(({ batchId }) => batchId === undefined)
+}
+
+/**
+ * Ends the unfinished runs that a run replaces, once the server has accepted it; finished results stay until its end.
+ * @returns whether the state has changed.
+ */
+export async function dropPrevious(inferq: Inferq, target: FileTarget, state: RunningState): Promise<boolean> {
+  let { previous } = state
+  if (!previous || previous.stage === 'finished') return false
+  while (previous && previous.stage !== 'finished') {
+    const sent = previous.stage === 'running' ? Object.values(previous.sent) : []
+    // A batch that has ended or no longer exists cannot be canceled.
+    await Promise.allSettled(sent.flatMap(({ batchId }) => (batchId ? [inferq.batches.cancel(batchId)] : [])))
+    await removeRunFiles(target.path, previous.token)
+    previous = previous.previous
+  }
+  if (previous) state.previous = previous
+  else delete state.previous
+  return true
 }

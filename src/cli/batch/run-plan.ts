@@ -3,27 +3,32 @@ import type { Inferq } from '../../client/client.ts'
 import type { BatchLine } from '../../client/types.ts'
 import { CommandError } from '../failure.ts'
 import type { Progress } from '../progress.ts'
+import type { Output } from './files/output.ts'
+import type { RunningState, SentPart, StateFile } from './files/state.ts'
 import { BatchRejectedError, follow } from './follow.ts'
 import { type InputRow, type Layout, rowsOf } from './input-rows.ts'
-import type { Output } from './output.ts'
 import type { PlanPart } from './plan.ts'
 import { type Retry, retryWhileUnavailable } from './reconnect.ts'
 import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
 import type { Source } from './source.ts'
-import type { SentPart, State, StateFile } from './state.ts'
 import { isNotFound, uploadPart } from './upload-part.ts'
+import { removeUploads } from './uploads.ts'
 
 export interface PlanRunOptions {
   inferq: Inferq
   source: Source
   layout: Layout
   filename: string
-  state: State
+  state: RunningState
   stateFile: StateFile
   output: Output
   writer: ResultWriter
   progress: Progress
   signal: AbortSignal
+  /** Keeps the files on the server. */
+  keep: boolean
+  /** Called when the server has accepted a batch. @returns whether it has changed the state. */
+  onAccepted: () => Promise<boolean>
 }
 
 const SAVE_INTERVAL_MS = 1_000
@@ -48,24 +53,49 @@ export class PlanRun {
 
   /** Resolves when every row is written. @throws what ends the run early; the state is saved before. */
   async finish(): Promise<void> {
-    const { state, output, writer } = this.#options
+    const { state, source } = this.#options
     try {
-      if (state.written === 0) await output.write(writer.header)
-      for (const [at, part] of state.plan.parts.entries()) {
-        if (state.written < part.row + part.rows) await this.#finishPart(at, part)
-        Reflect.deleteProperty(state.sent, at)
-      }
-      state.finishedAt = new Date().toISOString()
-    } finally {
-      this.#ended.abort()
-      await Promise.allSettled(this.#uploads.values())
-      await this.#saveState()
+      await this.#finishParts()
+      await source.checkUnchanged()
+    } catch (error) {
+      await this.#end()
+      // The first error is the one to report.
+      await this.#saveState().catch(() => undefined)
+      throw error
     }
+    await this.#end()
+    await this.#saveState()
+    if (state.written !== state.plan.total) throw new Error(`${state.written} of ${state.plan.total} rows are written`)
+  }
+
+  async #finishParts(): Promise<void> {
+    const { state, output, writer } = this.#options
+    if (state.written === 0) await output.write(writer.header)
+    for (const [at, part] of state.plan.parts.entries()) {
+      if (state.written < part.row + part.rows) await this.#finishPart(at, part)
+      const sent = state.sent[at]
+      if (!sent) continue
+      // The server's copy is removed only when the rows are safe here.
+      await this.#saveState()
+      await this.#forget(sent)
+      Reflect.deleteProperty(state.sent, at)
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.#ended.abort()
+    await Promise.allSettled(this.#uploads.values())
+  }
+
+  async #forget(sent: SentPart): Promise<void> {
+    const { inferq, keep } = this.#options
+    if (!keep) await removeUploads(inferq, sent, this.#signal)
   }
 
   async #finishPart(at: number, part: PlanPart, isRetry = false): Promise<void> {
     try {
       const batchId = await this.#upload(at)
+      if (await this.#options.onAccepted()) await this.#saveState()
       // The next part is uploaded ahead, so that the workers stay busy between two batches.
       if (at + 1 < this.#options.state.plan.parts.length) this.#upload(at + 1).catch(() => undefined)
       await this.#writeResults(part, batchId)
@@ -74,6 +104,8 @@ export class PlanRun {
       const isLost = isNotFound(error)
       if (isLost || error instanceof BatchRejectedError) {
         this.#uploads.delete(at)
+        const sent = state.sent[at]
+        if (sent) await this.#forget(sent)
         Reflect.deleteProperty(state.sent, at)
       }
       if (!isLost || isRetry) throw error
@@ -119,10 +151,17 @@ export class PlanRun {
   }
 
   #saveState(): Promise<void> {
-    const { state, stateFile } = this.#options
     this.#savedAt = Date.now()
-    this.#saving = this.#saving.then(() => stateFile.write(state))
+    this.#saving = this.#saving.then(() => this.#write())
     return this.#saving
+  }
+
+  /** The rows that the state counts are on the disk before it. */
+  async #write(): Promise<void> {
+    const { state, stateFile, output } = this.#options
+    const saved = structuredClone(state)
+    await output.sync()
+    await stateFile.write(saved)
   }
 }
 

@@ -1,9 +1,8 @@
 // Input of a run: a file, or a copy of a pipe, readable from any byte.
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { mkdtemp, open, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
+import { createReadStream, createWriteStream, type Stats } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { extname } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CommandError, UsageError } from '../failure.ts'
@@ -14,31 +13,33 @@ export type Format = 'jsonl' | 'csv' | 'lines'
 
 export interface Source {
   path: string
+  /** As the user wrote it, for messages. */
+  name: string
   bytes: number
   /** Identifies the input in a later run of the same command. */
   identity: string
-  /** Deletes the copy of a pipe. */
-  discard: () => Promise<void>
+  /** @throws CommandError when the input has been changed since it was opened. */
+  checkUnchanged: () => Promise<void>
 }
 
 /** @throws CommandError for a compressed file, or a path that is not a file. */
 export async function openFile(path: string): Promise<Source> {
   const found = await stat(path)
   if (!found.isFile()) throw new CommandError(`${path} is not a file; "-" reads a pipe`)
-  await rejectCompressed(path)
-  return {
-    path,
-    bytes: found.size,
-    identity: `${found.size} bytes of ${found.mtimeMs}`,
-    discard: async () => undefined,
+  await rejectUnreadable(path, path)
+  const identity = identityOf(found)
+  const checkUnchanged = async () => {
+    if (identityOf(await stat(path)) !== identity) throw new CommandError(`${path} has been changed during the run`)
   }
+  return { path, name: path, bytes: found.size, identity, checkUnchanged }
 }
 
-/** Copies stdin to a file, next to the output, or in a temporary directory without an output file. */
-export async function openPipe(terminal: Terminal, outputPath: string | undefined): Promise<Source> {
-  if (terminal.stdin.isTTY) throw new UsageError('"-" reads a pipe, and stdin is a terminal: give a FILE')
-  const directory = outputPath === undefined ? await mkdtemp(join(tmpdir(), 'inferq-')) : undefined
-  const path = directory === undefined ? `${outputPath}.input` : join(directory, 'input')
+function identityOf({ size, mtimeMs }: Stats): string {
+  return `${size} bytes of ${mtimeMs}`
+}
+
+/** Copies stdin to a file. @throws CommandError for compressed input; UsageError for a terminal. */
+export async function copyPipe(path: string, terminal: Terminal, signal: AbortSignal): Promise<Source> {
   const hash = createHash('sha256')
   let bytes = 0
   const count = new Transform({
@@ -48,16 +49,16 @@ export async function openPipe(terminal: Terminal, outputPath: string | undefine
       done(null, part)
     },
   })
-  const discard = () => rm(directory ?? path, { recursive: true, force: true })
-  try {
-    await pipeline(terminal.stdin, count, createWriteStream(path), { signal: terminal.signal })
-    await rejectCompressed(path)
-  } catch (error) {
-    await discard()
-    throw error
-  }
+  await pipeline(terminal.stdin, count, createWriteStream(path), { signal })
+  await rejectUnreadable(path, 'the pipe')
   report(terminal, `read ${bytesText(bytes)} from the pipe`)
-  return { path, bytes, identity: `sha256 ${hash.digest('hex')}`, discard }
+  const checkUnchanged = async () => undefined
+  return { path, name: 'the pipe', bytes, identity: `sha256 ${hash.digest('hex')}`, checkUnchanged }
+}
+
+/** @throws UsageError when stdin is a terminal, which does not end. */
+export function rejectTerminal({ stdin }: Terminal): void {
+  if (stdin.isTTY) throw new UsageError('"-" reads a pipe, and stdin is a terminal: give a FILE')
 }
 
 /** Reads the bytes from `start` up to and without `end`; by default up to the last one. */
@@ -77,13 +78,19 @@ export function formatOf(path: string): Format | undefined {
   return formats[extname(path).toLowerCase()]
 }
 
-async function rejectCompressed(path: string): Promise<void> {
+const HEAD_BYTES = 65_536
+
+async function rejectUnreadable(path: string, name: string): Promise<void> {
   const file = await open(path)
   try {
-    const { buffer } = await file.read({ buffer: Buffer.alloc(4), length: 4, position: 0 })
-    const start = buffer.toString('latin1')
+    const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(HEAD_BYTES), position: 0 })
+    const head = buffer.subarray(0, bytesRead)
+    const start = head.toString('latin1', 0, 4)
     const kind = start.startsWith('PK') ? 'a zip file (or a spreadsheet)' : start.startsWith('\x1f\x8b') ? 'gzip' : ''
-    if (kind) throw new CommandError(`${path} is ${kind}: unpack it, or save it as CSV`)
+    if (kind) throw new CommandError(`${name} is ${kind}: unpack it, or save it as CSV`)
+    if (head.includes('\r') && !head.includes('\n')) {
+      throw new CommandError(`${name} has lines that end with CR, as on old Macs: convert it with tr '\\r' '\\n'`)
+    }
   } finally {
     await file.close()
   }

@@ -1,10 +1,10 @@
 // Uploads a part of the input and creates its batch.
 import type { Inferq } from '../../client/client.ts'
 import { InferqError } from '../../client/errors.ts'
+import type { SentPart } from './files/state.ts'
 import type { Layout } from './input-rows.ts'
 import { type PlanPart, requestBytes } from './plan.ts'
 import type { Source } from './source.ts'
-import type { SentPart } from './state.ts'
 
 export interface UploadPartOptions {
   inferq: Inferq

@@ -82,10 +82,7 @@ describe('a table', () => {
 
   it('keeps commas, quotes and newlines of quoted cells', async () => {
     const rows = await readAll('id,text\n1,"a, ""b""\r\nc"\n2,\n', csv)
-    expect(rows.map(({ fields }) => fields)).toEqual([
-      { id: '1', text: 'a, "b"\r\nc' },
-      { id: '2', text: '' },
-    ])
+    expect(rows.map(({ content }) => content)).toEqual([{ cells: ['1', 'a, "b"\r\nc'] }, { cells: ['2', ''] }])
   })
 
   it('with another delimiter', async () => {
@@ -96,8 +93,37 @@ describe('a table', () => {
     expect(await inputsOf('text,b\nx,y\n', { ...csv, pairColumn: 'b' })).toEqual([[['x', 'y']]])
   })
 
-  it('needs no --column for a single column', async () => {
+  it('needs no --column for a single column, and names it', async () => {
     expect(await inputsOf('review\ngood\n', { format: 'csv' })).toEqual(['good'])
+    const [, layout] = await opened('review\ngood\n', { format: 'csv' })
+    expect(layout.notes).toEqual([expect.stringContaining('are in its only column, "review"')])
+  })
+
+  it.each([
+    ['semicolons', 'id;text\n1;"one; two"\n', {}],
+    ['tabs', 'id\ttext\n1\tone; two\n', {}],
+    ['semicolons in a .tsv', 'id;text\n1;"one; two"\n', { delimiter: '\t' }],
+    ['quoted names', '"id";"text"\n"1";"one; two"\n', {}],
+    ['a given column', 'id;review\n1;"one; two"\n', { column: 'review' }],
+  ])('finds another delimiter when the columns prove it: %s', async (_what, content, more) => {
+    expect(await inputsOf(content, { format: 'csv', ...more })).toEqual(['one; two'])
+    const [, layout] = await opened(content, { format: 'csv', ...more })
+    expect(layout.notes).toEqual([expect.stringMatching(/are separated by a (semicolon|tab)/)])
+  })
+
+  it('keeps a given delimiter', async () => {
+    await expect(inputsOf('id;text\n1;a\n', { format: 'csv', isDelimiterGiven: true, column: 'text' })).rejects.toThrow(
+      'no such column "text"; the columns are "id;text"',
+    )
+  })
+
+  it.each([
+    ['semicolons', 'id;review\n1;She saw him.\n', `("id", "review"): give --delimiter ';' and --column`],
+    ['tabs', 'id\treview\n1\tShe saw him.\n', `("id", "review"): give --delimiter '\\t' and --column`],
+    ["Excel's first line", 'sep=;\nid;text\n1;a\n', 'an instruction for Excel: remove it'],
+    ['no header', 'She saw him.\nHer saw he.\n', 'is it a header? If so, give --column "She saw him."'],
+  ])('refuses instead of a guess: %s', async (_what, content, message) => {
+    await expect(inputsOf(content, { format: 'csv' })).rejects.toThrow(message)
   })
 
   it.each([
@@ -132,10 +158,19 @@ describe('JSONL', () => {
     const [source, layout] = await opened(lines, { ...jsonl, options: { model: 'given' } })
     expect(layout).toMatchObject({ kind: 'requests', endpoint: '/models/x' })
     const rows = await collect(rowsOf(source, layout))
+    expect(rows.map(({ line }) => line)).toEqual([undefined, undefined])
     expect(rows.map(({ request }) => request)).toEqual([
       { custom_id: 'a', method: 'POST', url: '/models/x', body: { inputs: 'hi', model: 'own' } },
       { custom_id: 'b', method: 'POST', url: '/predict', body: { model: 'given' } },
     ])
+  })
+
+  it("uploads OpenAI's batch lines as they are without options", async () => {
+    const lines = ['{"custom_id": "a", "body": {"inputs": "hi", "n": 1e400}}', '{"body":{},"custom_id":"b","x":1.0}']
+    const [source, layout] = await opened(`${lines.join('\r\n')}\n`, jsonl)
+    const plan = await planOf(source, layout, limits, never)
+    const parts = await Promise.all(plan.parts.map((part) => collect(requestBytes(source, layout, part))))
+    expect(Buffer.concat(parts.flat()).toString()).toBe(`${lines.join('\n')}\n`)
   })
 
   it('with another key for the text', async () => {
@@ -151,6 +186,16 @@ describe('JSONL', () => {
   ])('reports %s', async (_what, content, message) => {
     await expect(inputsOf(content, jsonl)).rejects.toThrow(message)
   })
+})
+
+it.each([
+  ['lines', 'one\rtwo\r'],
+  ['csv', 'id,text\r1,one\r'],
+  ['jsonl', '{"text":"one"}\r{"text":"two"}'],
+] as const)('rejects the line endings of old Macs: %s', async (format, content) => {
+  await expect(opened(content, { format })).rejects.toThrow(
+    'lines that end with CR, as on old Macs: convert it with tr',
+  )
 })
 
 it.each([

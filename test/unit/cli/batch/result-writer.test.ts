@@ -33,7 +33,15 @@ function written(fields: Record<string, unknown>, line: BatchLine, more: Partial
     ...more,
   })
   const request = { custom_id: 'row-1', method: 'POST', url: '/predict', body: {} }
-  return { header: writer.header, text: writer.format([{ row: { request, fields, end: 0 }, line }]) }
+  const content = { json: JSON.stringify(fields), names: Object.keys(fields) }
+  return { header: writer.header, text: writer.format([{ row: { request, content, end: 0 }, line }]) }
+}
+
+function rowText(json: string, line: BatchLine, more: Partial<ResultWriterOptions> = {}): string {
+  const names = Object.keys(JSON.parse(json) as object)
+  const writer = new ResultWriter({ format: 'jsonl', verbatim: false, names, topK: undefined, ...more })
+  const request = { custom_id: 'row-1', method: 'POST', url: '/predict', body: {} }
+  return writer.header + writer.format([{ row: { request, content: { json, names }, end: 0 }, line }])
 }
 
 describe('JSONL', () => {
@@ -53,6 +61,18 @@ describe('JSONL', () => {
 
   it('keeps members of the input with the same name', () => {
     expect(json({ text: 'a', label: 'truth' }, ok(scores))).toMatchObject({ label: 'truth', predicted_label: 'good' })
+  })
+
+  it.each([
+    ['{"id":1234567890123456789,"x":1.0,"y":1e400,"text":"a"}', ''],
+    ['{ "text" : "a}, \\"", "nested": {"score": [1.50, {"a": "]"}]}, "__proto__": 1 }', ''],
+    ['{"2":1,"1":2,"text":"a"}', ''],
+    ['{"label":"t","predicted_score":1,"text":"a"}', 'predicted_2_'],
+    ['{}', ''],
+  ])('passes members through as they are: %s', (json, prefix) => {
+    const text = rowText(json, ok(scores.slice(0, 1)), { topK: 1 })
+    const start = json === '{}' ? '{' : `${json.replace(/ ?\}$/, '')},`
+    expect(text).toBe(`${start}"${prefix}label":"good","${prefix}score":0.75}\n`)
   })
 
   it.each([
@@ -101,5 +121,38 @@ describe('CSV', () => {
       'predicted_score',
       'predicted_error',
     ])
+  })
+
+  it('writes numbers of JSONL with all their digits', () => {
+    const json = '{"id": 1234567890123456789, "x": 1.0, "a": [1e400, "b,"], "t": "say \\"hi\\"", "n": null}'
+    expect(parse(rowText(json, ok(scores), { format: 'csv' }))[1]).toEqual([
+      '1234567890123456789',
+      '1.0',
+      '[1e400, "b,"]',
+      'say "hi"',
+      '',
+      'good',
+      '0.75',
+      '',
+    ])
+  })
+
+  it.each<[string[], number, string]>([
+    [['label', 'predicted_label'], 1, 'predicted_2_'],
+    [['label_2'], 2, 'predicted_'],
+    [['label_2'], 1, ''],
+    [['label', 'predicted_label', 'predicted_2_error'], 1, 'predicted_3_'],
+  ])('never has a column twice: %j with a top-k of %d', (names, topK, prefix) => {
+    const writer = new ResultWriter({ format: 'csv', verbatim: false, names, topK })
+    const columns = parse(writer.header)[0] ?? []
+    expect(new Set(columns).size).toBe(columns.length)
+    expect(columns).toContain(`${prefix}label`)
+  })
+
+  it('has the cells of a table in JSONL in the order of its columns', () => {
+    const writer = new ResultWriter({ format: 'jsonl', verbatim: false, names: ['10', 'text', '2'], topK: 1 })
+    const request = { custom_id: 'row-1', method: 'POST', url: '/predict', body: {} }
+    const row = { request, content: { cells: ['a', 'b', 'c'] }, end: 0 }
+    expect(writer.format([{ row, line: cancelled }])).toBe('{"10":"a","text":"b","2":"c","error":"was cancelled"}\n')
   })
 })
