@@ -19,8 +19,9 @@ export class InterruptedError extends Error {
   override name = 'InterruptedError'
 }
 
-/** @returns the message for the user, without a stack, and the exit code. */
+/** @returns the message for the user, without a stack, and the exit code; the message of a success is empty. */
 export function explain(error: unknown): { message: string; code: number } {
+  if (isClosedPipe(error)) return { message: '', code: EXIT.ok }
   if (error instanceof UsageError) return { message: error.message, code: EXIT.usage }
   if (error instanceof ConnectionError) {
     const hint = 'Is inferq running there? "npm start" starts it; --url or INFERQ_URL selects another server.'
@@ -40,6 +41,11 @@ function explainResponse(error: InferqError): string {
   return `the server responded: ${error.message}${id}`
 }
 
+/** A reader that closes its pipe early (`inferq … | head`) is not a failure. */
+export function isClosedPipe(error: unknown): boolean {
+  return isSystemError(error) && error.code === 'EPIPE' && error.syscall === 'write'
+}
+
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'code' in error && 'syscall' in error
 }
@@ -50,9 +56,14 @@ const SYSTEM_MESSAGES: Record<string, string> = {
   EISDIR: 'is a folder',
   ENOTDIR: 'a part of the path is not a folder',
   ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is exceeded',
+  EROFS: 'the file system is read-only',
+  EFBIG: 'the file is too large',
+  ENAMETOOLONG: 'the file name is too long',
 }
 
 function explainSystem({ code = '', path, message }: NodeJS.ErrnoException): string {
   const reason = SYSTEM_MESSAGES[code]
-  return reason ? (path ? `${path}: ${reason}` : reason) : message
+  const text = reason ?? message
+  return path && !text.includes(path) ? `${path}: ${text}` : text
 }

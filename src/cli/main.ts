@@ -1,34 +1,67 @@
 // Process of the `inferq` command.
-import { EXIT, explain, InterruptedError } from './failure.ts'
+import { createWriteStream, fstatSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { EXIT, explain, InterruptedError, isClosedPipe } from './failure.ts'
 import { runProgram } from './program.ts'
-import { report, type Terminal } from './terminal.ts'
+import { type OutputStream, report, type Terminal } from './terminal.ts'
 
 /** npx repeats the Ctrl-C that the terminal already sent; both arrive within this time and count as one. */
 const SAME_SIGNAL_MS = 500
 
 const interrupted = new AbortController()
-const { stdin, stdout, stderr } = process
+const { stdin, stderr } = process
+const stdout = openStdout()
 const terminal: Terminal = { stdin, stdout, stderr, signal: interrupted.signal }
+/** Whether a note could not be written; the results are not affected, but the exit code is. */
+let isNoteLost = false
 
 onSignals()
-// A reader that closes the pipe early (`inferq … | head`) is not a failure.
-stdout.on('error', () => process.exit(EXIT.ok))
+stdout.on('error', (error) => exit(endOf(error)))
+stderr.on('error', (error) => (isNoteLost ||= !isClosedPipe(error)))
 
 try {
-  process.exitCode = await runProgram(process.argv.slice(2), terminal)
+  end(await runProgram(process.argv.slice(2), terminal))
 } catch (error) {
+  end(endOf(error))
+}
+
+/** A stream that writes all bytes: process.stdout loses the rest of a write that the disk has no room for. */
+function openStdout(): OutputStream {
+  try {
+    const found = fstatSync(1)
+    if (found.isFile() || (found.isCharacterDevice() && !isatty(1))) {
+      return createWriteStream('', { fd: 1, autoClose: false })
+    }
+  } catch {
+    // A closed stdout.
+  }
+  return process.stdout
+}
+
+/** Reports an error. @returns the exit code. */
+function endOf(error: unknown): number {
   if (interrupted.signal.aborted) {
     if (error instanceof InterruptedError && error.message !== '') report(terminal, error.message)
-    process.exitCode = EXIT.interrupted
-  } else {
-    const { message, code } = explain(error)
-    report(terminal, message)
-    if (process.env['INFERQ_DEBUG']) console.error(error)
-    process.exitCode = code
+    return EXIT.interrupted
   }
+  const { message, code } = explain(error)
+  if (message !== '') report(terminal, message)
+  if (process.env['INFERQ_DEBUG']) console.error(error)
+  return code
 }
-// An open stdin or an aborted upload would keep the process alive.
-stdout.write('', () => process.exit())
+
+/** Exits when stdout is written: an open stdin or an aborted upload would keep the process alive. */
+function end(code: number): void {
+  process.exitCode = code
+  stdout.write('', (error) => {
+    const failure = stdout.errored ?? error
+    exit(failure ? endOf(failure) : code)
+  })
+}
+
+function exit(code: number): void {
+  process.exit(code === EXIT.ok && isNoteLost ? EXIT.failed : code)
+}
 
 /** The first signal aborts the command, which saves its state; a later one exits immediately. */
 function onSignals(): void {
