@@ -3,10 +3,13 @@ import {
   appendFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -85,7 +88,12 @@ it('quantize prints commands with the paths of this folder', async () => {
   const { code, stdout } = await models(['quantize', 'mine'])
   expect(code).toBe(0)
   expect(stdout).toContain(`models/training/quantize.py ${join(dir, 'mine')} --lines TEXTS.txt`)
-  rmSync(file('onnx/model.onnx'))
+  renameSync(file('onnx/model.onnx'), file('model.onnx'))
+  const flat = await models(['quantize', 'mine'])
+  expect(flat.stdout).toContain(
+    `mkdir -p ${join(dir, 'mine/onnx')} && mv ${join(dir, 'mine/model.onnx')}* ${join(dir, 'mine/onnx')}\n`,
+  )
+  rmSync(file('model.onnx'))
   expect(await models(['quantize', 'mine'])).toMatchObject({ code: 1, stderr: expect.stringContaining('optimum-cli') })
 })
 
@@ -104,6 +112,24 @@ describe('add', () => {
     expect((await add('mine', '--force')).code).toBe(0)
     expect((await add('mine', '--name', 'other')).code).toBe(0)
     expect(readdirSync(join(dir, 'served')).sort()).toEqual(['mine', 'other'])
+  })
+
+  it('copies the layout of optimum, and the files that links of the Hugging Face cache lead to', async () => {
+    renameSync(file('onnx/model.onnx'), file('model.onnx'))
+    rmSync(file('onnx'), { recursive: true })
+    expect(await models(['check', 'mine'])).toMatchObject({ code: 0 })
+    const repository = join(dir, 'models--Some-One--Linked')
+    const snapshot = join(repository, 'snapshots', 'a'.repeat(40))
+    mkdirSync(snapshot, { recursive: true })
+    renameSync(join(dir, 'mine'), join(repository, 'blobs'))
+    for (const name of readdirSync(join(repository, 'blobs'))) {
+      symlinkSync(join('../../blobs', name), join(snapshot, name))
+    }
+    expect(await add(snapshot)).toMatchObject({ code: 0, stderr: expect.stringContaining('served as "linked"') })
+    const added = readdirSync(join(dir, 'served/linked'), { withFileTypes: true })
+    expect(added.map((entry) => [entry.name, entry.isFile()])).toEqual(
+      ['config.json', 'model.onnx', 'tokenizer.json', 'tokenizer_config.json'].map((name) => [name, true]),
+    )
   })
 
   it('rejects invalid models and invalid names', async () => {

@@ -222,7 +222,7 @@ describe('a broken folder', () => {
       'wrong-labels': 'onnx/model.onnx: gives 2 logits a text; config.json names 3 labels (id2label)',
       outside: 'onnx/model.onnx_data links to a place outside the folder; put the file itself there',
       'unknown-field': 'inferq.json: max_tokens: is an unknown field',
-      absent: 'there is no such folder',
+      absent: 'there is no such folder (a model of the Hub is named owner/name)',
       '../../x': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
       '/etc': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
       away: /^Some-One\/Away cannot be fetched: the Hub at \S+ does not answer: .*ECONNREFUSED/,

@@ -132,6 +132,26 @@ describe('a model of the Hub', () => {
     expect(Object.keys(contents(await fetched())).filter((file) => file.startsWith('onnx/'))).toEqual(Object.keys(more))
   })
 
+  it('may have its ONNX file next to config.json, or where its inferq.json says', async () => {
+    const { [MODEL_FILE]: onnx = Buffer.alloc(0), ...texts } = files
+    const flat = { ...texts, 'model.onnx': onnx }
+    hub.repositories.set(ID, { commit: COMMIT, files: flat })
+    expect(contents(await fetched())).toEqual(digests(flat))
+    const chosen = {
+      ...texts,
+      'inferq.json': Buffer.from('{"file": "onnx/model_q4.onnx"}'),
+      'onnx/model_q4.onnx': onnx,
+    }
+    hub.repositories.set(ID, { commit: NEXT_COMMIT, files: { ...chosen, 'onnx/model.onnx': onnx } })
+    expect(contents(await fetched())).toEqual(digests(chosen))
+  })
+
+  it('with several ONNX files of unusual names is refused with their names', async () => {
+    const { [MODEL_FILE]: onnx = Buffer.alloc(0), ...texts } = files
+    hub.repositories.set(ID, { commit: COMMIT, files: { ...texts, 'onnx/a.onnx': onnx, 'onnx/b.onnx': onnx } })
+    await expect(fetched()).rejects.toThrow('must name one of onnx/a.onnx, onnx/b.onnx')
+  })
+
   it('is downloaded once per commit', async () => {
     const folder = await fetched()
     const before = hub.requests.length

@@ -6,7 +6,7 @@ import { Hub } from '../../worker/models/hub.ts'
 import { type HubId, parseHubId } from '../../worker/models/hub-id.ts'
 import { INFERQ_FILE } from '../../worker/models/inferq-json.ts'
 import { CARD_FILE, TEXT_FILES } from '../../worker/models/inspect.ts'
-import { findFile } from '../../worker/models/model-files.ts'
+import { findFile, snapshotModel } from '../../worker/models/model-files.ts'
 import { findOnnx } from '../../worker/models/onnx-file.ts'
 import { CommandError, EXIT, UsageError } from '../failure.ts'
 import { bytesText } from '../format.ts'
@@ -34,7 +34,7 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   if (!id && !(await isFolder(wanted))) {
     throw new UsageError(`${wanted} is neither a folder nor a model of the Hub, such as owner/name`)
   }
-  const name = flags.name ?? id?.model ?? basename(resolve(wanted))
+  const name = flags.name ?? id?.model ?? (await snapshotModel(wanted)) ?? basename(resolve(wanted))
   const target = join(modelsDir, name)
   if (!flags.force && (await exists(target))) {
     throw new CommandError(`${modelsDir} already has a model "${name}": --force replaces it, --name sets another name`)
@@ -44,7 +44,7 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   if (!manifest) throw new CommandError(listProblems(wanted, problems))
   const { line } = await loadForCheck(manifest, wanted, terminal)
   report(terminal, `${name}@${manifest.revision}: ${line}`)
-  await install(from, target, terminal.signal)
+  await install(from, manifest.file, target, terminal.signal)
   report(
     terminal,
     `added ${target} (${bytesText(manifest.bytes)}); restart the workers, then it is served as "${name}"`,
@@ -81,13 +81,13 @@ async function download(id: HubId, { hub, token, cache }: AddFlags, terminal: Te
 }
 
 /** Copies the files that are served or describe the model; the target folder appears only when it is complete. */
-async function install(from: string, target: string, signal: AbortSignal): Promise<void> {
+async function install(from: string, onnx: string, target: string, signal: AbortSignal): Promise<void> {
   // Staged in a hidden folder, because a worker may read the models folder meanwhile.
   const staging = join(dirname(target), '.adding', basename(target))
   const [complete, replaced] = [join(staging, 'new'), join(staging, 'old')]
   await rm(staging, { recursive: true, force: true })
   try {
-    const { parts } = await findOnnx(from)
+    const { parts } = await findOnnx(from, onnx)
     for (const file of [...TEXT_FILES, CARD_FILE, INFERQ_FILE, ...parts]) {
       signal.throwIfAborted()
       const found = await findFile(from, file)

@@ -39,7 +39,7 @@ export function addModelCommands(program: Command, { client, terminal, setExitCo
 
   models
     .command('quantize')
-    .argument('<folder>', 'with onnx/model.onnx (fp32)')
+    .argument('<folder>', 'with onnx/model.onnx or model.onnx (fp32)')
     .description('Prints the commands that quantize it statically to int8.')
     .action(async (folder: string) => {
       const { explainQuantization } = await import('./quantize.ts')

@@ -2,10 +2,13 @@
 import * as z from 'zod'
 import type { ModelRecord } from '../../records/models.ts'
 
+/** Labels that are numbers, such as ratings, are taken as their text. */
+const label = z.union([z.string(), z.number(), z.boolean()], { error: 'must be a text' }).transform(String)
+
 export const configFile = z.object({
   model_type: z.string({ error: 'must be the name of an architecture, for example "bert"' }),
   id2label: z
-    .record(z.string(), z.string())
+    .record(z.string(), label)
     .refine((labels) => Object.keys(labels).length > 0, 'must name at least one label')
     .refine(
       (labels) => Object.keys(labels).every((_key, index, { length }) => index < length && String(index) in labels),
@@ -37,9 +40,14 @@ export function labelsFromConfig({ id2label, num_labels }: ConfigFile): string[]
   return Object.keys(id2label).map((_key, index) => id2label[String(index)] as string)
 }
 
+/**
+ * Problem type, from which the score function follows, by the rules of Python's `pipeline("text-classification")`
+ * (`TextClassificationPipeline.postprocess` of transformers 4.57): a single output is a sigmoid unless config.json states a
+ * regression.
+ */
 export function problemTypeOf({ problem_type }: ConfigFile, labels: number): ModelRecord['problemType'] {
-  if (problem_type === 'multi_label_classification') return 'multi_label'
-  return problem_type === 'regression' || labels === 1 ? 'regression' : 'single_label'
+  if (problem_type === 'regression') return 'regression'
+  return problem_type === 'multi_label_classification' || labels === 1 ? 'multi_label' : 'single_label'
 }
 
 /** Position id of the first token of a text: 0, or the one after the padding's for RoBERTa and related models. */

@@ -11,9 +11,10 @@ import { messageOf } from '../../errors.ts'
 import { download, retryTransient } from './download.ts'
 import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
-import { INFERQ_FILE } from './inferq-json.ts'
+import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
 import { CARD_FILE, TEXT_FILES } from './inspect.ts'
-import { ONNX_FILES } from './onnx-file.ts'
+import { readOptionalJson } from './model-files.ts'
+import { chooseOnnx, explainMissing, externalFiles, onnxParts } from './onnx-file.ts'
 
 export interface HubOptions {
   /** For example https://huggingface.co */
@@ -115,16 +116,27 @@ export class Hub {
     const { events, pauseMs = PAUSE_MS } = this.#options
     const partial = `${folder}.partial`
     await mkdir(partial, { recursive: true })
-    for (const file of servedOf(files)) {
-      await download({
-        file,
-        path: join(partial, file),
-        describe: () => this.#client.describe(id, commit, file, signal),
-        read: (from) => this.#client.read(id, commit, file, from, signal),
-        onProgress: (bytes, total) => events.progress(nameOf(id), file, bytes, total),
-        signal,
-        pauseMs,
-      })
+    const fetchAll = async (wanted: string[]) => {
+      for (const file of wanted) {
+        await download({
+          file,
+          path: join(partial, file),
+          describe: () => this.#client.describe(id, commit, file, signal),
+          read: (from) => this.#client.read(id, commit, file, from, signal),
+          onProgress: (bytes, total) => events.progress(nameOf(id), file, bytes, total),
+          signal,
+          pauseMs,
+        })
+      }
+    }
+    await fetchAll([...TEXT_FILES, CARD_FILE, INFERQ_FILE].filter((file) => files.includes(file)))
+    const onnx = await onnxOf(partial, files)
+    // Without any ONNX file, the folder is reported with its other problems.
+    if (!onnx && files.some((file) => file.endsWith('.onnx'))) throw new Error(explainMissing(files))
+    if (onnx) {
+      await fetchAll(onnxParts(onnx, files).filter(isSafePath))
+      const data = await externalFiles(partial, onnx)
+      await fetchAll(data.filter((file) => files.includes(file) && isSafePath(file)))
     }
     await rename(partial, folder)
   }
@@ -152,12 +164,17 @@ export class Hub {
   }
 }
 
-/** Files to download: those of a model's folder, and the first model file with its external data. */
-function servedOf(files: string[]): string[] {
-  const onnx = ONNX_FILES.find((file) => files.includes(file))
-  // The names of its external data start with its own name.
-  const parts = files.filter((file) => onnx && file.startsWith(onnx) && /^onnx\/[A-Za-z0-9._-]+$/.test(file))
-  return [...TEXT_FILES, CARD_FILE, INFERQ_FILE].filter((file) => files.includes(file)).concat(parts)
+/** The ONNX file that the repository's inferq.json names, or that is chosen among its files. */
+async function onnxOf(partial: string, files: string[]): Promise<string | undefined> {
+  // An invalid inferq.json is reported with the other problems of the folder.
+  const settings = await readOptionalJson(partial, INFERQ_FILE, inferqFile).catch(() => undefined)
+  const onnx = settings?.file ?? chooseOnnx(files)
+  return onnx !== undefined && files.includes(onnx) ? onnx : undefined
+}
+
+/** Whether a path that the Hub names stays in the folder, and is no hidden file. */
+function isSafePath(file: string): boolean {
+  return /^(?:[A-Za-z0-9_][A-Za-z0-9._-]*\/)*[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(file)
 }
 
 function nameOf({ owner, name, revision }: HubId): string {

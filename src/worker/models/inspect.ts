@@ -42,13 +42,17 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
   }
   const nameProblem = modelNameProblem(name)
   if (nameProblem) problems.push(nameProblem)
-  if (!(await exists(dir))) return { manifest: undefined, problems: [...problems, 'there is no such folder'] }
+  if (!(await exists(dir)))
+    return {
+      manifest: undefined,
+      problems: [...problems, 'there is no such folder (a model of the Hub is named owner/name)'],
+    }
 
   const config = await collect(readJson(dir, 'config.json', configFile))
   await collect(readJson(dir, 'tokenizer.json', tokenizerFile))
   const tokenizer = await collect(readJson(dir, 'tokenizer_config.json', tokenizerConfigFile))
   const settings = await collect(readOptionalJson(dir, INFERQ_FILE, inferqFile))
-  const onnx = await collect(findOnnx(dir))
+  const onnx = await collect(findOnnx(dir, settings?.file))
   const card = await collect(readOptionalText(dir, CARD_FILE))
   const limit = config && maxTokensOf(config, tokenizer?.model_max_length ?? undefined)
   if (settings?.maxTokens && limit && settings.maxTokens > limit) {

@@ -1,6 +1,6 @@
 // ONNX file of a folder, and the files with its external data (weights outside the file).
 import { readFile } from 'node:fs/promises'
-import { isAbsolute, join, normalize } from 'node:path'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { PbfReader } from 'pbf'
 import { messageOf } from '../../errors.ts'
 import { findFile, listNames, ModelError } from './model-files.ts'
@@ -13,23 +13,61 @@ export interface OnnxFile {
   parts: string[]
 }
 
-/** In order of preference; the first that exists is served. */
-export const ONNX_FILES = ['onnx/model_quantized.onnx', 'onnx/model.onnx'] as const
+/** Names of exporters and of the Hub, in order of preference: `optimum`, `transformers.js`, `sentence-transformers`. */
+const NAMES = ['model_quantized', 'model', 'model_int8', 'model_uint8', 'model_optimized', 'model_fp16'].map(
+  (name) => `${name}.onnx`,
+)
 
-/** @throws ModelError when there is none, it is not ONNX, or its external data is not in the folder. */
-export async function findOnnx(dir: string): Promise<OnnxFile> {
-  for (const file of ONNX_FILES) {
-    const found = await findFile(dir, file)
-    if (!found) continue
-    if (found.bytes === 0) throw new ModelError(`${file} is empty`)
-    const referenced = await dataFiles(dir, file, found.path)
-    // `model.onnx_data`, `model.onnx.data`, …: files whose names start with its name belong to it.
-    const siblings = (await listNames(join(dir, 'onnx')))
-      .map((name) => `onnx/${name}`)
-      .filter((name) => name.startsWith(file))
-    return { file, bytes: found.bytes, parts: [...new Set([...siblings, ...referenced])].sort() }
+/**
+ * Chooses the ONNX file of a model: in `onnx/`, else next to config.json, the first of the usual names; else the only
+ * one there is.
+ * @param files paths of all files, relative to the model's folder.
+ * @returns undefined when there is none, or several with other names.
+ */
+export function chooseOnnx(files: string[]): string | undefined {
+  for (const folder of ['onnx/', '']) {
+    const usual = NAMES.find((name) => files.includes(folder + name))
+    if (usual) return folder + usual
+    const others = onnxIn(files, folder)
+    if (others.length > 0) return others.length === 1 ? others[0] : undefined
   }
-  throw new ModelError(`neither ${ONNX_FILES.join(' nor ')} exists`)
+  return undefined
+}
+
+function onnxIn(files: string[], folder: string): string[] {
+  return files.filter(
+    (file) => file.endsWith('.onnx') && file.startsWith(folder) && !file.slice(folder.length).includes('/'),
+  )
+}
+
+/** An ONNX file and the files next to it whose names start with its name: `model.onnx_data`, `model.onnx.data`, …. */
+export function onnxParts(file: string, files: string[]): string[] {
+  return files.filter((other) => other.startsWith(file) && !other.slice(file.length).includes('/'))
+}
+
+/**
+ * @param wanted the file that inferq.json names.
+ * @throws ModelError when there is none, it is not ONNX, or its external data is not in the folder.
+ */
+export async function findOnnx(dir: string, wanted?: string): Promise<OnnxFile> {
+  const names = await listNames(join(dir, 'onnx'))
+  const files = [...(await listNames(dir)), ...names.map((name) => `onnx/${name}`)]
+  const file = wanted ?? chooseOnnx(files)
+  if (file === undefined) throw new ModelError(explainMissing(files))
+  const found = await findFile(dir, file)
+  if (!found) throw new ModelError(wanted ? `inferq.json: file: ${file} does not exist` : `${file} does not exist`)
+  if (found.bytes === 0) throw new ModelError(`${file} is empty`)
+  const referenced = await dataFiles(dir, file, found.path)
+  const folder = dirname(file) === '.' ? '' : `${dirname(file)}/`
+  const siblings = (await listNames(join(dir, folder))).map((name) => folder + name)
+  return { file, bytes: found.bytes, parts: [...new Set([...onnxParts(file, siblings), ...referenced])].sort() }
+}
+
+/** Why `chooseOnnx` chooses none of these files. */
+export function explainMissing(files: string[]): string {
+  const others = ['onnx/', ''].flatMap((folder) => onnxIn(files, folder))
+  if (others.length === 0) return 'neither onnx/model_quantized.onnx nor onnx/model.onnx exists, nor another ONNX file'
+  return `inferq.json: file: must name one of ${others.slice(0, 10).join(', ')}, because none has a usual name`
 }
 
 /** Files that its tensors refer to, relative to the model's folder. */
@@ -37,7 +75,7 @@ async function dataFiles(dir: string, file: string, path: string): Promise<strin
   const files: string[] = []
   const problems: string[] = []
   for (const location of await locationsIn(file, path)) {
-    const data = normalize(join('onnx', location))
+    const data = normalize(join(dirname(file), location))
     if (location.includes('\0') || isAbsolute(location) || data === '.' || data.startsWith('..')) {
       problems.push(`${file}: external_data: ${JSON.stringify(location)} is outside the folder`)
     } else if (await findFile(dir, data)) files.push(data)
@@ -45,6 +83,12 @@ async function dataFiles(dir: string, file: string, path: string): Promise<strin
   }
   if (problems.length > 0) throw new ModelError(problems)
   return files
+}
+
+/** The files that an ONNX file refers to, relative to the model's folder; none when it cannot be read. */
+export async function externalFiles(dir: string, file: string): Promise<string[]> {
+  const locations = await locationsIn(file, join(dir, file)).catch(() => [])
+  return [...locations].map((location) => normalize(join(dirname(file), location)))
 }
 
 async function locationsIn(file: string, path: string): Promise<Set<string>> {

@@ -80,12 +80,12 @@ function parseWanted(given: string): { name: string; id: HubId | undefined } {
   return { name, id }
 }
 
-/** Folders with a config.json or an onnx folder; all others are ignored. */
+/** Folders with a config.json, an ONNX file or an onnx folder; all others are ignored. */
 async function modelFolders(dir: string): Promise<string[]> {
   const folders: string[] = []
   for (const name of await listNames(dir)) {
     const inside = await listNames(join(dir, name))
-    if (inside.includes('config.json') || inside.includes('onnx')) folders.push(name)
+    if (inside.some((file) => file === 'config.json' || file === 'onnx' || file.endsWith('.onnx'))) folders.push(name)
   }
   return folders
 }

@@ -49,7 +49,6 @@ describe('a folder', () => {
   it.each([
     [{ problem_type: 'multi_label_classification' }, 'multi_label'],
     [{ problem_type: null }, 'single_label'],
-    [{ id2label: { 0: 'LABEL_0' } }, 'regression'],
     [{ problem_type: 'regression' }, 'regression'],
   ])('with %j is %s', async (more, problemType) => {
     writeConfig(more)
@@ -306,7 +305,9 @@ describe('the registry', () => {
     cpSync(path(), join(dir, 'other'), { recursive: true })
     const { models, refused } = await readRegistry(dir, ['other', 'missing', 'other'], noHub)
     expect(models.map(({ name }) => name)).toEqual(['other'])
-    expect(refused).toEqual([{ name: 'missing', reason: 'there is no such folder' }])
+    expect(refused).toEqual([
+      { name: 'missing', reason: 'there is no such folder (a model of the Hub is named owner/name)' },
+    ])
   })
 
   it.each([
