@@ -78,6 +78,22 @@ export function createApiMetrics() {
       help: 'Batches that this process runs now',
       registers,
     }),
+    redisMemory: new Gauge({
+      name: 'inferq_redis_memory_bytes',
+      help: 'Memory that Redis uses, with what is reserved for results',
+      registers,
+    }),
+    redisMemoryRatio: new Gauge({
+      name: 'inferq_redis_memory_ratio',
+      help: 'Used share of the memory limit of Redis, 0 to 1',
+      registers,
+    }),
+    records: new Gauge({
+      name: 'inferq_records',
+      help: 'What is kept in Redis, by kind',
+      labelNames: ['kind'] as const,
+      registers,
+    }),
     unknownVersions: new Counter({
       name: 'inferq_unknown_job_versions_total',
       help: 'Jobs of a version that this api does not support, delayed',

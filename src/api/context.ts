@@ -9,13 +9,15 @@ import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { Predictions } from '../predict/predictions.ts'
 import { SyncPredictor } from '../predict/sync-predictor.ts'
-import { processId, replyChannel } from '../queue/names.ts'
+import { replyChannel } from '../queue/names.ts'
 import { Producer } from '../queue/producer.ts'
 import { parseReply } from '../queue/replies.ts'
+import { newApiId, ResultVersion } from '../queue/result-version.ts'
 import { ReplyWaiter } from '../queue/waiter.ts'
 import { RedisClock } from '../redis/clock.ts'
 import { closeConnection, producerConnection, subscriberConnection } from '../redis/connection.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
+import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
@@ -31,6 +33,8 @@ export interface Context {
   apiId: string
   redis: Redis
   clock: RedisClock
+  memory: RedisMemory
+  resultVersion: ResultVersion
   producer: Producer
   waiters: ReplyWaiter
   replies: Subscription
@@ -50,17 +54,30 @@ export interface Context {
 }
 
 export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMetrics): Context {
-  const apiId = processId()
+  const apiId = newApiId()
   const onError = redisErrorHandler(logger, metrics.redisErrors)
   const redis = producerConnection(config.redisUrl, onError)
-  const producer = new Producer(redis, onError)
+  const memory = new RedisMemory(redis, onError)
+  const resultVersion = new ResultVersion(redis, onError)
+  const producer = new Producer(redis, onError, () => resultVersion.current)
   const waiters = new ReplyWaiter({ redis, onError })
   const replies = new Subscription(subscriberConnection(config.redisUrl, onError), replyChannel(apiId), (message) => {
     const reply = parseReply(message)
     if (reply) waiters.onReply(reply.id, reply.result)
   })
   const fleet = new FleetView(redis, onError)
-  const batchService = new BatchService({ apiId, config, logger, metrics, redis, producer, waiters, fleet, onError })
+  const batchService = new BatchService({
+    apiId,
+    config,
+    logger,
+    metrics,
+    redis,
+    memory,
+    producer,
+    waiters,
+    fleet,
+    onError,
+  })
   return {
     config,
     logger,
@@ -68,6 +85,8 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     apiId,
     redis,
     clock: new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError }),
+    memory,
+    resultVersion,
     producer,
     waiters,
     replies,
@@ -96,6 +115,8 @@ export async function startContext(context: Context): Promise<void> {
   await context.clock.start(context.shutdown.signal)
   context.replies.start()
   context.waiters.start()
+  await context.memory.start()
+  await context.resultVersion.start()
   await context.fleet.start()
   // Windows of batches end by Redis' time, so none runs before it is known.
   void context.clock.firstRead.then(async () => {
@@ -113,6 +134,8 @@ export async function stopContext(context: Context): Promise<void> {
   await context.batchService.stop()
   await context.waiters.stop()
   await context.fleet.stop()
+  await context.memory.stop()
+  await context.resultVersion.stop()
   context.replies.stop()
   await context.producer.close()
   closeConnection(context.redis)

@@ -8,13 +8,14 @@ import type { FleetView } from '../fleet/fleet.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
-import { hasRedisHeadroom } from '../predict/admission.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
+import { hasMemory } from '../predict/memory-admission.ts'
 import { publishCancel } from '../queue/cancellations.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { readExpired } from '../records/expirations.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
+import type { RedisMemory } from '../redis/memory.ts'
 import { Batches } from './batches.ts'
 import { Coordinator } from './coordinator.ts'
 import { createEndpoints } from './endpoints.ts'
@@ -40,6 +41,7 @@ export interface BatchServiceOptions {
   logger: Logger
   metrics: ApiMetrics
   redis: Redis
+  memory: RedisMemory
   producer: Producer
   waiters: ReplyWaiter
   fleet: FleetView
@@ -66,7 +68,7 @@ export class BatchService implements Service {
 
   constructor(options: BatchServiceOptions) {
     this.#options = options
-    const { config, redis, producer, logger, metrics, waiters, fleet, apiId, onError } = options
+    const { config, redis, memory, producer, logger, metrics, waiters, fleet, apiId, onError } = options
     this.#store = new DirectoryStore(directoryOf(config.filesUrl))
     this.files = new Files({ redis, store: this.#store, ttl: config.fileTtl })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
@@ -88,7 +90,7 @@ export class BatchService implements Service {
         replyTo: apiId,
         width: () => this.#width(),
         stopChunks: (batch) => publishCancel(redis, batch),
-        hasRoom: () => hasRedisHeadroom(fleet.memoryShare),
+        hasRoom: () => hasMemory(memory, 'chunk'),
         onError,
       },
       onEnd: () => metrics.batches.inc(),

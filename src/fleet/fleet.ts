@@ -5,7 +5,6 @@ import { every } from '../async.ts'
 import { type LaneDepth, readDepths } from '../queue/job-state.ts'
 import { type Lane, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
-import { readMemoryShare } from '../redis/info.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 
 export interface ServedModel {
@@ -33,7 +32,6 @@ export class FleetView {
   #models = new Map<string, ServedModel>()
   #depths = new Map<string, ModelDepth>()
   #workers: Heartbeat[] = []
-  #memoryShare = 0
   #refreshing: Promise<void> | undefined
   #loops: Promise<void[]> | undefined
 
@@ -55,11 +53,6 @@ export class FleetView {
   async stop(): Promise<void> {
     this.#closing.abort()
     await this.#loops
-  }
-
-  /** Used share of Redis' memory limit, 0 to 1. */
-  get memoryShare(): number {
-    return this.#memoryShare
   }
 
   get workers(): Heartbeat[] {
@@ -104,7 +97,7 @@ export class FleetView {
     this.#models = assemble(workers, records)
   }
 
-  /** Reads the depth of all queues and the memory share now. */
+  /** Reads the depth of all queues now. */
   async sample(): Promise<void> {
     const names = [...this.#models.keys()]
     const depths = await readDepths(
@@ -113,7 +106,6 @@ export class FleetView {
     )
     const at = (index: number) => depths[index] ?? noDepth.interactive
     this.#depths = new Map(names.map((name, index) => [name, { interactive: at(2 * index), bulk: at(2 * index + 1) }]))
-    this.#memoryShare = await readMemoryShare(this.#redis)
   }
 }
 

@@ -12,6 +12,8 @@ export interface RedisServerOptions {
   binary: string
   /** The data directory; created when missing. */
   dir: string
+  /** Redis' limit of memory, bytes; undefined: none. */
+  maxMemory?: number
   print: (line: string) => void
   /** Whether it runs in a separate process group, which does not receive Ctrl-C from the terminal. */
   separateGroup?: boolean
@@ -103,6 +105,7 @@ export class RedisServer {
       appendonly: 'yes',
       appendfsync: 'everysec',
       save: '',
+      maxmemory: this.#options.maxMemory ?? 0,
       'maxmemory-policy': 'noeviction',
     }
     return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])

@@ -9,6 +9,7 @@ import {
   type SettingsTable,
   setting,
   settingsProblems,
+  size,
   text,
   withDefault,
   withoutDefault,
@@ -20,6 +21,7 @@ import { workerSettings } from '../worker/config.ts'
 const ownSettings = {
   workers: setting('WORKERS', '1', integer(0, 64), 'number of workers to start; 0: they run elsewhere'),
   dataDir: setting('DATA_DIR', '.data', text, 'directory of the private Redis, of files and of downloaded models'),
+  redisMaxMemory: setting('REDIS_MAXMEMORY', '512mb', size, 'memory limit of the private Redis'),
   logLevel: withDefault(serviceSettings.logLevel, 'warn'),
 }
 

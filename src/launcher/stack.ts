@@ -130,8 +130,9 @@ export class Stack implements Service {
   }
 
   async #startRedis(dir: string): Promise<string> {
-    const { env, print } = this.#options
-    this.#redis = new RedisServer({ binary: redisBinary(print, env), dir, print, separateGroup: true })
+    const { env, print, settings } = this.#options
+    const maxMemory = settings.redisMaxMemory
+    this.#redis = new RedisServer({ binary: redisBinary(print, env), dir, maxMemory, print, separateGroup: true })
     return this.#redis.start()
   }
 

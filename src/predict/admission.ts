@@ -9,8 +9,6 @@ export interface Load {
   texts: number
   /** Texts a second of the live workers; 0 without a live worker or a measurement. */
   capacity: number
-  /** Used share of Redis' memory, 0 to 1. */
-  memoryShare: number
   /** Calls that wait in this process. */
   waitingCalls: number
 }
@@ -36,9 +34,6 @@ export interface AdmissionContext extends ModelsContext {
   metrics: { refused: { inc(labels: { reason: OverloadReason }): void } }
 }
 
-/** Above this share of Redis' memory, jobs that fill it would stop the workers too (docs/operations.md). */
-const MEMORY_SHARE = 0.7
-
 export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'redis_full'
 
 /** A 429; `reason` is a label of the metric. */
@@ -56,17 +51,6 @@ export function expectedWait(load: Pick<Load, 'texts' | 'capacity'>): number {
   return load.capacity > 0 ? (load.texts / load.capacity) * 1_000 : 0
 }
 
-/** @throws OverloadedError (429) when Redis has no headroom. */
-export function rejectWhenRedisFull({ fleet }: { fleet: { memoryShare: number } }): void {
-  if (hasRedisHeadroom(fleet.memoryShare)) return
-  throw new OverloadedError('redis_full', 'the queue is full', retryAfter(10_000, Math.random()))
-}
-
-/** Whether Redis has memory for more work. @param memoryShare used share of its memory, 0 to 1. */
-export function hasRedisHeadroom(memoryShare: number): boolean {
-  return memoryShare < MEMORY_SHARE
-}
-
 /**
  * Compares the load with the limits.
  * @param random 0 to 1: jitter that spreads the retries of callers.
@@ -74,8 +58,6 @@ export function hasRedisHeadroom(memoryShare: number): boolean {
  */
 export function checkLimits(load: Load, limits: AdmissionLimits, random: number): void {
   const excess = expectedWait(load) - limits.maxQueue
-  if (!hasRedisHeadroom(load.memoryShare))
-    throw new OverloadedError('redis_full', 'the queue is full', retryAfter(10_000, random))
   if (excess > 0) {
     const seconds = Math.ceil(expectedWait(load) / 1_000)
     throw new OverloadedError('queue_full', `about ${seconds} s of work are waiting`, retryAfter(excess, random))
@@ -98,11 +80,10 @@ export function admit(context: AdmissionContext, { model }: ResolvedModel, urgen
     const reason = rejectionReason(context, model.name)
     throw unavailable(`no live worker serves "${model.name}"${reason ? `; it is refused: ${reason}` : ''}`)
   }
-  const { config, fleet, metrics } = context
+  const { config, metrics } = context
   const load = {
     texts: waitingTexts(context, model.name),
     capacity: model.capacity,
-    memoryShare: fleet.memoryShare,
     waitingCalls: waitingCalls(context),
   }
   const maxQueue = urgency === 'plain' ? config.waitTimeout / 2 : config.maxQueueSeconds

@@ -33,6 +33,8 @@ export interface NewPrediction {
   inputs: Inputs
   metadata: Record<string, string>
   hash: string
+  /** Memory to reserve for the result, bytes. */
+  resultBytes: number
   traceparent?: string | undefined
 }
 
@@ -87,7 +89,13 @@ export class Predictions {
       metadata: JSON.stringify(asked.metadata),
       created_at: Date.now(),
     }
-    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME)
+    const existing = await createPrediction(
+      redis,
+      id,
+      record,
+      resultTtl + FAILED_TTL + MAX_QUEUE_TIME,
+      asked.resultBytes,
+    )
     if (existing && existing.hash !== asked.hash) {
       throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     }

@@ -121,6 +121,15 @@ export function readEndedJobs(
   return redis.zrange(`${queueKey(queue)}:${state}`, '-inf', String(until), 'BYSCORE', 'LIMIT', 0, limit)
 }
 
+/** The numbers of ended jobs of all given queues together. */
+export async function readEndedCounts(redis: Redis, queues: string[]): Promise<{ completed: number; failed: number }> {
+  const count = async (state: 'completed' | 'failed') => {
+    const counts = await Promise.all(queues.map((queue) => redis.zcard(`${queueKey(queue)}:${state}`)))
+    return counts.reduce((sum, each) => sum + each, 0)
+  }
+  return { completed: await count('completed'), failed: await count('failed') }
+}
+
 /** The token of the worker that holds the job; null when none does. */
 export function readLockToken(redis: Redis, job: JobRef): Promise<string | null> {
   return redis.get(lockKey(job))

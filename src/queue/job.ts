@@ -1,6 +1,7 @@
 // The contract between api and worker: the data of a job and its result. Both sides parse it, because they may have
 // different versions during an upgrade; readers accept JOB_VERSION and the version before.
 import * as z from 'zod'
+import { decodeResult } from './result-columns.ts'
 
 export const JOB_VERSION = 1
 
@@ -22,6 +23,8 @@ const textsJob = z.object({
   replyTo: z.string(),
   /** Epoch milliseconds; a job that has not started by then is aborted. */
   deadline: z.number().optional(),
+  /** The newest version of results that every reader of this job supports; absent: 1. */
+  results: z.number().int().optional(),
   /** W3C trace context. */
   trace: z.record(z.string(), z.string()).optional(),
 })
@@ -92,9 +95,9 @@ export function parseBatchJob(data: unknown): BatchJob {
   return parse(batchJob, data)
 }
 
-/** @throws Error with the paths of invalid fields. */
+/** Reads a result of any version. @throws Error with the paths of invalid fields. */
 export function parseTextsResult(data: unknown): TextsResult {
-  return parse(textsResult, data)
+  return parse(textsResult, decodeResult(data))
 }
 
 export function isFailed(given: Row): given is { error: RowError } {

@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
+import { RESULT_VERSION } from './result-columns.ts'
 
 /** Retries of infrastructure errors; an input error is an error of its row and never fails a job. */
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
@@ -15,12 +16,17 @@ const RECONNECT_MS = 2_000
 export class Producer {
   readonly #redis: Redis
   readonly #onError: (error: Error) => void
+  readonly #resultVersion: () => number
   readonly #queues = new Map<string, Queue>()
 
-  /** @param redis a producerConnection, which the caller closes. */
-  constructor(redis: Redis, onError: (error: Error) => void) {
+  /**
+   * @param redis a producerConnection, which the caller closes.
+   * @param resultVersion the version of results that workers may write.
+   */
+  constructor(redis: Redis, onError: (error: Error) => void, resultVersion = () => RESULT_VERSION) {
     this.#redis = redis
     this.#onError = onError
+    this.#resultVersion = resultVersion
   }
 
   /** The BullMQ queue of that name. Queues are cached, so names must come from known models. */
@@ -45,7 +51,7 @@ export class Producer {
    * @throws AppError 503 when Redis cannot be reached.
    */
   async add(queueName: string, name: JobName, jobId: string, data: TextsJob, keep: JobsOptions): Promise<void> {
-    await this.#add(queueName, name, jobId, data, keep)
+    await this.#add(queueName, name, jobId, { ...data, results: this.#resultVersion() }, keep)
   }
 
   /** Adds a batch's job unless it exists. @throws AppError 503 when Redis cannot be reached. */

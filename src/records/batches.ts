@@ -78,6 +78,11 @@ export function readOpenBatches(redis: Redis, until: number): Promise<string[]> 
   return redis.zrange(openKey, '-inf', String(until), 'BYSCORE')
 }
 
+/** The number of batches that have not ended. */
+export function countOpenBatches(redis: Redis): Promise<number> {
+  return redis.zcard(openKey)
+}
+
 /** Writes the progress of a batch that has not ended. Counts never decrease, even when a former holder writes late. */
 export async function writeProgress(redis: Redis, id: OwnedId, fields: Partial<BatchRecord>): Promise<void> {
   await redis.eval(PROGRESS, 1, keyOf(id), ...flat(fields))

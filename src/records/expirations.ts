@@ -18,3 +18,8 @@ export async function forgetExpiration(redis: Redis, name: string): Promise<void
 export function readExpired(redis: Redis, now: number, limit: number): Promise<string[]> {
   return redis.zrange(key, '-inf', String(now), 'BYSCORE', 'LIMIT', 0, limit)
 }
+
+/** The number of objects in the file store that expire: uploads, and outputs of batches. */
+export function countExpirations(redis: Redis): Promise<number> {
+  return redis.zcard(key)
+}

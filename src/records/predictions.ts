@@ -2,7 +2,7 @@
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { predictionKey } from '../redis/keys.ts'
+import { predictionKey, reservedMemoryKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey, removeFromList } from './lists.ts'
 
@@ -33,6 +33,7 @@ const MARGIN_MS = 60_000
  * unless `endPredictions` shortens that. Entries of records that expired without it are removed from the list at the same
  * time, because a list may have no reader.
  * @param ttlMs the life of the record, milliseconds.
+ * @param resultBytes memory to reserve for the result, so that Redis has room for the results of all accepted work.
  * @returns undefined when it was created; else the existing record.
  */
 export async function createPrediction(
@@ -40,16 +41,23 @@ export async function createPrediction(
   id: OwnedId,
   fields: Omit<PredictionRecord, 'canceled_at'>,
   ttlMs: number,
+  resultBytes = 1,
 ): Promise<PredictionRecord | undefined> {
-  const keys = [predictionKey(keyIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)]
+  const key = keyIdOf(id)
+  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key)]
   const values = Object.entries(fields).flat()
-  const existing = await redis.eval(CREATE, 2, ...keys, ttlMs, fields.created_at, id.uuid, ...values)
+  const args = [ttlMs, fields.created_at, id.uuid, resultBytes, ...values]
+  const existing = await redis.eval(CREATE, keys.length, ...keys, ...args)
   return existing === null ? undefined : readPrediction(redis, id)
 }
 
 const CREATE = `
 local existing = redis.call('EXISTS', KEYS[1]) == 1
-if not existing then redis.call('HSET', KEYS[1], unpack(ARGV, 4)) end
+if not existing then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+  redis.call('SETRANGE', KEYS[3], ARGV[4] - 1, ' ')
+  redis.call('PEXPIRE', KEYS[3], ARGV[1])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
@@ -69,19 +77,23 @@ export async function readPrediction(redis: Redis, id: OwnedId): Promise<Predict
 export async function endPredictions(redis: Redis, ids: string[]): Promise<void> {
   if (ids.length === 0) return
   const owned = ids.map(ownedIdOf)
-  const keys = owned.flatMap((id) => [predictionKey(keyIdOf(id)), listKey(PREDICTIONS_LIST, id.owner)])
+  const keys = owned.flatMap((id) => {
+    const key = keyIdOf(id)
+    return [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key)]
+  })
   await redis.eval(END, keys.length, ...keys, MARGIN_MS, ...owned.map(({ uuid }) => uuid))
 }
 
 const END = `
 for i = 2, #ARGV do
-  redis.call('PEXPIRE', KEYS[2 * i - 3], ARGV[1])
-  redis.call('ZREM', KEYS[2 * i - 2], ARGV[i])
+  redis.call('PEXPIRE', KEYS[3 * i - 5], ARGV[1])
+  redis.call('ZREM', KEYS[3 * i - 4], ARGV[i])
+  redis.call('DEL', KEYS[3 * i - 3])
 end`
 
 /** Removes record and list entry. */
 export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
-  await redis.del(predictionKey(keyIdOf(id)))
+  await redis.del(predictionKey(keyIdOf(id)), reservedMemoryKey(keyIdOf(id)))
   await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
 }
 
@@ -104,4 +116,9 @@ return 1`
 /** Whether the prediction's record is marked as canceled. */
 export async function isCanceled(redis: Redis, id: string): Promise<boolean> {
   return (await redis.hexists(predictionKey(id), 'canceled_at')) === 1
+}
+
+/** Releases the memory that was reserved for the result; the result is stored next. @param id OWNER_UUID. */
+export async function releaseResultMemory(redis: Redis, id: string): Promise<void> {
+  await redis.del(reservedMemoryKey(id))
 }

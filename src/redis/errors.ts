@@ -20,7 +20,15 @@ export function isRedisUnavailable(error: unknown): boolean {
 
 /** Any error of a Redis command as the 503 that a caller may see. */
 export function toServiceUnavailable(error: unknown): AppError {
-  return error instanceof AppError ? error : unavailable('the queue (Redis) cannot be reached', error)
+  return error instanceof AppError ? error : unavailable(reasonOf(messageOf(error)), error)
+}
+
+function reasonOf(message: string): string {
+  if (message.includes('MISCONF'))
+    return 'the queue (Redis) refuses writes because it cannot write to its disk: free disk space, for example by deleting files'
+  if (/\bOOM\b/.test(message))
+    return 'the memory of the queue (Redis) is full: erase predictions whose results you have read'
+  return 'the queue (Redis) cannot be reached'
 }
 
 /**

@@ -20,11 +20,17 @@ export async function durabilityProblems(redis: Redis): Promise<string[]> {
   return problems
 }
 
-/** Used share of `maxmemory`, 0 to 1; 0 when Redis has no limit. */
-export async function readMemoryShare(redis: Redis): Promise<number> {
+export interface MemoryInfo {
+  /** Bytes. */
+  used: number
+  /** `maxmemory`, or without it the memory of the machine; bytes. */
+  limit: number
+}
+
+export async function readMemory(redis: Redis): Promise<MemoryInfo> {
   const info = parseInfo(await redis.info('memory'))
-  const [used = 0, limit = 0] = ['used_memory', 'maxmemory'].map((name) => Number(info.get(name) ?? 0))
-  return limit > 0 ? used / limit : 0
+  const bytes = (name: string) => Number(info.get(name) ?? 0)
+  return { used: bytes('used_memory'), limit: bytes('maxmemory') || bytes('total_system_memory') }
 }
 
 /** Parses the reply of INFO to names and values. */

@@ -9,3 +9,8 @@ export function recordKey(...parts: string[]): string {
 export function predictionKey(id: string): string {
   return recordKey('prediction', id)
 }
+
+/** A string of the size of the result of an unfinished prediction: it holds the memory until the result is stored. */
+export function reservedMemoryKey(id: string): string {
+  return recordKey('reserved', id)
+}

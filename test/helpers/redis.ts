@@ -19,11 +19,21 @@ export async function emptyRedis(): Promise<string> {
   return url
 }
 
-/** A private server, started, for tests that stop or kill it; `stop` also removes its data. */
-export async function ownRedis(): Promise<{ server: RedisServer; url: string; stop: () => Promise<void> }> {
+/**
+ * A private server, started, for tests that stop, kill or fill it; `stop` also removes its data.
+ * @param maxMemory bytes.
+ */
+export async function ownRedis(
+  maxMemory?: number,
+): Promise<{ server: RedisServer; url: string; stop: () => Promise<void> }> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
   const print = (line: string) => console.log(line)
-  const server = new RedisServer({ binary: redisBinary(print), dir, print })
+  const server = new RedisServer({
+    binary: redisBinary(print),
+    dir,
+    print,
+    ...(maxMemory === undefined ? {} : { maxMemory }),
+  })
   const url = await server.start()
   return {
     server,

@@ -5,7 +5,7 @@ import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batch.ts'
 import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
-import { rejectWhenRedisFull } from '../../predict/admission.ts'
+import { admitMemory } from '../../predict/memory-admission.ts'
 import { BATCHES_LIST, type BatchRecord, readBatch } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
@@ -150,7 +150,7 @@ function find({ batches }: Context, { owner, params }: Pick<BatchRequest, 'owner
 
 async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
   const { owner, body, idempotencyKey } = request
-  rejectWhenRedisFull(context)
+  admitMemory(context, 'kept')
   const newBatch: NewBatch = {
     endpoint: body.endpoint,
     window: body.completion_window,
@@ -166,7 +166,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
 async function retry(context: Context, request: BatchRequest): Promise<RouteReply> {
   const batch = await find(context, request)
   const { record, id } = batch
-  rejectWhenRedisFull(context)
+  admitMemory(context, 'kept')
   const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
   const newBatch: NewBatch = {
     endpoint: record.endpoint,

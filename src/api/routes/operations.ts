@@ -6,9 +6,14 @@ import { waitingCalls } from '../../predict/admission.ts'
 import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
+import { capacityWarnings, sampleCapacity } from './capacity.ts'
 import { combineStats } from './model-stats.ts'
 import { route } from './route.ts'
 
+const healthObject = z.object({
+  status: z.literal('ok'),
+  warnings: z.array(z.string()).optional().describe('What is nearly full, and what is refused because of it'),
+})
 const okResponses = { 200: { description: 'Healthy', schema: z.object({ status: z.literal('ok') }) } }
 const okReply: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
@@ -48,12 +53,13 @@ export const operationRoutes: Route<Context>[] = [
         path === '/health'
           ? 'Health: ready, and every known model has a live worker'
           : 'The same as /health, for SageMaker',
-      responses: okResponses,
+      responses: { 200: { description: 'Healthy', schema: healthObject } },
       errorStatuses: [503],
       handler: async (context, { owner }) => {
         await checkReady(context)
         checkModels(context, owner !== '')
-        return okReply
+        const warnings = capacityWarnings(context)
+        return warnings.length === 0 ? okReply : { ...okReply, body: { status: 'ok', warnings } }
       },
     }),
   ),
@@ -74,6 +80,7 @@ export const operationRoutes: Route<Context>[] = [
     responses: { 200: { description: 'Prometheus text format', contentType: 'text/plain', schema: z.string() } },
     handler: async (context) => {
       sampleGauges(context)
+      await sampleCapacity(context).catch(() => undefined)
       const { registry } = context.metrics
       return { status: 200, headers: { 'Content-Type': registry.contentType }, body: await registry.metrics() }
     },

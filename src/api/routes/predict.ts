@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { admit } from '../../predict/admission.ts'
 import { scoreAnswers } from '../../predict/answers.ts'
 import { type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
+import { admitMemory } from '../../predict/memory-admission.ts'
 import { resolveModel } from '../../predict/model-resolver.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
 import type { Context } from '../context.ts'
@@ -133,6 +134,7 @@ async function predictSync(
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
   admit(context, target, 'plain')
+  admitMemory(context, 'plain')
   const deadline = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
   try {
     const answers = await context.syncPredictor.predict(inputs.items, {

@@ -2,10 +2,12 @@
 import { uuidv7 } from 'uuidv7'
 import { admit } from '../../predict/admission.ts'
 import type { Inputs } from '../../predict/inputs.ts'
+import { admitMemory, predictionBytes } from '../../predict/memory-admission.ts'
 import { type ResolvedModel } from '../../predict/model-resolver.ts'
 import { hasEnded, type Prediction } from '../../predict/predictions.ts'
 import type { TextsJob } from '../../queue/job.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
+import { storedBytes } from '../../queue/result-columns.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
@@ -42,6 +44,9 @@ export async function submit(
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs } = submission
   admit(context, target, 'prediction')
+  const labels = target.model.current.labels.length
+  const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
+  admitMemory(context, 'kept', predictionBytes(charactersOf(inputs), resultBytes))
   const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
   const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
   const id = { owner, uuid }
@@ -57,6 +62,7 @@ export async function submit(
       inputs,
       metadata,
       hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata }),
+      resultBytes,
       traceparent,
     })
     await end
@@ -76,4 +82,8 @@ export async function submit(
 /** The state of a job that has just been added, without a read from Redis. */
 function addedJob(data: TextsJob): JobSnapshot {
   return { state: 'waiting', data, addedAt: Date.now(), attempts: 0, position: undefined }
+}
+
+function charactersOf({ items }: Inputs): number {
+  return items.reduce((sum, { text, pair }) => sum + text.length + (pair?.length ?? 0), 0)
 }

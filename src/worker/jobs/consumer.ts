@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
 import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
+import { encodeResult } from '../../queue/result-columns.ts'
 import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../../queue/worker-options.ts'
 import type { JobOutcome, ReceivedJob } from './job-handler.ts'
 
@@ -19,7 +20,9 @@ export interface ConsumerOptions {
   redis: Redis
   handle: (received: ReceivedJob) => Promise<JobOutcome>
   /** Sends a result to the api that waits. `keep`: stores it too, since the job is removed. Never rejects. */
-  reply: (replyTo: string, id: string, result: TextsResult, keep: boolean) => void
+  reply: (replyTo: string, id: string, result: object, keep: boolean) => void
+  /** Releases the memory that is reserved for the result of a prediction. Never rejects. */
+  release: (id: string) => Promise<void>
   onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
   /** Called when the processing of a job throws. */
   onFailure: (jobId: string, error: unknown) => void
@@ -37,12 +40,12 @@ const REVISION_UNAVAILABLE_DELAY_MS = 5_000
 
 export class Consumer {
   readonly #options: ConsumerOptions
-  readonly #worker: Worker<unknown, TextsResult>
+  readonly #worker: Worker<unknown, object>
   #running: Promise<void> | undefined
 
   constructor(options: ConsumerOptions) {
     this.#options = options
-    this.#worker = new Worker<unknown, TextsResult>(
+    this.#worker = new Worker<unknown, object>(
       queueName(options.model, options.lane),
       (job, token) => this.#process(job, token),
       { ...workerOptions(options.redis, options.slots), maxStalledCount: 3 },
@@ -52,6 +55,9 @@ export class Consumer {
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
       if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
+    })
+    this.#worker.on('failed', (job) => {
+      if (job?.name === 'prediction' && job.finishedOn !== undefined) void options.release(String(job.id))
     })
   }
 
@@ -79,15 +85,18 @@ export class Consumer {
     await this.#worker.close()
   }
 
-  async #process(job: Job<unknown, TextsResult>, token: string | undefined): Promise<TextsResult> {
-    const { model, lane, reply, onOutcome } = this.#options
+  async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
+    const { model, lane, reply, release, onOutcome } = this.#options
     const id = String(job.id)
     const outcome = await this.#handle(id, job)
     onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
     switch (outcome.kind) {
-      case 'answered':
-        if (job.name === 'texts') reply(outcome.replyTo, id, outcome.result, true)
-        return outcome.result
+      case 'answered': {
+        const encoded = encodeResult(outcome.result, outcome.resultVersion)
+        if (job.name === 'texts') reply(outcome.replyTo, id, encoded, true)
+        if (job.name === 'prediction') await release(id)
+        return encoded
+      }
       case 'unknown_version':
         return delayJob(job, token, UNKNOWN_VERSION_DELAY_MS)
       case 'revision_elsewhere':
@@ -100,7 +109,7 @@ export class Consumer {
   }
 
   /** BullMQ stores the message of an error with the job, so it must not contain a user's text. */
-  async #handle(id: string, job: Job<unknown, TextsResult>): Promise<JobOutcome> {
+  async #handle(id: string, job: Job<unknown, object>): Promise<JobOutcome> {
     const name = jobNames.find((known) => known === job.name)
     if (!name) throw new UnrecoverableError(`unknown job name "${job.name}"`)
     try {

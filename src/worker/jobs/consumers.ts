@@ -8,6 +8,7 @@ import { VERSION } from '../../package.ts'
 import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
 import { type Lane, processId } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
+import { releaseResultMemory } from '../../records/predictions.ts'
 import { RedisClock } from '../../redis/clock.ts'
 import {
   closeConnection,
@@ -210,6 +211,7 @@ export class Consumers {
         // The api's waiter reconciles a lost reply, so its failure does not fail the job.
         publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
       },
+      release: (id) => releaseResultMemory(this.#commandRedis, id).catch(this.#onRedisError),
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()

@@ -33,7 +33,7 @@ export interface ReceivedJob {
  * no longer serves the model, so the job returns to its queue.
  */
 export type JobOutcome =
-  | { kind: 'answered'; replyTo: string; result: TextsResult }
+  | { kind: 'answered'; replyTo: string; result: TextsResult; resultVersion: number }
   | { kind: 'unknown_version' }
   | { kind: 'revision_elsewhere' }
   | { kind: 'revision_unavailable' }
@@ -70,6 +70,7 @@ export class JobHandler {
       return {
         kind: 'answered',
         replyTo: data.replyTo,
+        resultVersion: data.results ?? 1,
         result: { outcome, revision: model.revision, worker, startedAt, rows },
       }
     }

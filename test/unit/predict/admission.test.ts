@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { checkLimits, expectedWait, OverloadedError } from '../../../src/predict/admission.ts'
 
-const idle = { texts: 0, capacity: 100, memoryShare: 0.1, waitingCalls: 0 }
+const idle = { texts: 0, capacity: 100, waitingCalls: 0 }
 const limits = { maxWaiting: 512, maxQueue: 15_000 }
 
 function refusal(load: Partial<typeof idle>, random = 0): OverloadedError {
@@ -23,10 +23,6 @@ describe('admit', () => {
     const error = refusal({ texts: 2_000 })
     expect(error).toBeInstanceOf(OverloadedError)
     expect([error.status, error.reason, error.headers['Retry-After']]).toEqual([429, 'queue_full', '5'])
-  })
-
-  it('refuses when Redis fills up, before the workers stop for lack of memory', () => {
-    expect(refusal({ memoryShare: 0.7 }).reason).toBe('redis_full')
   })
 
   it('refuses when too many wait in this process', () => {

@@ -39,6 +39,7 @@ describe('a job', () => {
     expect(await setUp().answer()).toEqual({
       kind: 'answered',
       replyTo: 'api-1',
+      resultVersion: 1,
       result: { outcome: 'done', revision: 'abc', worker: 'w', startedAt: 1_000, rows },
     })
   })

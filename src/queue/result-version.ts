@@ -1,0 +1,46 @@
+// The version of results that all live apis read. During an upgrade an api of an earlier version may be asked for a
+// prediction that a newer one created.
+import type { Redis } from 'ioredis'
+import { every } from '../async.ts'
+import { processId, replyChannel } from './names.ts'
+import { RESULT_VERSION } from './result-columns.ts'
+
+const SAMPLE_MS = 2_000
+const VERSION_OF_ID = /^(\d+)~/
+
+/** A new id of an api; it begins with the version of results that the api reads. */
+export function newApiId(): string {
+  return `${RESULT_VERSION}~${processId()}`
+}
+
+/** Follows the versions of the live apis, each of which subscribes to the channel of its id. */
+export class ResultVersion {
+  readonly #redis: Redis
+  readonly #onError: (error: unknown) => void
+  readonly #closing = new AbortController()
+  #loop: Promise<void> | undefined
+  /** The version to ask the workers for; 1 until the apis are known. */
+  current = 1
+
+  constructor(redis: Redis, onError: (error: unknown) => void) {
+    this.#redis = redis
+    this.#onError = onError
+  }
+
+  async start(): Promise<void> {
+    await this.sample().catch(this.#onError)
+    this.#loop = every(SAMPLE_MS, this.#closing.signal, () => this.sample(), this.#onError)
+  }
+
+  async stop(): Promise<void> {
+    this.#closing.abort()
+    await this.#loop
+  }
+
+  /** Reads the channels now. */
+  async sample(): Promise<void> {
+    const channels = (await this.#redis.pubsub('CHANNELS', replyChannel('*'))) as string[]
+    const ids = channels.map((channel) => channel.slice(replyChannel('').length))
+    this.current = Math.min(RESULT_VERSION, ...ids.map((id) => Number(VERSION_OF_ID.exec(id)?.[1] ?? 1)))
+  }
+}
