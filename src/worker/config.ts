@@ -72,6 +72,12 @@ export const workerSettings = {
     optional(timeout),
     'timeout of a run, which kills its process; unset: 20 times the estimate, 2s to 10s',
   ),
+  loadTimeout: setting(
+    'LOAD_TIMEOUT',
+    '2m',
+    timeout,
+    'timeout of loading and warming one model, which kills its process; the second time, the model is refused',
+  ),
   monitorPort: setting('MONITOR_PORT', '9100', port, 'port of health and metrics; 0: any free port'),
   monitorHost: setting(
     'MONITOR_HOST',

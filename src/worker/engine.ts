@@ -21,7 +21,9 @@ export interface EngineOptions {
   metrics: WorkerMetrics
   /** The program of the inference processes, which tests replace; undefined: the real one. */
   program: InferenceProgram | undefined
-  /** Called when a model cannot be served, at the start or later. */
+  /** Called when a model can be served, after the start. */
+  onServed: (model: EngineModel) => void
+  /** Called when a model cannot be served, at the start or later; it may be served again. */
   onRefused: (model: string) => void
 }
 
@@ -46,8 +48,11 @@ export class Engine {
   readonly #manifests = new Map<string, Manifest>()
   readonly #sensitivities = new Map<string, number>()
   readonly #refused = new Map<string, string>()
+  /** Models that a process has loaded. */
+  readonly #loaded = new Set<string>()
+  /** Models whose next load is tried apart from the others, and the reasons. */
+  readonly #putOff = new Map<string, string>()
   readonly #closing = new AbortController()
-  #deaths = 0
   #pool: ProcessPool | undefined
   #dispatcher: Dispatcher | undefined
 
@@ -81,10 +86,12 @@ export class Engine {
       processes: config.inferenceProcesses,
       models: () => this.#sources(),
       intraOpThreads: config.intraOpThreads,
+      loadTimeoutMs: config.loadTimeout,
       program: this.#options.program,
-      onReady: (loaded) => this.#onLoaded(loaded),
+      onLoaded: (loaded) => this.#onLoaded(loaded),
+      onReady: () => this.#dispatcher?.pump(),
+      onPutOff: (model, reason) => this.#putModelOff(model, reason),
       onDeath: (how) => {
-        this.#deaths += 1
         metrics.respawns.inc()
         logger.error({ how }, 'an inference process ended and is restarted')
       },
@@ -118,38 +125,70 @@ export class Engine {
     return (this.#pool?.ready ?? 0) > 0
   }
 
+  /** The model that is being loaded now; undefined when none is. */
+  get loading(): string | undefined {
+    return this.#pool?.loading
+  }
+
   served(): EngineModel[] {
-    return [...this.#manifests.values()].map((manifest) => ({
+    return [...this.#manifests.values()].filter(({ name }) => this.#loaded.has(name)).map((each) => this.#served(each))
+  }
+
+  /** Models that are not served now, and why. */
+  refused(): Refusal[] {
+    return [...this.#refused, ...this.#putOff].map(([name, reason]) => ({ name, reason }))
+  }
+
+  #served(manifest: Manifest): EngineModel {
+    return {
       manifest,
       capacity: this.#costModel.capacity(manifest.name),
       maxRunTokens: this.#costModel.budget(manifest.name),
       speeds: this.#costModel.byLength(manifest.name),
       movement: this.#sensitivities.get(manifest.name),
-    }))
-  }
-
-  refused(): Refusal[] {
-    return [...this.#refused].map(([name, reason]) => ({ name, reason }))
-  }
-
-  /** The models that a process loads. A restarted process must not load a changed folder under the first revision. */
-  async #sources(): Promise<ModelSource[]> {
-    if (this.#deaths > 0) {
-      for (const manifest of this.#manifests.values()) {
-        if (!(await isUnchanged(manifest))) this.#refuse(manifest.name, CHANGED)
-      }
     }
+  }
+
+  /** The models that a process loads. */
+  #sources(): ModelSource[] {
     return [...this.#manifests.values()].map(({ name, dir, file, labels, maxTokens, isolate }) => {
       return { name, dir, file, labels: labels.length, maxTokens, isolate }
     })
   }
 
-  #onLoaded(loaded: Loaded[]): void {
+  /** A folder may change after its revision was taken, so it is read again after each load. */
+  async #onLoaded(loaded: Loaded[]): Promise<void> {
     for (const model of loaded) {
-      if ('refused' in model) this.#refuse(model.name, model.refused)
-      else this.#calibrate(model)
+      const manifest = this.#manifests.get(model.name)
+      if (!manifest) continue
+      if (!(await isUnchanged(manifest))) this.#refuse(model.name, CHANGED)
+      else if ('refused' in model) this.#refuse(model.name, model.refused)
+      else {
+        this.#calibrate(model)
+        this.#serve(manifest)
+      }
     }
-    this.#dispatcher?.pump()
+  }
+
+  #serve(manifest: Manifest): void {
+    if (this.#loaded.has(manifest.name)) return
+    this.#loaded.add(manifest.name)
+    this.#putOff.delete(manifest.name)
+    this.#dispatcher?.restoreModel(manifest.name)
+    this.#options.onServed(this.#served(manifest))
+  }
+
+  #putModelOff(name: string, reason: string): void {
+    if (this.#putOff.has(name)) return
+    this.#putOff.set(name, `${reason}; it is tried once more`)
+    this.#options.logger.error({ model: name, reason }, 'a model is not served until its next load succeeds')
+    this.#leave(name)
+  }
+
+  #leave(name: string): void {
+    this.#loaded.delete(name)
+    this.#options.onRefused(name)
+    this.#dispatcher?.requeueModel(name)
   }
 
   #calibrate({ name, cost, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
@@ -168,8 +207,8 @@ export class Engine {
     this.#manifests.delete(name)
     this.#refused.set(name, reason)
     this.#options.logger.error({ model: name, reason }, 'a model is not served')
-    this.#options.onRefused(name)
-    this.#dispatcher?.requeueModel(name)
+    this.#putOff.delete(name)
+    this.#leave(name)
   }
 
   #requireModels(): void {

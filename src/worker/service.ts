@@ -26,12 +26,19 @@ export class WorkerService implements Service {
   /** @param program of the inference processes, in tests. */
   static create(config: WorkerConfig, logger: Logger, program?: InferenceProgram): WorkerService {
     const metrics = createWorkerMetrics()
-    const engine = new Engine({ config, logger, metrics, program, onRefused: (model) => consumers.removeModel(model) })
+    const engine = new Engine({
+      config,
+      logger,
+      metrics,
+      program,
+      onServed: (model) => consumers.addModel(model),
+      onRefused: (model) => consumers.removeModel(model),
+    })
     const consumers: Consumers = new Consumers({ config, logger, metrics, engine })
     const monitor = new MonitorServer({
       port: config.monitorPort,
       host: config.monitorHost,
-      notReady: async () => (engine.isReady ? consumers.notReady() : 'the models are loading'),
+      notReady: async () => (engine.isReady ? consumers.notReady() : describeLoad(engine)),
       metrics: metrics.registry,
       logger,
     })
@@ -63,4 +70,8 @@ export class WorkerService implements Service {
     await this.#engine.stop()
     await this.#monitor.stop()
   }
+}
+
+function describeLoad({ loading }: Engine): string {
+  return loading === undefined ? 'the models are loading' : `the models are loading, now ${loading}`
 }

@@ -1,11 +1,11 @@
 // The worker process: killed, stopped, misconfigured, and under load.
-import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../src/launcher/ports.ts'
 import { EXIT_CONFIG } from '../../src/lifecycle.ts'
 import { isFailed, type TextsResult } from '../../src/queue/job.ts'
 import { Caller } from '../helpers/caller.ts'
+import { childrenOf, isAlive } from '../helpers/processes.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -48,26 +48,6 @@ async function startWorker(more: Record<string, string> = {}): Promise<StartedPr
   return worker
 }
 
-/** The process ids of its children. */
-async function childrenOf(pid: number | undefined): Promise<number[]> {
-  const children: number[] = []
-  for (const entry of await readdir('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const stat = await readFile(`/proc/${entry}/stat`, 'utf8').catch(() => '')
-    if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid) children.push(Number(entry))
-  }
-  return children
-}
-
-const lives = (pid: number) => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 const texts = Array.from(
   { length: 40 },
   (_, index) => `The boy number ${index} is sitting on ${'a very '.repeat(index % 9)}long bench.`,
@@ -99,7 +79,7 @@ describe('a worker', () => {
     const jobs = await Promise.all(Array.from({ length: 30 }, () => caller.send(texts, { name: 'prediction' })))
     victim.child.kill('SIGKILL')
     await victim.ended
-    await waitFor('its child to end', () => !children.some(lives))
+    await waitFor('its child to end', () => !children.some(isAlive))
     await startWorker()
     for (const { end } of jobs) expect(await end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
   })

@@ -8,9 +8,12 @@ import { serveRuns } from '../../src/worker/inference/run-loop.ts'
 
 /** A file with this name in a model's folder makes its load kill the process. */
 const DEADLY = 'deadly'
+/** The same, and its load never ends. */
+const HANGING = 'hanging'
 
 serveRuns((source) => {
   if (source.name.endsWith('-deadly') || existsSync(join(source.dir, DEADLY))) process.kill(process.pid, 'SIGKILL')
+  if (source.name.endsWith('-hanging') || existsSync(join(source.dir, HANGING))) block(Number.POSITIVE_INFINITY)
   if (source.name.endsWith('-broken')) throw new Error('the stand-in refuses this model')
   const cost = { overheadMs: 0.1, tokenMs: 0.01 }
   const classifier: Classifier = {

@@ -1,27 +1,69 @@
 // Inference process: failed loads, failed starts, runs sent ahead, niceness.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { InferenceProcess } from '../../src/worker/inference/inference-process.ts'
+import { InferenceProcess, type InferenceProcessOptions } from '../../src/worker/inference/inference-process.ts'
 import type { Loaded } from '../../src/worker/inference/ipc.ts'
 import { ProcessPool } from '../../src/worker/inference/process-pool.ts'
+import { childrenOf, isAlive } from '../helpers/processes.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { standIn } from '../helpers/worker.ts'
 
 const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
+const poolOptions = {
+  processes: 1,
+  intraOpThreads: 1,
+  loadTimeoutMs: 60_000,
+  program: standIn,
+  onLoaded: () => Promise.resolve(),
+  onReady: () => undefined,
+  onPutOff: () => undefined,
+  onDeath: () => undefined,
+}
+
+/** A process that accepts runs. */
+async function started(
+  options: Pick<InferenceProcessOptions, 'load'> & Partial<InferenceProcessOptions>,
+): Promise<InferenceProcess> {
+  let child: InferenceProcess | undefined
+  await new Promise<void>((resolve) => {
+    child = new InferenceProcess({
+      ...standIn,
+      loadTimeoutMs: 60_000,
+      onLoaded: () => Promise.resolve([]),
+      onReady: resolve,
+      onEnd: () => undefined,
+      ...options,
+    })
+  })
+  return child as InferenceProcess
+}
+
+const runOf = (model: string) => ({
+  model,
+  columns: { texts: ['a'], truncate: ['right' as const] },
+  expectedMs: 1,
+  timeoutMs: 20_000,
+  suspect: false,
+})
 
 it('returns an error for each text of a model that it could not load, and stays alive', async () => {
   let endCause: string | undefined
-  let child: InferenceProcess | undefined
-  const loaded = await new Promise<Loaded[]>((resolve) => {
-    child = new InferenceProcess({
-      ...standIn,
-      load: { models: [source('fine'), source('m-broken')], intraOpThreads: 1 },
-      onLoaded: resolve,
-      onEnd: (cause) => (endCause = cause),
-    })
+  let loaded: Loaded[] = []
+  const child = await started({
+    load: { models: [source('fine'), source('m-broken')], intraOpThreads: 1 },
+    onLoaded: async (models) => {
+      loaded = models
+      return []
+    },
+    onEnd: ({ cause }) => (endCause = cause),
   })
   expect(loaded).toMatchObject([{ name: 'fine' }, { name: 'm-broken', refused: expect.any(String) }])
   const run = (model: string) =>
-    child?.run({
+    child.run({
       model,
       columns: { texts: ['a', 'bb'], truncate: ['right', 'right'] },
       expectedMs: 1,
@@ -35,7 +77,7 @@ it('returns an error for each text of a model that it could not load, and stays 
   expect(await run('m-broken')).toMatchObject({ kind: 'ran', columns: { errors: failed } })
   expect(await run('fine')).toMatchObject({ kind: 'ran', columns: { errors: [] } })
   expect(endCause).toBeUndefined()
-  child?.kill()
+  child.kill()
 })
 
 it('is started again after a failed start', async () => {
@@ -49,34 +91,102 @@ it('is started again after a failed start', async () => {
     },
   }
   const deaths: string[] = []
-  const models = () => Promise.resolve([source('fine')])
-  const options = { processes: 1, models, intraOpThreads: 1, program, onReady: () => undefined }
-  const pool = new ProcessPool({ ...options, onDeath: (cause) => void deaths.push(cause) })
+  const models = () => [source('fine')]
+  const pool = new ProcessPool({ ...poolOptions, models, program, onDeath: (cause) => void deaths.push(cause) })
   await pool.start()
   expect([pool.ready, deaths.map((cause) => cause.slice(0, 16))]).toEqual([1, ['it did not start', 'it did not start']])
   await pool.stop()
 })
 
 it('takes a second run shortly before the estimated end of the first, and no third', async () => {
-  let child: InferenceProcess | undefined
-  await new Promise((resolve) => {
-    const load = { models: [source('fine')], intraOpThreads: 1 }
-    child = new InferenceProcess({ ...standIn, load, onLoaded: resolve, onEnd: () => undefined })
-  })
+  const child = await started({ load: { models: [source('fine')], intraOpThreads: 1 } })
   const run = (text: string) =>
-    child?.run({
+    child.run({
       model: 'fine',
       columns: { texts: [text], truncate: ['right'] },
       expectedMs: 200,
       timeoutMs: 20_000,
       suspect: false,
     })
-  expect(child?.load).toBe(0)
+  expect(child.load).toBe(0)
   const first = run('slow 2000')
-  expect(child?.load).toBeUndefined()
-  await waitFor('the process to take a second run', () => child?.load === 1)
+  expect(child.load).toBeUndefined()
+  await waitFor('the process to take a second run', () => child.load === 1)
   const second = run('a')
-  expect(child?.load).toBeUndefined()
+  expect(child.load).toBeUndefined()
   expect([(await first)?.kind, (await second)?.kind]).toEqual(['ran', 'ran'])
-  child?.kill()
+  child.kill()
+})
+
+it('serves the other models while one hangs when it is loaded, and refuses that one', async () => {
+  const served: string[] = []
+  const refused: string[] = []
+  const putOff: string[] = []
+  const deaths: string[] = []
+  const all = [source('m-hanging'), source('fine')]
+  const pool = new ProcessPool({
+    ...poolOptions,
+    processes: 2,
+    models: () => all.filter(({ name }) => !refused.includes(name)),
+    loadTimeoutMs: 2_000,
+    onLoaded: async (models) => {
+      for (const model of models) ('refused' in model ? refused : served).push(model.name)
+    },
+    onPutOff: (name, reason) => putOff.push(`${name}: ${reason}`),
+    onDeath: (cause) => deaths.push(cause),
+  })
+  await pool.start()
+  expect([pool.ready, served, refused]).toEqual([2, ['fine', 'fine'], []])
+  expect(putOff[0]).toMatch(/^m-hanging: .*LOAD_TIMEOUT \(2 s\)/)
+  expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
+  await waitFor('the hanging model to be refused', () => refused.includes('m-hanging'))
+  expect(deaths[0]).toMatch(/LOAD_TIMEOUT \(2 s\) while loading m-hanging/)
+  expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
+  await pool.stop()
+})
+
+it('loads a model that was put off into every process once its load succeeds', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'inferq-hanging-'))
+  await writeFile(join(dir, 'hanging'), '')
+  const served: string[] = []
+  const pool = new ProcessPool({
+    ...poolOptions,
+    processes: 2,
+    models: () => [{ ...source('slow'), dir }, source('fine')],
+    loadTimeoutMs: 2_000,
+    onLoaded: async (models) => void served.push(...models.map(({ name }) => name)),
+    onDeath: () => void rm(join(dir, 'hanging'), { force: true }),
+  })
+  await pool.start()
+  await waitFor('both processes to load it', () => served.filter((name) => name === 'slow').length >= 2)
+  await waitFor('both to be ready', () => pool.ready === 2)
+  const outcomes = await Promise.all([pool.run(runOf('slow')), pool.run(runOf('slow'))])
+  expect(outcomes).toMatchObject([
+    { kind: 'ran', columns: { errors: [] } },
+    { kind: 'ran', columns: { errors: [] } },
+  ])
+  await pool.stop()
+  await rm(dir, { recursive: true })
+})
+
+it('ends with its parent while native code blocks it', async () => {
+  const program = `
+    import { InferenceProcess } from './src/worker/inference/inference-process.ts'
+    const child = new InferenceProcess({
+      module: new URL('file://${standIn.module.pathname}'),
+      execArgv: ['--import', 'tsx'],
+      load: { models: [{ name: 'm-hanging', dir: '', file: '', labels: 2, maxTokens: 16 }], intraOpThreads: 1 },
+      loadTimeoutMs: 600_000,
+      onLoaded: () => Promise.resolve([]),
+      onReady: () => undefined,
+      onEnd: () => undefined,
+    })
+    setInterval(() => child.loading && console.log('loading'), 100)`
+  const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
+  const parent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(parent.stdout, 'data')
+  const children = await childrenOf(parent.pid)
+  expect(children.length).toBeGreaterThan(0)
+  parent.kill('SIGKILL')
+  await waitFor('its processes to end', () => !children.some(isAlive))
 })

@@ -1,6 +1,6 @@
 // Handle of one inference process: loads the models, sends runs in order, and reports the runs that its end lost.
 import { type ChildProcess, fork } from 'node:child_process'
-import type { FromInference, Loaded, LoadRequest, RunColumns, TextColumns } from './ipc.ts'
+import type { FromInference, Loaded, LoadRequest, ModelSource, RunColumns, TextColumns } from './ipc.ts'
 
 /** Program of the process, and Node's arguments for it. */
 export interface InferenceProgram {
@@ -26,12 +26,24 @@ export type RunOutcome =
 
 export interface InferenceProcessOptions extends InferenceProgram {
   load: Omit<LoadRequest, 'kind'>
-  onLoaded: (models: Loaded[]) => void
-  /**
-   * Called once, with the cause: an exit code, a signal, or an error's message. `loading`: the model that was being
-   * loaded.
-   */
-  onEnd: (cause: string, loading: string | undefined) => void
+  /** LOAD_TIMEOUT: milliseconds that one model may take to load and to warm; then the process is killed. */
+  loadTimeoutMs: number
+  /** Called after each load; returns further models to load before any run is sent. Never rejects. */
+  onLoaded: (models: Loaded[]) => Promise<ModelSource[]>
+  /** Called when it accepts runs. */
+  onReady: () => void
+  /** Called once. */
+  onEnd: (end: ProcessEnd) => void
+}
+
+/** The end of an inference process. */
+export interface ProcessEnd {
+  /** An exit code, a signal, an error's message, or the timeout that it exceeded. */
+  cause: string
+  /** The model that was being loaded. */
+  loading: string | undefined
+  /** Whether it was killed because its load exceeded the timeout. */
+  loadTimedOut: boolean
 }
 
 interface RunInFlight {
@@ -42,6 +54,8 @@ interface RunInFlight {
 
 /** A second run is sent when the first should end within this time, so that the process does not idle between them. */
 const SEND_AHEAD_MS = 10
+/** The least time that the start of the process, before its first load, may take. */
+const START_TIMEOUT_MS = 30_000
 
 export class InferenceProcess {
   readonly #child: ChildProcess
@@ -51,7 +65,10 @@ export class InferenceProcess {
   #firstStartedAt = 0
   #timer: NodeJS.Timeout | undefined
   #timedOut = false
+  #loadTimer: NodeJS.Timeout | undefined
+  #loadTimedOut = false
   #loading: string | undefined
+  readonly #models = new Set<string>()
   #state: 'loading' | 'ready' | 'ended' = 'loading'
 
   /** @throws Error when the process cannot be started. */
@@ -61,7 +78,24 @@ export class InferenceProcess {
     this.#child.on('message', (message: FromInference) => this.#receive(message))
     this.#child.on('error', (error) => this.#handleEnd(error.message))
     this.#child.once('exit', (code, signal) => this.#handleEnd(signal ?? `exit code ${code}`))
-    this.#send({ kind: 'load', ...options.load })
+    this.#load(options.load.models)
+  }
+
+  /** The model that is being loaded now. */
+  get loading(): string | undefined {
+    return this.#loading
+  }
+
+  /** Whether it has loaded or refused the model. */
+  has(model: string): boolean {
+    return this.#models.has(model)
+  }
+
+  /** Loads further models, and accepts no runs meanwhile. */
+  addModels(models: ModelSource[]): void {
+    if (this.#hasEnded()) return
+    this.#state = 'loading'
+    this.#load(models)
   }
 
   get isReady(): boolean {
@@ -96,12 +130,9 @@ export class InferenceProcess {
   }
 
   #receive(message: FromInference): void {
-    if (message.kind === 'loading') this.#loading = message.name
-    else if (message.kind === 'loaded') {
-      this.#loading = undefined
-      this.#state = 'ready'
-      this.#options.onLoaded(message.models)
-    } else {
+    if (message.kind === 'loading') this.#startLoadTimer(message.name)
+    else if (message.kind === 'loaded') void this.#finishLoad(message.models)
+    else {
       const { id, ms, kind, ...columns } = message
       const first = this.#inFlight.shift()
       if (first?.id !== id) throw new Error(`run ${id} was computed before run ${first?.id}`)
@@ -109,6 +140,35 @@ export class InferenceProcess {
       this.completedRuns += 1
       first.settle({ kind, columns, ms })
     }
+  }
+
+  #load(models: ModelSource[]): void {
+    this.#startLoadTimer(undefined)
+    this.#send({ kind: 'load', ...this.#options.load, models })
+  }
+
+  #startLoadTimer(model: string | undefined): void {
+    const { loadTimeoutMs } = this.#options
+    this.#loading = model
+    clearTimeout(this.#loadTimer)
+    this.#loadTimer = setTimeout(
+      () => {
+        this.#loadTimedOut = true
+        this.kill()
+      },
+      model === undefined ? Math.max(loadTimeoutMs, START_TIMEOUT_MS) : loadTimeoutMs,
+    )
+  }
+
+  async #finishLoad(models: Loaded[]): Promise<void> {
+    clearTimeout(this.#loadTimer)
+    this.#loading = undefined
+    for (const { name } of models) this.#models.add(name)
+    const further = await this.#options.onLoaded(models)
+    if (this.#hasEnded()) return
+    if (further.length > 0) return this.#load(further)
+    this.#state = 'ready'
+    this.#options.onReady()
   }
 
   /** The timeout covers the first run only: the second one starts after it. */
@@ -127,11 +187,21 @@ export class InferenceProcess {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     clearTimeout(this.#timer)
+    clearTimeout(this.#loadTimer)
     const kind = this.#timedOut ? 'timeout' : 'crash'
     const lost = this.#inFlight
     this.#inFlight = []
     lost.forEach(({ settle }, index) => settle({ kind: 'lost', cause: kind, wasRunning: index === 0 }))
-    this.#options.onEnd(this.#timedOut ? 'killed: its run exceeded the timeout' : cause, this.#loading)
+    this.#options.onEnd({ cause: this.#causeOf(cause), loading: this.#loading, loadTimedOut: this.#loadTimedOut })
+  }
+
+  #hasEnded(): boolean {
+    return this.#state === 'ended'
+  }
+
+  #causeOf(cause: string): string {
+    if (this.#loadTimedOut) return `killed: its load exceeded LOAD_TIMEOUT (${this.#options.loadTimeoutMs / 1_000} s)`
+    return this.#timedOut ? 'killed: its run exceeded the timeout' : cause
   }
 
   #send(message: unknown): void {

@@ -4,24 +4,36 @@ import { pathToFileURL } from 'node:url'
 import { pause } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
 import { packagePath } from '../../package.ts'
-import { InferenceProcess, type InferenceProgram, type RunOutcome, type RunTask } from './inference-process.ts'
+import {
+  InferenceProcess,
+  type InferenceProgram,
+  type ProcessEnd,
+  type RunOutcome,
+  type RunTask,
+} from './inference-process.ts'
 import type { Loaded, ModelSource } from './ipc.ts'
 
 export interface ProcessPoolOptions {
   processes: number
   /** Models to load, read before each start of a process. */
-  models: () => Promise<ModelSource[]>
+  models: () => ModelSource[]
   intraOpThreads: number
+  /** LOAD_TIMEOUT in milliseconds. */
+  loadTimeoutMs: number
   /** Program of the processes; `main.ts` by default. */
   program?: InferenceProgram | undefined
-  /** Called when a process is ready for runs. */
-  onReady: (models: Loaded[]) => void
+  /** Called when a process has loaded models, and with models that are refused; it resolves before the runs. */
+  onLoaded: (models: Loaded[]) => Promise<void>
+  /** Called when a process accepts runs. */
+  onReady: () => void
+  /** Called when no process has the model and its next load is tried apart from the others, with the reason. */
+  onPutOff: (model: string, reason: string) => void
   /** Called when a process ended unexpectedly or did not start; it is started again. */
   onDeath: (cause: string) => void
 }
 
-/** A model is refused when its load has killed this many processes in a row. */
-const MAX_LOAD_CRASHES = 2
+/** A model is refused when this many processes in a row ended while they loaded it. */
+const MAX_LOAD_DEATHS = 2
 const MIN_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 5_000
 
@@ -29,7 +41,10 @@ export class ProcessPool {
   readonly #options: ProcessPoolOptions
   readonly #closing = new AbortController()
   readonly #slots: Array<InferenceProcess | undefined>
-  readonly #loadCrashes = new Map<string, number>()
+  /** Ends of processes in a row while they loaded a model, and the last cause. */
+  readonly #loadDeaths = new Map<string, { times: number; at: number; timedOut: boolean }>()
+  /** The process that loads a model which was put off; it computes nothing. */
+  #trial: InferenceProcess | undefined
   readonly #supervisors: Promise<void>[] = []
 
   constructor(options: ProcessPoolOptions) {
@@ -49,13 +64,18 @@ export class ProcessPool {
 
   async stop(): Promise<void> {
     this.#closing.abort()
-    for (const process of this.#slots) process?.kill()
+    for (const process of [...this.#slots, this.#trial]) process?.kill()
     await Promise.all(this.#supervisors)
   }
 
   /** Number of ready processes. */
   get ready(): number {
     return this.#slots.filter((process) => process?.isReady).length
+  }
+
+  /** A model that a process is loading now. */
+  get loading(): string | undefined {
+    return this.#slots.map((process) => process?.loading).find((name) => name !== undefined)
   }
 
   /** Whether a process can take a run now. */
@@ -97,8 +117,7 @@ export class ProcessPool {
   /** @returns whether it became ready and computed at least one run. */
   async #runProcess(slot: number, onReady: () => void): Promise<boolean> {
     try {
-      const models = await this.#loadableModels()
-      return this.#closing.signal.aborted ? false : await this.#spawn(slot, models, onReady)
+      return await this.#spawn(slot, this.#loadableModels(), onReady)
     } catch (error) {
       // A process does not start without memory, or with too many processes or open files.
       this.#options.onDeath(`it did not start: ${messageOf(error)}`)
@@ -108,22 +127,20 @@ export class ProcessPool {
 
   /** @throws what starting a process throws. */
   #spawn(slot: number, models: ModelSource[], onReady: () => void): Promise<boolean> {
-    const { program = ownProgram, intraOpThreads } = this.#options
     return new Promise((resolve) => {
-      const process = new InferenceProcess({
-        ...program,
-        load: { models, intraOpThreads },
-        onLoaded: (loaded) => {
-          for (const model of loaded) if (!('refused' in model)) this.#loadCrashes.delete(model.name)
-          this.#options.onReady([...loaded, ...this.#failedLoads()])
-          onReady()
+      const process = this.#startProcess(models, {
+        onLoaded: async (loaded) => {
+          await this.#options.onLoaded([...loaded, ...this.#failedLoads()])
+          return this.#loadableModels().filter(({ name }) => !process.has(name))
         },
-        onEnd: (cause, loading) => {
+        onReady: () => {
+          this.#options.onReady()
+          onReady()
+          this.#tryPutOff()
+        },
+        onEnd: (end) => {
           this.#slots[slot] = undefined
-          if (loading !== undefined) this.#loadCrashes.set(loading, (this.#loadCrashes.get(loading) ?? 0) + 1)
-          if (!this.#closing.signal.aborted) {
-            this.#options.onDeath(loading ? `${cause} while loading ${loading}` : cause)
-          }
+          if (!this.#closing.signal.aborted) this.#options.onDeath(describe(end))
           resolve(process.completedRuns > 0)
         },
       })
@@ -131,19 +148,109 @@ export class ProcessPool {
     })
   }
 
-  async #loadableModels(): Promise<ModelSource[]> {
-    return (await this.#options.models()).filter(({ name }) => !this.#failedToLoad(name))
+  #startProcess(models: ModelSource[], events: ProcessEvents): InferenceProcess {
+    const { program = ownProgram, intraOpThreads, loadTimeoutMs } = this.#options
+    const startedAt = performance.now()
+    return new InferenceProcess({
+      ...program,
+      load: { models, intraOpThreads },
+      loadTimeoutMs,
+      onReady: events.onReady,
+      onLoaded: (loaded) => {
+        for (const model of loaded) if (!('refused' in model)) this.#loadDeaths.delete(model.name)
+        return events.onLoaded(loaded)
+      },
+      onEnd: (end) => {
+        if (end.loading !== undefined) this.#countLoadDeath(end.loading, end.loadTimedOut, startedAt)
+        events.onEnd(end)
+      },
+    })
+  }
+
+  /** Processes that loaded the model at the same time count once: they may have been too many for the memory. */
+  #countLoadDeath(name: string, timedOut: boolean, startedAt: number): void {
+    const last = this.#loadDeaths.get(name)
+    if (last && startedAt < last.at) return
+    this.#loadDeaths.set(name, { times: (last?.times ?? 0) + 1, at: performance.now(), timedOut })
+  }
+
+  /** All models that may be loaded but those that are put off; when no other is left, those too. */
+  #loadableModels(): ModelSource[] {
+    const models = this.#notFailed()
+    const usable = models.filter(({ name }) => !this.#isPutOff(name))
+    if (usable.length === 0) return models
+    for (const { name } of models) if (this.#isPutOff(name)) this.#options.onPutOff(name, this.#deathReason(name))
+    return usable
+  }
+
+  /** Whether a process died while it loaded it, and no process has it: the others are served first. */
+  #isPutOff(name: string): boolean {
+    return this.#loadDeaths.has(name) && !this.#slots.some((process) => process?.has(name))
+  }
+
+  /** Loads a model that was put off in a process of its own, and then in every process that is ready. */
+  #tryPutOff(): void {
+    const model = this.#notFailed().find(({ name }) => this.#isPutOff(name))
+    if (this.#trial || !model || this.#closing.signal.aborted) return
+    let outcome: 'loaded' | 'refused' | 'died' = 'died'
+    try {
+      this.#trial = this.#startProcess([model], {
+        onLoaded: async ([loaded]) => {
+          outcome = loaded && 'refused' in loaded ? 'refused' : 'loaded'
+          this.#trial?.kill()
+          if (outcome === 'refused') await this.#options.onLoaded(loaded ? [loaded] : [])
+          return []
+        },
+        onReady: () => undefined,
+        onEnd: (end) => {
+          this.#trial = undefined
+          if (this.#closing.signal.aborted) return
+          if (outcome === 'died') this.#options.onDeath(describe(end))
+          void this.#afterTrial(outcome === 'loaded' ? [model] : [])
+        },
+      })
+    } catch (error) {
+      this.#options.onDeath(`it did not start: ${messageOf(error)}`)
+    }
+  }
+
+  async #afterTrial(loaded: ModelSource[]): Promise<void> {
+    if (loaded.length > 0) for (const process of this.#slots) if (process?.isReady) process.addModels(loaded)
+    await this.#options.onLoaded(this.#failedLoads())
+    this.#tryPutOff()
+  }
+
+  #notFailed(): ModelSource[] {
+    return this.#options.models().filter(({ name }) => !this.#failedToLoad(name))
   }
 
   #failedToLoad(name: string): boolean {
-    return (this.#loadCrashes.get(name) ?? 0) >= MAX_LOAD_CRASHES
+    return (this.#loadDeaths.get(name)?.times ?? 0) >= MAX_LOAD_DEATHS
   }
 
   #failedLoads(): Loaded[] {
-    return [...this.#loadCrashes.keys()]
+    return [...this.#loadDeaths.keys()]
       .filter((name) => this.#failedToLoad(name))
-      .map((name) => ({ name, refused: 'loading it killed its process; is there enough memory?' }))
+      .map((name) => ({ name, refused: this.#deathReason(name) }))
   }
+
+  #deathReason(name: string): string {
+    const seconds = this.#options.loadTimeoutMs / 1_000
+    return this.#loadDeaths.get(name)?.timedOut
+      ? `loading and warming it takes longer than LOAD_TIMEOUT (${seconds} s)`
+      : 'loading it killed its process; is there enough memory? INFERENCE_PROCESSES sets how many processes load it, and maxTokens in its inferq.json how long its texts may be'
+  }
+}
+
+interface ProcessEvents {
+  /** Returns further models to load. */
+  onLoaded: (models: Loaded[]) => Promise<ModelSource[]>
+  onReady: () => void
+  onEnd: (end: ProcessEnd) => void
+}
+
+function describe({ cause, loading }: ProcessEnd): string {
+  return loading === undefined ? cause : `${cause} while loading ${loading}`
 }
 
 /** The program of the bundle, or, when this file runs from its source, the source under the same loader. */

@@ -13,6 +13,7 @@ import {
   type TextError,
   type ToInference,
 } from './ipc.ts'
+import { endWithParent } from './parent-watch.ts'
 
 export type LoadClassifier = (source: ModelSource, intraOpThreads: number) => Promise<Classifier>
 
@@ -27,6 +28,7 @@ export function serveRuns(load: LoadClassifier): void {
   // A Ctrl-C in the terminal reaches the whole process group, but only the parent ends this process.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined)
   process.on('disconnect', () => process.exit())
+  endWithParent()
 }
 
 async function loadAll({ models, intraOpThreads }: LoadRequest, load: LoadClassifier, into: Map<string, Classifier>) {

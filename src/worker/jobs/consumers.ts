@@ -102,6 +102,15 @@ export class Consumers {
     this.#starting ??= this.#startWhenReady()
   }
 
+  /** Takes jobs of a model that can be served from now on. */
+  addModel(model: EngineModel): void {
+    if (this.#notStarted !== undefined || this.#closing.signal.aborted) return
+    const added = LANES.map((lane) => this.#createConsumer(model, lane))
+    this.#consumers.push(...added)
+    this.#registration.beatNow()
+    for (const consumer of added) consumer.start()
+  }
+
   /** Takes no more jobs of a model that cannot be served any more; other workers may serve it. */
   removeModel(model: string): void {
     const leaving = this.#consumers.filter((consumer) => consumer.model === model)

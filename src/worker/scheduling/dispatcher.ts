@@ -100,6 +100,11 @@ export class Dispatcher {
     for (const job of this.#pending) if (job.model === model) this.#requeue(job)
   }
 
+  /** Accepts jobs of a model again that is served again. */
+  restoreModel(model: string): void {
+    this.#removedModels.delete(model)
+  }
+
   /** Sends runs while texts wait and a process can take one; the caller calls it when a process becomes ready. */
   pump(): void {
     const { inference, maxBulkProcesses } = this.#options
