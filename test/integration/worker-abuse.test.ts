@@ -139,6 +139,23 @@ describe('models', () => {
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
   })
 
+  it('whose folder changes between its inspection and its load are not served under that revision', async () => {
+    copyAs('other')
+    let starts = 0
+    const program = {
+      execArgv: standIn.execArgv,
+      get module() {
+        starts += 1
+        if (starts === 1) appendFileSync(join(dir, 'other', 'config.json'), '\n')
+        return standIn.module
+      },
+    }
+    const worker = await startWorker({ modelsDir: dir, models: [] }, program)
+    await waitFor('the worker to be ready', () => isReady(worker))
+    expect(await refused()).toMatchObject([{ name: 'other', reason: expect.stringContaining('has changed') }])
+    expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
+  })
+
   it('of which none is left make a worker unready, and its jobs are handed back', async () => {
     copyAs('other')
     const worker = await startWorker({ modelsDir: dir, models: ['other'] })
@@ -162,7 +179,7 @@ describe('models', () => {
   })
 
   it('of which none can be served make the start fail, with every reason', async () => {
-    await expect(startWorker({ models: ['nothing', 'b'] })).rejects.toThrow(/nothing: there is no such folder\n.*b: /)
+    await expect(startWorker({ models: ['nothing', 'b'] })).rejects.toThrow(/nothing: there is no such folder.*\n.*b: /)
     await expect(startWorker({ modelsDir: join(dir, 'nowhere'), models: [] })).rejects.toThrow('no model found in')
   })
 })
