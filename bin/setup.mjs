@@ -2,13 +2,15 @@
 // It imports only modules of Node, because no others are installed yet.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const MIN_NODE = [20, 19]
+/** Exists while one process installs or builds. */
+const LOCK = '.setup-lock'
 /** Its modification time is the start of the last build. */
 const STAMP = 'dist/.built'
 
@@ -20,10 +22,10 @@ export function report(line) {
   process[progressStream].write(`inferq: ${line}\n`)
 }
 
-/** Exits with a message; allowed only before other processes are started. */
-export function exitWith(message) {
+/** Exits with a message and a code; allowed only before other processes are started. */
+export function exitWith(message, code = 1) {
   process.stderr.write(`inferq: ${message}\n`)
-  process.exit(1)
+  process.exit(code)
 }
 
 /** Installs and builds what is missing or out of date. @param stream stdout or stderr, for progress */
@@ -31,8 +33,60 @@ export function setUp(stream = 'stdout') {
   progressStream = stream
   checkNode()
   process.chdir(root)
-  if (!areDependenciesInstalled()) install()
-  if (!isBuilt()) build()
+  if (areDependenciesInstalled() && isBuilt()) return
+  lock()
+  try {
+    if (!areDependenciesInstalled()) install()
+    if (!isBuilt()) build()
+  } finally {
+    rmSync(LOCK, { force: true })
+  }
+}
+
+/** Waits until no other process sets this clone up: two installations at the same time destroy each other. */
+function lock() {
+  let reported = false
+  for (;;) {
+    const temporary = `${LOCK}-${process.pid}`
+    try {
+      writeFileSync(temporary, `${process.pid}`)
+      linkSync(temporary, LOCK)
+      return
+    } catch (error) {
+      if (error.code !== 'EEXIST') {
+        exitWith(
+          `the folder ${root} cannot be written to (${error.code}), and it is not installed and built yet.\n` +
+            'Run the same command as a user who may write there, or in a copy of the folder.',
+        )
+      }
+    } finally {
+      rmSync(temporary, { force: true })
+    }
+    const owner = readOwner()
+    if (owner !== undefined && !isAlive(owner)) {
+      rmSync(LOCK, { force: true })
+      continue
+    }
+    if (!reported) report(`waiting for another set-up of this folder (process ${owner}) …`)
+    reported = true
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+  }
+}
+
+function readOwner() {
+  try {
+    return Number(readFileSync(LOCK, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return error.code === 'EPERM'
+  }
 }
 
 function checkNode() {

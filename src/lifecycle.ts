@@ -40,13 +40,14 @@ export function closingSignal(): AbortSignal {
 }
 
 /**
- * The main function of a service's process: reads the settings, creates the service, and runs it until SIGTERM or
- * SIGINT. A SettingsError ends the process with EXIT_CONFIG and a StartupError with 1, each with its message alone on
+ * The main function of a service's process: reads and checks the settings, creates the service, and runs it until
+ * SIGTERM or SIGINT. A SettingsError ends the process with EXIT_CONFIG and a StartupError with 1, each with its message alone on
  * stderr. @throws anything else, which ends the process with its stack.
  */
 export async function runService<Config extends ServiceConfig>(
   program: 'api' | 'worker',
   readConfig: (env: NodeJS.ProcessEnv) => Config,
+  check: (config: Config) => Promise<void>,
   create: (config: Config, logger: Logger) => Service,
 ): Promise<void> {
   growSlowly()
@@ -54,6 +55,7 @@ export async function runService<Config extends ServiceConfig>(
     if (process.argv.length > 2)
       throw new SettingsError(['arguments are not taken; settings are environment variables'])
     const config = readConfig(process.env)
+    await check(config)
     const logger = createLogger(program, config.logLevel)
     await runUntilClosed(create(config, logger), config.shutdownGrace, logger)
   } catch (error) {

@@ -12,7 +12,7 @@ import { Stack } from './stack.ts'
 /** Errors that a user can fix: only the message is printed. */
 const USER_ERRORS = [SettingsError, StartupError, RedisNotFoundError, RedisStartError]
 
-if (process.argv.includes('--help')) console.log(help())
+if (process.argv.some((argument) => argument === '--help' || argument === '-h')) console.log(help())
 else await run()
 
 async function run(): Promise<void> {
@@ -25,9 +25,9 @@ async function run(): Promise<void> {
       env: process.env,
       dataDir,
       print,
-      onInvalidSettings: (name) => {
-        print(`the ${name} rejects its settings (see above); stopping`)
-        process.exitCode = EXIT_CONFIG
+      onGivenUp: (name, reason) => {
+        print(`the ${name} ${reason} (see above); stopping`)
+        process.exitCode = reason === 'rejects its settings' ? EXIT_CONFIG : 1
         closing.abort()
       },
     })
@@ -68,6 +68,8 @@ function onSignals(closing: AbortController, kill: () => void): void {
 function onParentLost(closing: AbortSignal, onSignal: () => void): void {
   const parent = process.ppid
   const timer = setInterval(() => process.ppid !== parent && onSignal(), 500)
+  // A start that fails ends the process.
+  timer.unref()
   closing.addEventListener('abort', () => clearInterval(timer))
 }
 

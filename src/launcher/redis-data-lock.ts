@@ -1,55 +1,65 @@
 // Lock on the data directory of the private Redis.
-// Two servers would destroy the append-only file. The lock is a file in the directory, by which a start also finds the
-// Redis that a crashed start left running.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+// Two servers would destroy the append-only file. By the lock's content a start also finds the Redis that a crashed start
+// left running.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { DirectoryLock, type LockRecord } from './directory-lock.ts'
+import { commandOf, isAlive, startOf } from './process-identity.ts'
 
-/** Process ids of the launcher and its Redis, and the port of Redis. */
-export interface DataDirLock {
-  owner: number
+/** What the owner of the directory stores in its lock. */
+interface RedisOwner {
+  /** When the owner was started (process-identity.ts). */
+  startedAt: string
+  /** Process id of its Redis. */
   redis: number
+  /** Port of its Redis. */
   port: number
 }
+
+export type RedisDataLock = DirectoryLock<RedisOwner>
 
 /** Redis cannot be started; the message contains the remedy. */
 export class RedisStartError extends Error {
   override name = 'RedisStartError'
 }
 
-export function writeLock(dir: string, lock: DataDirLock): void {
-  writeFileSync(fileOf(dir), JSON.stringify(lock))
-}
-
-export function removeLock(dir: string): void {
-  rmSync(fileOf(dir), { force: true })
-}
-
 /**
- * Resolves when no Redis uses the directory. A Redis that a crashed start left running is stopped, which is printed.
+ * Resolves with the lock when no Redis uses the directory. A Redis that a crashed start left running is stopped, which
+ * is printed.
  * @throws RedisStartError when the process that started it is still running.
  */
-export async function acquireDataDir(dir: string, print: (line: string) => void): Promise<void> {
-  const lock = readLock(dir)
-  if (lock && (await isInUse(lock, dir))) {
-    if (isAlive(lock.owner)) {
-      throw new RedisStartError(
-        `inferq is already running in this folder (process ${lock.owner}); stop it first, or start from another folder`,
-      )
-    }
-    print(`an earlier start ended without stopping its Redis (process ${lock.redis}); stopping it first`)
-    await terminate(lock.redis)
+export async function acquireDataDir(dir: string, print: (line: string) => void): Promise<RedisDataLock> {
+  const acquired = await DirectoryLock.acquire<RedisOwner>(dir, (record) => isOwner(record, dir), {
+    startedAt: startOf(process.pid),
+  })
+  if ('heldBy' in acquired) {
+    throw new RedisStartError(
+      `inferq is already running in this folder (process ${acquired.heldBy.owner}); stop it first, or start with ` +
+        'another DATA_DIR and PORT',
+    )
   }
-  removeLock(dir)
+  const { lock } = acquired
+  const { redis, port } = lock.details
+  if (redis !== undefined && port !== undefined && (await isRedisOf(dir, redis, port))) {
+    print(`an earlier start ended without stopping its Redis (process ${redis}); stopping it first`)
+    await terminate(redis)
+  }
+  return lock
 }
 
-/** Whether the process of a lock is a Redis on this directory; its process id may have been reused. */
-async function isInUse(lock: DataDirLock, dir: string): Promise<boolean> {
-  if (!isAlive(lock.redis)) return false
-  const config = await queryRedis(lock.port, (redis) => redis.config('GET', 'dir'))
+/** Whether the process that wrote the record is still running; its process id may have been reused. */
+async function isOwner({ owner, startedAt, redis, port }: LockRecord<RedisOwner>, dir: string): Promise<boolean> {
+  if (!isAlive(owner)) return false
+  if (startedAt) return startOf(owner) === startedAt
+  return redis !== undefined && port !== undefined && isRedisOf(dir, redis, port)
+}
+
+/** Whether this process is a Redis on the directory. */
+async function isRedisOf(dir: string, pid: number, port: number): Promise<boolean> {
+  if (!isAlive(pid)) return false
+  const config = await queryRedis(port, (redis) => redis.config('GET', 'dir'))
   // A hung Redis does not answer but still has the files open, so its command line is checked instead.
-  return config ? config.includes(dir) : commandOf(lock.redis).includes(`:${lock.port}`)
+  return config ? config.includes(dir) : commandOf(pid).includes(`:${port}`)
 }
 
 async function terminate(pid: number): Promise<void> {
@@ -81,33 +91,4 @@ export async function queryRedis<T>(port: number, query: (redis: Redis) => Promi
   } finally {
     redis.disconnect()
   }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return pid > 0 && process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** The command line of a process; empty on systems without /proc. */
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-function readLock(dir: string): DataDirLock | undefined {
-  try {
-    return JSON.parse(readFileSync(fileOf(dir), 'utf8')) as DataDirLock
-  } catch {
-    return undefined
-  }
-}
-
-function fileOf(dir: string): string {
-  return join(dir, 'owner.json')
 }

@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from './ports.ts'
-import { acquireDataDir, queryRedis, RedisStartError, removeLock, writeLock } from './redis-data-lock.ts'
+import { startOf } from './process-identity.ts'
+import { acquireDataDir, queryRedis, type RedisDataLock, RedisStartError } from './redis-data-lock.ts'
 import { hasExited, SupervisedProcess } from './supervised-process.ts'
 
 export interface RedisServerOptions {
@@ -27,6 +28,7 @@ export class RedisServer {
   readonly #options: RedisServerOptions
   readonly #dir: string
   #port = 0
+  #lock: RedisDataLock | undefined
   #process: SupervisedProcess | undefined
   #hasStarted = false
   #stopped = false
@@ -52,9 +54,12 @@ export class RedisServer {
   async start(): Promise<string> {
     if (this.#process) return this.url
     this.#stopped = false
-    await acquireDataDir(this.#dir, this.#options.print)
+    this.#lock = await acquireDataDir(this.#dir, this.#options.print)
     this.#port ||= await freePort()
-    if (this.#stopped) throw new RedisStartError('Redis was stopped during its start')
+    if (this.#stopped) {
+      this.#release()
+      throw new RedisStartError('Redis was stopped during its start')
+    }
     // The failure of the first process is thrown, so the supervisor's message about it is not printed.
     const print = (line: string) => this.#hasStarted && this.#options.print(line)
     this.#process = new SupervisedProcess({ name: 'Redis', spawn: () => this.#spawn(), grace: GRACE_MS, print })
@@ -67,17 +72,23 @@ export class RedisServer {
   async stop(): Promise<void> {
     this.#stopped = true
     const process = this.#process
-    if (!process) return
-    await process.stop()
+    await process?.stop()
     this.#process = undefined
     this.#hasStarted = false
-    removeLock(this.#dir)
+    this.#release()
+  }
+
+  #release(): void {
+    this.#lock?.release()
+    this.#lock = undefined
   }
 
   #spawn(): ChildProcess {
     const { binary, separateGroup = false } = this.#options
     const child = spawn(binary, this.#arguments(), { stdio: 'ignore', detached: separateGroup })
-    if (child.pid !== undefined) writeLock(this.#dir, { owner: process.pid, redis: child.pid, port: this.#port })
+    if (child.pid !== undefined) {
+      this.#lock?.update({ startedAt: startOf(process.pid), redis: child.pid, port: this.#port })
+    }
     return child
   }
 

@@ -1,10 +1,13 @@
 // The processes of `npm start`: Redis, the api and the workers.
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pause } from '../async.ts'
+import { SettingsError } from '../env.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import { type Service } from '../lifecycle.ts'
+import { checkRedis } from '../redis/usable.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
 import { spawnProgram } from './program.ts'
@@ -19,10 +22,14 @@ export interface StackOptions {
   dataDir: string
   env: NodeJS.ProcessEnv
   print: (line: string) => void
-  /** Called when a child ends because its settings are invalid. */
-  onInvalidSettings: (name: string) => void
+  /** Called when a child is not restarted any more. */
+  onGivenUp: (name: string, reason: 'rejects its settings' | 'does not start') => void
 }
 
+/** A child that ends so often before it was ready once does not heal. */
+const MAX_ENDS = 4
+/** How long a Redis of REDIS_URL may be away. */
+const REDIS_WAIT_MS = 30_000
 const DEFAULT_MONITOR_PORT = 9100
 const HEARTBEAT_WAIT_MS = 2_000
 /** The interval of messages about processes that are not ready. */
@@ -35,6 +42,8 @@ export class Stack implements Service {
   readonly #health: { name: string; url: string }[] = []
   /** The api's port. */
   #port: number
+  /** Whether all processes were ready once. */
+  #isUp = false
   #redis: RedisServer | undefined
   #api: SupervisedProcess | undefined
 
@@ -53,7 +62,9 @@ export class Stack implements Service {
   async start(): Promise<void> {
     const { settings, env, dataDir, print } = this.#options
     await this.#choosePort()
+    requireWritable(dataDir)
     const monitorPorts = await this.#monitorPorts()
+    if (settings.redisUrl) await this.#waitForRedis(settings.redisUrl)
     const redisUrl = settings.redisUrl ?? (await this.#startRedis(join(dataDir, 'redis')))
     if (this.#closing.signal.aborted) return
 
@@ -84,6 +95,7 @@ export class Stack implements Service {
     print(`starting the api and ${settings.workers === 1 ? 'a worker' : `${settings.workers} workers`} …`)
     await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
     await this.#allReady()
+    this.#isUp = true
     if (settings.workers > 0) await this.#waitForWorkers(`${api}/health`)
   }
 
@@ -104,7 +116,7 @@ export class Stack implements Service {
   }
 
   #child(name: string, program: 'api' | 'worker', env: NodeJS.ProcessEnv): SupervisedProcess {
-    const { settings, print, onInvalidSettings } = this.#options
+    const { settings, print, onGivenUp } = this.#options
     return new SupervisedProcess({
       name,
       spawn: () =>
@@ -112,7 +124,8 @@ export class Stack implements Service {
       // A child exits when its own grace ends; only a child that hangs takes longer.
       grace: settings.shutdownGrace + 2_000,
       print,
-      onInvalidSettings: () => onInvalidSettings(name),
+      maxEnds: () => (this.#isUp ? undefined : MAX_ENDS),
+      onGivenUp: (reason) => onGivenUp(name, reason),
     })
   }
 
@@ -127,6 +140,23 @@ export class Stack implements Service {
     throw new StartupError(
       `port ${port} is taken by another program; stop it, or use another port: PORT=${port < 65_535 ? port + 1 : 8000} npm start`,
     )
+  }
+
+  /** @throws StartupError when Redis is away for too long, and SettingsError when it cannot be used. */
+  async #waitForRedis(url: string): Promise<void> {
+    const deadline = Date.now() + REDIS_WAIT_MS
+    let isPrinted = false
+    for (;;) {
+      const check = await checkRedis(url)
+      if (check.state === 'usable') return
+      if (check.state === 'refused') throw new SettingsError([check.reason])
+      if (Date.now() > deadline) {
+        throw new StartupError(`${check.reason}; start it, or unset REDIS_URL: npm start then runs a private Redis`)
+      }
+      if (!isPrinted) this.#options.print(`${check.reason}; trying again for ${REDIS_WAIT_MS / 1_000} s …`)
+      isPrinted = true
+      if (!(await pause(500, this.#closing.signal))) return
+    }
   }
 
   async #startRedis(dir: string): Promise<string> {
@@ -157,7 +187,7 @@ export class Stack implements Service {
     const startedAt = Date.now()
     const missing = new Set(this.#health)
     let reported = 0
-    while (missing.size > 0 && (await pause(100, this.#closing.signal))) {
+    while (missing.size > 0 && (await pause(200, this.#closing.signal))) {
       for (const check of missing) if (await isReady(check.url)) missing.delete(check)
       const intervals = Math.floor((Date.now() - startedAt) / WAIT_REPORT_MS)
       if (intervals > reported && missing.size > 0) {
@@ -187,6 +217,25 @@ export class Stack implements Service {
     if (host === '::') return '[::1]'
     return host.includes(':') ? `[${host}]` : host
   }
+}
+
+/** Creates the directory. @throws StartupError when it cannot be written to. */
+function requireWritable(dir: string): void {
+  try {
+    makeDirectory(dir)
+    rmSync(mkdtempSync(join(dir, 'check-')), { recursive: true })
+  } catch (error) {
+    throw new StartupError(
+      `the data directory ${dir} cannot be written to (${(error as NodeJS.ErrnoException).code}); choose another one: DATA_DIR=/PATH npm start`,
+    )
+  }
+}
+
+/** mkdir's option `recursive` never ends below a directory that takes no entries, such as /proc. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return
+  makeDirectory(dirname(dir))
+  mkdirSync(dir)
 }
 
 /** The dashboard's login, which the api logs once, when it generates the password; undefined for other lines. */

@@ -12,8 +12,13 @@ export interface SupervisedProcessOptions {
   /** Milliseconds from SIGTERM to SIGKILL when it is stopped. */
   grace: number
   print: (line: string) => void
-  /** Called in place of a restart when the process ends with EXIT_CONFIG, since a restart would end in the same way. */
-  onInvalidSettings?: () => void
+  /**
+   * Called in place of a restart when the process ends with EXIT_CONFIG, since a restart would end in the same way, and
+   * after `maxEnds` unexpected ends in a row.
+   */
+  onGivenUp?: (reason: 'rejects its settings' | 'does not start') => void
+  /** The number of unexpected ends in a row that ends the restarts; undefined: no limit. */
+  maxEnds?: () => number | undefined
 }
 
 const MIN_PAUSE_MS = 1_000
@@ -57,14 +62,23 @@ export class SupervisedProcess implements Service {
   }
 
   async #keepRunning(): Promise<void> {
-    const { name, print, onInvalidSettings } = this.#options
+    const { name, print, onGivenUp, maxEnds } = this.#options
     let wait = MIN_PAUSE_MS
+    let ends = 0
     for (;;) {
       const startedAt = Date.now()
       const end = await this.#run()
       if (this.#closing.signal.aborted) return
-      if (end === EXIT_CONFIG && onInvalidSettings) return onInvalidSettings()
-      if (Date.now() - startedAt > BACKOFF_RESET_MS) wait = MIN_PAUSE_MS
+      if (end === EXIT_CONFIG && onGivenUp) return onGivenUp('rejects its settings')
+      if (Date.now() - startedAt > BACKOFF_RESET_MS) {
+        wait = MIN_PAUSE_MS
+        ends = 0
+      }
+      ends += 1
+      if (onGivenUp && ends >= (maxEnds?.() ?? Number.POSITIVE_INFINITY)) {
+        print(`${name} ended unexpectedly (${end})`)
+        return onGivenUp('does not start')
+      }
       print(`${name} ended unexpectedly (${end}); restarting it in ${wait / 1_000} s`)
       if (!(await pause(wait, this.#closing.signal))) return
       wait = Math.min(wait * 2, MAX_PAUSE_MS)

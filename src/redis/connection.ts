@@ -32,7 +32,11 @@ export function subscriberConnection(url: string, onError: OnError): Redis {
 
 function open(url: string, onError: OnError, options: Omit<RedisOptions, 'replyMapping'>): Redis {
   const redis = new Redis(url, { ...common, ...options })
-  redis.on('error', onError)
+  redis.on('error', (error) => {
+    onError(error)
+    // After a failed SELECT the connection would go on in database 0.
+    if (error.message.includes('DB index is out of range')) redis.disconnect(true)
+  })
   return redis
 }
 

@@ -1,6 +1,12 @@
 // The worker's process.
 import { runService } from '../lifecycle.ts'
+import { requireUsableRedis } from '../redis/usable.ts'
 import { readWorkerConfig } from './config.ts'
 import { WorkerService } from './service.ts'
 
-await runService('worker', readWorkerConfig, (config, logger) => WorkerService.create(config, logger))
+await runService(
+  'worker',
+  readWorkerConfig,
+  ({ redisUrl }) => requireUsableRedis(redisUrl),
+  (config, logger) => WorkerService.create(config, logger),
+)
