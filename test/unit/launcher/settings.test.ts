@@ -38,7 +38,7 @@ describe.each(names)('%s', (name) => {
     expect(problems.length).toBeLessThanOrEqual(1)
     for (const problem of problems) {
       expect(problem).toMatch(new RegExp(`^${name}: (?:must|is|has|needs|at)\\b`))
-      expect(problem).toMatch(/such as|one of|on or off|from \d+ to \d+|name:secret/)
+      expect(problem).toMatch(/such as|one of|on or off|from \d+ to \d+|name:secret|at least \d+/)
     }
   })
 
