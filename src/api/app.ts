@@ -36,7 +36,7 @@ export function createApp(context: Context): Express {
     sendDocument(() => openApiDocument(routes, config.apiKeys.length > 0, basePath)),
   )
   app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions(basePath)))
-  const dashboard = createDashboard({ ...context, basePath })
+  const dashboard = createDashboard({ ...context, producer: context.dashboardProducer, basePath })
   app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), rejectForeignPages(config.publicUrl), dashboard)
   app.get('/favicon.ico', setRouteName('/favicon.ico'), (_request, response) => void response.status(204).end())
   app.use(notFoundHandler)

@@ -15,7 +15,7 @@ import { parseReply } from '../queue/replies.ts'
 import { newApiId, ResultVersion } from '../queue/result-version.ts'
 import { ReplyWaiter } from '../queue/waiter.ts'
 import { RedisClock } from '../redis/clock.ts'
-import { closeConnection, producerConnection, subscriberConnection } from '../redis/connection.ts'
+import { closeConnection, producerConnection, readConnection, subscriberConnection } from '../redis/connection.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
@@ -32,10 +32,14 @@ export interface Context {
   /** Id of this process; workers publish replies to its channel. */
   apiId: string
   redis: Redis
+  /** For lists and other large reads. */
+  reads: Redis
   clock: RedisClock
   memory: RedisMemory
   resultVersion: ResultVersion
   producer: Producer
+  /** The queues of the dashboard, which reads whole jobs. */
+  dashboardProducer: Producer
   waiters: ReplyWaiter
   replies: Subscription
   fleet: FleetView
@@ -57,6 +61,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   const apiId = newApiId()
   const onError = redisErrorHandler(logger, metrics.redisErrors)
   const redis = producerConnection(config.redisUrl, onError)
+  const reads = readConnection(config.redisUrl, onError)
   const memory = new RedisMemory(redis, onError)
   const resultVersion = new ResultVersion(redis, onError)
   const producer = new Producer(redis, onError, () => resultVersion.current)
@@ -84,15 +89,17 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     metrics,
     apiId,
     redis,
+    reads,
     clock: new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError }),
     memory,
     resultVersion,
     producer,
+    dashboardProducer: new Producer(reads, onError),
     waiters,
     replies,
     fleet,
     syncPredictor: new SyncPredictor({ apiId, producer, waiters, metrics, onError }),
-    predictions: new Predictions({ apiId, redis, producer, waiters, resultTtl: config.resultTtl }),
+    predictions: new Predictions({ apiId, redis, reads, producer, waiters, resultTtl: config.resultTtl }),
     files: batchService.files,
     batches: batchService.batches,
     batchService,
@@ -111,7 +118,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
 
 /** Starts the background tasks. An unavailable Redis is not an error: each task recovers when Redis is available. */
 export async function startContext(context: Context): Promise<void> {
-  await waitForConnection(context.redis)
+  await Promise.all([waitForConnection(context.redis), waitForConnection(context.reads)])
   await context.clock.start(context.shutdown.signal)
   context.replies.start()
   context.waiters.start()
@@ -138,5 +145,7 @@ export async function stopContext(context: Context): Promise<void> {
   await context.resultVersion.stop()
   context.replies.stop()
   await context.producer.close()
+  await context.dashboardProducer.close()
   closeConnection(context.redis)
+  closeConnection(context.reads)
 }

@@ -21,6 +21,8 @@ import type { Inputs } from './inputs.ts'
 export interface PredictionsOptions {
   apiId: string
   redis: Redis
+  /** A readConnection, for inputs and outputs. */
+  reads: Redis
   producer: Producer
   waiters: ReplyWaiter
   /** The retention of a finished prediction, milliseconds. */
@@ -109,12 +111,8 @@ export class Predictions {
     const id = { owner, uuid }
     const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
     if (!record) throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
-    const job = await readJob(this.#options.redis, jobRefOf(id, record))
-    const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
-    const keptFor = job.state === 'failed' ? FAILED_TTL : this.#options.resultTtl
-    if (job.state === 'missing' ? !isRecent(record) : endedAt !== undefined && Date.now() - endedAt > keptFor) {
-      throw gone('this prediction has expired')
-    }
+    const job = await readJob(this.#options.reads, jobRefOf(id, record))
+    if (isExpired(record, job, this.#options.resultTtl)) throw gone('this prediction has expired')
     return { id, record, job }
   }
 
@@ -197,11 +195,19 @@ export function hasEnded({ job }: Prediction): boolean {
   return job.state === 'completed' || job.state === 'failed'
 }
 
+/** Whether a prediction can no longer be read. @param resultTtl milliseconds. */
+export function isExpired(record: PredictionRecord, job: JobSnapshot, resultTtl: number): boolean {
+  if (job.state === 'missing') return !isRecent(record)
+  if (job.state === 'completed') return Date.now() - job.finishedOn > resultTtl
+  return job.state === 'failed' && Date.now() - job.finishedOn > FAILED_TTL
+}
+
 /** The job of a recent record may be missing because it is being added. */
 function isRecent(record: PredictionRecord): boolean {
   return Date.now() - record.created_at < 10_000
 }
 
-function jobRefOf(id: OwnedId, record: Pick<PredictionRecord, 'model'>): JobRef {
+/** The job of a prediction. */
+export function jobRefOf(id: OwnedId, record: Pick<PredictionRecord, 'model'>): JobRef {
   return { queue: queueName(record.model, 'interactive'), id: keyIdOf(id) }
 }

@@ -1,4 +1,5 @@
-// Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file alone;
+// Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file and in
+// job-summaries.ts alone;
 // test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
 import { parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
@@ -66,7 +67,7 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
 }
 
 /** An unreadable result counts as a failure of this job alone. */
-function readableResult(returnvalue: string): TextsResult | undefined {
+export function readableResult(returnvalue: string): TextsResult | undefined {
   try {
     return parseTextsResult(JSON.parse(returnvalue))
   } catch {
@@ -135,7 +136,8 @@ export function readLockToken(redis: Redis, job: JobRef): Promise<string | null>
   return redis.get(lockKey(job))
 }
 
-function lockKey({ queue, id }: JobRef): string {
+/** Exists while a worker holds the job. */
+export function lockKey({ queue, id }: JobRef): string {
   return `${jobKey(queue, id)}:lock`
 }
 

@@ -73,6 +73,20 @@ export async function readBatch(redis: Redis, id: OwnedId): Promise<BatchRecord 
   return parsed.success ? parsed.data : undefined
 }
 
+/** The records of an owner's batches, in one round trip; undefined for each that does not exist. */
+export async function readBatches(
+  redis: Redis,
+  owner: string,
+  uuids: string[],
+): Promise<Array<BatchRecord | undefined>> {
+  const pipeline = redis.pipeline()
+  for (const uuid of uuids) pipeline.hgetall(keyOf({ owner, uuid }))
+  return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
+    if (error) throw error
+    return record.safeParse(fields).data
+  })
+}
+
 /** Batches that have not ended and were created before `until`. */
 export function readOpenBatches(redis: Redis, until: number): Promise<string[]> {
   return redis.zrange(openKey, '-inf', String(until), 'BYSCORE')

@@ -19,20 +19,27 @@ const record = z.object({
 
 export type FileRecord = z.infer<typeof record>
 
+export type FilePurpose = FileRecord['purpose']
+
 /** The list of an owner's files. */
-export const FILES_LIST = 'files'
+const FILES_LIST = 'files'
+const PURPOSES: FilePurpose[] = ['batch', 'batch_output']
+
+/** The list of an owner's files with that purpose; undefined: with any. */
+function listOf(purpose: FilePurpose | undefined): string {
+  return purpose === undefined ? FILES_LIST : `${FILES_LIST}-${purpose}`
+}
 
 const keyOf = (id: OwnedId) => recordKey('file', keyIdOf(id))
 const readersOf = (id: OwnedId) => recordKey('file-readers', keyIdOf(id))
 
-/** Creates the record and its list entry; a repetition has no effect. The record expires with the file. */
+/** Creates the record and its list entries; a repetition has no effect. The record expires with the file. */
 export async function writeFileRecord(redis: Redis, id: OwnedId, fields: FileRecord): Promise<void> {
-  const transaction = redis
-    .multi()
-    .hset(keyOf(id), fields)
-    .pexpireat(keyOf(id), fields.expires_at)
-    .zadd(listKey(FILES_LIST, id.owner), fields.created_at, id.uuid)
-  trimList(transaction, FILES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
+  const transaction = redis.multi().hset(keyOf(id), fields).pexpireat(keyOf(id), fields.expires_at)
+  for (const list of [listOf(undefined), listOf(fields.purpose)]) {
+    transaction.zadd(listKey(list, id.owner), fields.created_at, id.uuid)
+    trimList(transaction, list, id.owner, keyOf({ ...id, uuid: '' }))
+  }
   await transaction.exec()
 }
 
@@ -41,10 +48,54 @@ export async function readFileRecord(redis: Redis, id: OwnedId): Promise<FileRec
   return parsed.success ? parsed.data : undefined
 }
 
+/** The records of an owner's files, in one round trip; undefined for each that does not exist. */
+export async function readFileRecords(
+  redis: Redis,
+  owner: string,
+  uuids: string[],
+): Promise<Array<FileRecord | undefined>> {
+  const pipeline = redis.pipeline()
+  for (const uuid of uuids) pipeline.hgetall(keyOf({ owner, uuid }))
+  return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
+    if (error) throw error
+    return record.safeParse(fields).data
+  })
+}
+
 export async function removeFileRecord(redis: Redis, id: OwnedId): Promise<void> {
   await redis.del(keyOf(id), readersOf(id))
-  await removeFromList(redis, FILES_LIST, id.owner, id.uuid)
+  for (const list of [undefined, ...PURPOSES].map(listOf)) await removeFromList(redis, list, id.owner, id.uuid)
 }
+
+/**
+ * The name of an owner's list of files with that purpose. Files that were stored by an earlier version have no entries in
+ * the lists by purpose; the first call for an owner adds them.
+ */
+export async function filesList(redis: Redis, owner: string, purpose: FilePurpose | undefined): Promise<string> {
+  if (purpose !== undefined) await addEntriesByPurpose(redis, owner)
+  return listOf(purpose)
+}
+
+async function addEntriesByPurpose(redis: Redis, owner: string): Promise<void> {
+  const done = recordKey('files-by-purpose', owner)
+  if ((await redis.exists(done)) === 1) return
+  for (let first = 0; ; first += ENTRIES_PER_ROUND) {
+    const last = first + ENTRIES_PER_ROUND - 1
+    const entries = await redis.zrange(listKey(FILES_LIST, owner), first, String(last), 'WITHSCORES')
+    if (entries.length === 0) break
+    const uuids = entries.filter((_entry, index) => index % 2 === 0)
+    const records = await readFileRecords(redis, owner, uuids)
+    const pipeline = redis.pipeline()
+    for (const [index, uuid] of uuids.entries()) {
+      const purpose = records[index]?.purpose
+      if (purpose !== undefined) pipeline.zadd(listKey(listOf(purpose), owner), Number(entries[2 * index + 1]), uuid)
+    }
+    await pipeline.exec()
+  }
+  await redis.set(done, '1')
+}
+
+const ENTRIES_PER_ROUND = 500
 
 /** Registers a batch as a reader, so that the file is neither deleted nor expires in the meantime. */
 export async function addFileReader(redis: Redis, id: OwnedId, batch: string): Promise<void> {

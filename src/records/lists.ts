@@ -1,6 +1,7 @@
 // Lists of an owner's ids with cursors, the newest first.
 import type { ChainableCommander, Redis } from 'ioredis'
 import { recordKey } from '../redis/keys.ts'
+import { uuidTime } from './ids.ts'
 
 /** The start of a page; opaque to clients. */
 export interface Cursor {
@@ -21,9 +22,28 @@ export function listKey(list: string, owner: string): string {
   return recordKey(list, owner)
 }
 
-export async function removeFromList(redis: Redis, list: string, owner: string, ...ids: string[]): Promise<void> {
-  if (ids.length > 0) await redis.zrem(listKey(list, owner), ...ids)
+/** The place of a removed entry, which is kept for a while because a client may go on from it. */
+function removedKey(list: string, owner: string, id: string): string {
+  return recordKey(`${list}-removed`, owner, id)
 }
+
+const REMOVED_TTL_MS = 3_600_000
+
+/** Removes entries of one list; a page may still begin after them. */
+export async function removeFromList(redis: Redis, list: string, owner: string, ...ids: string[]): Promise<void> {
+  if (ids.length === 0) return
+  const keys = [listKey(list, owner), ...ids.map((id) => removedKey(list, owner, id))]
+  await redis.eval(REMOVE, keys.length, ...keys, REMOVED_TTL_MS, ...ids)
+}
+
+const REMOVE = `
+for i = 2, #ARGV do
+  local at = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if at then
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    redis.call('SET', KEYS[i], at, 'PX', ARGV[1])
+  end
+end`
 
 /**
  * Removes the oldest entries whose records have expired, a few at a time. Each addition calls it, so that a list without
@@ -31,7 +51,8 @@ export async function removeFromList(redis: Redis, list: string, owner: string, 
  * @param recordPrefix the key of a record without the id at its end.
  */
 export function trimList(redis: Evaluates, list: string, owner: string, recordPrefix: string): unknown {
-  return redis.eval(TRIM, 1, listKey(list, owner), recordPrefix, CHECKED - 1)
+  const keys = [listKey(list, owner), removedKey(list, owner, '')]
+  return redis.eval(TRIM, keys.length, ...keys, recordPrefix, CHECKED - 1, REMOVED_TTL_MS)
 }
 
 /** A connection or a transaction. */
@@ -43,13 +64,20 @@ const CHECKED = 8
 /** A script, because an id may be created again at any moment. */
 const TRIM = `
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[2])) do
-  if redis.call('EXISTS', ARGV[1] .. id) == 0 then redis.call('ZREM', KEYS[1], id) end
+  if redis.call('EXISTS', ARGV[1] .. id) == 0 then
+    redis.call('SET', KEYS[2] .. id, redis.call('ZSCORE', KEYS[1], id), 'PX', ARGV[3])
+    redis.call('ZREM', KEYS[1], id)
+  end
 end`
 
-/** The creation time of an id of the list, epoch milliseconds; undefined when the list does not hold it. */
-export async function createdAt(redis: Redis, list: string, owner: string, id: string): Promise<number | undefined> {
-  const score = await redis.zscore(listKey(list, owner), id)
-  return score === null ? undefined : Number(score)
+/**
+ * The place of an id in the list, epoch milliseconds: of an entry, of one that was removed within an hour, or the time in
+ * a version 7 UUID; undefined for any other.
+ */
+export async function placeOf(redis: Redis, list: string, owner: string, id: string): Promise<number | undefined> {
+  const place =
+    (await redis.zscore(listKey(list, owner), id)) ?? (await redis.get(removedKey(list, owner, id))) ?? undefined
+  return place === undefined ? uuidTime(id) : Number(place)
 }
 
 /** At most `limit` ids, the newest first. */

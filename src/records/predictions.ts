@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { predictionKey, reservedMemoryKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
-import { listKey, removeFromList } from './lists.ts'
+import { listKey } from './lists.ts'
 
 const record = z.object({
   /** SHA-256 of route and canonical body: a repeated request is the same prediction. */
@@ -69,6 +69,20 @@ export async function readPrediction(redis: Redis, id: OwnedId): Promise<Predict
   return parsed.success ? parsed.data : undefined
 }
 
+/** The records of an owner's predictions, in one round trip; undefined for each that does not exist. */
+export async function readPredictions(
+  redis: Redis,
+  owner: string,
+  uuids: string[],
+): Promise<Array<PredictionRecord | undefined>> {
+  const pipeline = redis.pipeline()
+  for (const uuid of uuids) pipeline.hgetall(predictionKey(keyIdOf({ owner, uuid })))
+  return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
+    if (error) throw error
+    return record.safeParse(fields).data
+  })
+}
+
 /**
  * Ends the records of predictions whose jobs are about to be removed: their list entries are removed, and the records
  * expire shortly afterwards.
@@ -94,7 +108,12 @@ end`
 /** Removes record and list entry. */
 export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
   await redis.del(predictionKey(keyIdOf(id)), reservedMemoryKey(keyIdOf(id)))
-  await removeFromList(redis, PREDICTIONS_LIST, id.owner, id.uuid)
+  await removeFromPredictions(redis, id.owner, id.uuid)
+}
+
+/** Removes list entries. A cursor of this list has the place of its entry, so nothing else is kept of them. */
+export async function removeFromPredictions(redis: Redis, owner: string, ...uuids: string[]): Promise<void> {
+  if (uuids.length > 0) await redis.zrem(listKey(PREDICTIONS_LIST, owner), ...uuids)
 }
 
 /**

@@ -20,6 +20,16 @@ export function producerConnection(url: string, onError: OnError): Redis {
   })
 }
 
+/** For reads of many or large values, which must not delay other commands: they share no connection with them. */
+export function readConnection(url: string, onError: OnError): Redis {
+  return open(url, onError, {
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: 10_000,
+    socketTimeout: 15_000,
+  })
+}
+
 /** For BullMQ's workers: retries commands forever, but never waits on a half-open socket. */
 export function consumerConnection(url: string, onError: OnError): Redis {
   return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 15_000 })

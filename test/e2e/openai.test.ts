@@ -106,6 +106,19 @@ describe('the client', () => {
     await Promise.all(made.map(ended))
   })
 
+  it('deletes every file while it lists them, outputs of batches too', async () => {
+    for (let number = 0; number < 3; number += 1) await uploaded(line('a', { inputs: 'one' }))
+    const { input_file_id: input } = await ended((await create((await uploaded(line('a', { inputs: 'one' }))).id)).id)
+    const deleted: string[] = []
+    for await (const file of client.files.list({ limit: 2 })) {
+      await client.files.delete(file.id)
+      deleted.push(file.id)
+    }
+    expect(deleted).toContain(input)
+    expect(deleted.length).toBeGreaterThanOrEqual(5)
+    expect((await client.files.list()).data).toEqual([])
+  })
+
   it('retrieves and deletes a file, and maps errors to its own classes', async () => {
     const file = await uploaded('nonsense')
     expect(await client.files.retrieve(file.id)).toEqual(file)

@@ -1,5 +1,6 @@
 // Records as workers and apis write them, for tests without either.
 import type { BatchRecord } from '../../src/records/batches.ts'
+import type { FileRecord } from '../../src/records/files.ts'
 import type { ModelRecord } from '../../src/records/models.ts'
 
 export const MODEL_RECORD: ModelRecord = {
@@ -27,4 +28,12 @@ export const BATCH_RECORD: BatchRecord = {
   total: 0,
   completed: 0,
   failed: 0,
+}
+
+export const FILE_RECORD: FileRecord = {
+  filename: 'requests.jsonl',
+  bytes: 1,
+  purpose: 'batch',
+  created_at: 1,
+  expires_at: Date.UTC(2100),
 }

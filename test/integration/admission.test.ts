@@ -27,7 +27,7 @@ afterEach(async () => {
 it('counts every caller, also those that share a job, but no chunks of batches', async () => {
   const { id: apiId, redis, producer, waiters } = caller
   const syncPredictor = new SyncPredictor({ apiId, producer, waiters, metrics: createApiMetrics(), onError: ignore })
-  const predictions = new Predictions({ apiId, redis, producer, waiters, resultTtl: 1_000 })
+  const predictions = new Predictions({ apiId, redis, reads: redis, producer, waiters, resultTtl: 1_000 })
   const lane = new ChunkSender(
     {
       producer,

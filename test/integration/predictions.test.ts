@@ -1,7 +1,10 @@
 // Predictions on a real Redis without workers: the lifetime of records, and lists with unknown labels.
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { PredictionObject } from '../../src/api/routes/schema.ts'
+import type { TextsResult } from '../../src/queue/job.ts'
 import { jobKey } from '../../src/queue/names.ts'
+import { encodeResult } from '../../src/queue/result-columns.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
@@ -64,4 +67,57 @@ it('with unknown labels are omitted from the list, and give 409 alone', async ()
   const { results } = (await list.json()) as { results: { id: string }[] }
   expect(results.map(({ id }) => id).sort()).toEqual([uuid(1), uuid(2)])
   expect((await fetch(`${api.url}/v1/predictions/${uuid(3)}`)).status).toBe(409)
+})
+
+it('have inputs and outputs in the list only when these are small', async () => {
+  const now = Date.now()
+  const create = async (number: number, model: string, items: { text: string }[], fields: object) => {
+    const id = { owner: 'public', uuid: uuid(number) }
+    const options = JSON.stringify({ single: false, truncate: 'right', scores: {} })
+    await createPrediction(
+      redis,
+      id,
+      { hash: 'h', model, revision: '', options, metadata: '{}', created_at: now + number },
+      60_000,
+    )
+    const data = JSON.stringify({ v: 1, model, items, truncate: 'right', replyTo: 'x' })
+    await redis.hset(jobKey(model, `public_${id.uuid}`), { name: 'prediction', data, timestamp: now, ...fields })
+  }
+  const row = { logits: [1], tokens: 1, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }
+  const failed = { error: { code: 'Validation' as const, message: 'is too long' } }
+  const result = (rows: TextsResult['rows'], version: number) =>
+    JSON.stringify(
+      encodeResult({ outcome: 'done', revision: 'known', worker: 'w', startedAt: now, rows } as TextsResult, version),
+    )
+  const many = [{ text: 'a'.repeat(500_000) }]
+  const rows = (first: TextsResult['rows'][number]) => [first, ...Array.from({ length: 2_000 }, () => row)]
+  const ended = (returnvalue: string) => ({ finishedOn: now, returnvalue })
+  await create(101, 'm', [{ text: 'small' }], ended(result([row], 2)))
+  await create(102, 'm', many, {})
+  let number = 103
+  for (const version of [1, 2]) {
+    for (const first of [row, failed]) await create(number++, 'm', many, ended(result(rows(first), version)))
+  }
+  await create(107, 'm', many, { finishedOn: now })
+  await create(108, 'm', [{ text: 'of a later version' }], {})
+  await redis.hset(jobKey('m', `public_${uuid(108)}`), 'data', JSON.stringify({ v: 99 }))
+  for (number = 110; number < 150; number += 1) await create(number, 'm', many, {})
+
+  const list = await fetch(`${api.url}/v1/predictions`)
+  expect(list.status).toBe(200)
+  const text = await list.text()
+  expect(text.length).toBeLessThan(100_000)
+  const { results } = JSON.parse(text) as { results: PredictionObject[] }
+  const shown = (id: number) => {
+    const { status, omitted, input, output } = results.find((each) => each.id === uuid(id)) as PredictionObject
+    return { status, omitted, input, hasOutput: output !== null }
+  }
+  const none = { omitted: ['input', 'output'], input: {}, hasOutput: false }
+  expect(shown(101)).toEqual({ status: 'succeeded', omitted: undefined, input: { inputs: ['small'] }, hasOutput: true })
+  expect(shown(102)).toEqual({ ...none, status: 'starting', omitted: ['input'] })
+  expect([103, 104, 105, 106].map(shown)).toEqual(
+    ['succeeded', 'failed', 'succeeded', 'failed'].map((status) => ({ ...none, status })),
+  )
+  expect(shown(107)).toEqual({ ...none, status: 'failed', omitted: ['input'] })
+  expect(shown(108)).toEqual({ ...none, status: 'starting', omitted: ['input'] })
 })

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BATCHES_LIST, createBatch, endBatch, readBatch, requestBatchCancel } from '../../src/records/batches.ts'
-import { FILES_LIST, writeFileRecord } from '../../src/records/files.ts'
+import { filesList, writeFileRecord } from '../../src/records/files.ts'
 import { keyIdOf } from '../../src/records/ids.ts'
 import { listKey } from '../../src/records/lists.ts'
 import { createPrediction, markCanceled, PREDICTIONS_LIST } from '../../src/records/predictions.ts'
@@ -51,7 +51,7 @@ describe('the lists of files and batches', () => {
     for (let number = 0; number < 100; number += 1) await write(number, 60_000)
     await redis.del(...Array.from({ length: 100 }, (_, number) => fileKey(number)))
     for (let number = 100; number < 120; number += 1) await write(number, 60_000)
-    const left = await redis.zrange(listKey(FILES_LIST, OWNER), 0, '-1')
+    const left = await redis.zrange(listKey(await filesList(redis, OWNER, undefined), OWNER), 0, '-1')
     expect(left).toEqual(Array.from({ length: 20 }, (_, index) => uuid(100 + index)))
   })
 

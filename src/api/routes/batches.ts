@@ -6,7 +6,7 @@ import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
 import { admitMemory } from '../../predict/memory-admission.ts'
-import { BATCHES_LIST, type BatchRecord, readBatch } from '../../records/batches.ts'
+import { BATCHES_LIST, type BatchRecord, readBatches } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
 import { batchId, listObject, uuidFromId } from '../http/openai-format.ts'
@@ -64,10 +64,10 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       query: listQuery,
       responses: { 200: { description: 'One page', schema: z.object({ data: z.array(batchObject) }) } },
       errorStatuses: [404, 422, 503],
-      handler: async ({ redis }, { owner, query: { after, limit } }) => {
-        const find = (uuid: string) => readBatch(redis, { owner, uuid })
+      handler: async ({ reads }, { owner, query: { after, limit }, disconnected }) => {
+        const find = (uuids: string[]) => readBatches(reads, owner, uuids)
         const cursor = after === undefined ? undefined : uuidFromId('batch', after)
-        const page = await pageAfter(redis, BATCHES_LIST, owner, { after: cursor, limit, find })
+        const page = await pageAfter(reads, BATCHES_LIST, owner, { after: cursor, limit, find, disconnected })
         return { status: 200, body: listObject(page.found.map(toBatchObject), page.hasMore) }
       },
     }),

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
-import { FILES_LIST, type FileRecord, readFileRecord } from '../../records/files.ts'
+import { filesList, readFileRecords } from '../../records/files.ts'
 import type { Context } from '../context.ts'
 import { readForm } from '../http/multipart.ts'
 import { fileId, listObject, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
@@ -59,12 +59,12 @@ export const fileRoutes: Route<Context>[] = [
     query: listQuery,
     responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
     errorStatuses: [422, 503],
-    handler: async ({ redis }, { owner, query }) => {
+    handler: async ({ reads }, { owner, query, disconnected }) => {
       const { after, purpose, ...rest } = query
-      const find = (uuid: string) => readFileRecord(redis, { owner, uuid })
+      const find = (uuids: string[]) => readFileRecords(reads, owner, uuids)
       const cursor = after === undefined ? undefined : uuidFromId('file', after)
-      const filter = (record: FileRecord) => purpose === undefined || record.purpose === purpose
-      const page = await pageAfter(redis, FILES_LIST, owner, { ...rest, after: cursor, find, filter })
+      const list = await filesList(reads, owner, purpose)
+      const page = await pageAfter(reads, list, owner, { ...rest, after: cursor, find, disconnected })
       return { status: 200, body: listObject(page.found.map(toFileObject), page.hasMore) }
     },
   }),

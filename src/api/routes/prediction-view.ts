@@ -1,6 +1,7 @@
 // Builds the Prediction object from a record and its job.
 import type { FleetView } from '../../fleet/fleet.ts'
 import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
+import type { ListedPrediction } from '../../predict/prediction-list.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
@@ -38,6 +39,21 @@ export async function toPredictionObject(
     attempts: job.state === 'missing' ? 0 : job.attempts,
     metadata: JSON.parse(record.metadata) as Record<string, string>,
   }
+}
+
+/** A prediction as a list shows it: without what was left out because of its size. */
+export async function toListedObject(
+  { omitted, failed, ...prediction }: ListedPrediction,
+  fleet: FleetView,
+  baseUrl: string,
+): Promise<PredictionObject> {
+  const object = await toPredictionObject(prediction, fleet, baseUrl)
+  if (omitted.includes('input')) object.input = {}
+  if (failed > 0 && object.status === 'succeeded') {
+    object.status = 'failed'
+    object.error = 'some of the inputs could not be classified'
+  }
+  return omitted.length === 0 ? object : { ...object, omitted }
 }
 
 function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } {

@@ -3,14 +3,14 @@ import * as z from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
 import { inputsOf } from '../../predict/inputs.ts'
 import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
+import { type ListedPrediction, MAX_ENTRY_BYTES, readPredictionPage } from '../../predict/prediction-list.ts'
 import { hasEnded, type Prediction } from '../../predict/predictions.ts'
 import { isUuid } from '../../records/ids.ts'
-import { type Cursor, decodeCursor, encodeCursor, readPage, removeFromList } from '../../records/lists.ts'
-import { PREDICTIONS_LIST } from '../../records/predictions.ts'
+import { type Cursor, decodeCursor, encodeCursor } from '../../records/lists.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
-import { toPredictionObject } from './prediction-view.ts'
+import { toListedObject, toPredictionObject } from './prediction-view.ts'
 import { route } from './route.ts'
 import { type PredictionBody, type PredictionObject, predictionObject, type Schemas } from './schema.ts'
 import { submit } from './submit-prediction.ts'
@@ -86,6 +86,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       path: '/v1/predictions',
       tag: 'Predictions',
       summary: 'List your predictions, newest first, 100 per page',
+      description: `Input and output are left out (\`omitted\`) when a prediction is larger than ${MAX_ENTRY_BYTES / 1_024} kB, or the page would be too large; urls.get has them. \`queue\` has no position.`,
       query: z.strictObject({ cursor: z.string().max(200).optional() }),
       responses: {
         200: {
@@ -184,14 +185,11 @@ async function listPredictions(
   { owner, baseUrl }: AnyRequest,
   cursorText: string | undefined,
 ): Promise<RouteReply> {
+  const { config } = context
   const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
   if (cursorText !== undefined && !cursor) throw malformed('invalid cursor')
-  const page = await readPage(context.redis, PREDICTIONS_LIST, owner, PAGE_SIZE, cursor)
-  const found = await Promise.all(page.ids.map((uuid) => findIfPresent(context, owner, uuid)))
-  const expired = page.ids.filter((_uuid, index) => found[index] === undefined)
-  await removeFromList(context.redis, PREDICTIONS_LIST, owner, ...expired)
-  const present = found.filter((prediction) => prediction !== undefined)
-  const objects = await Promise.all(present.map((prediction) => objectIfLabelsKnown(context, prediction, baseUrl)))
+  const { predictions, ...page } = await readPredictionPage(context.reads, owner, PAGE_SIZE, cursor, config.resultTtl)
+  const objects = await Promise.all(predictions.map((each) => objectIfLabelsKnown(context, each, baseUrl)))
   const results = objects.filter((object) => object !== undefined)
   const pageUrl = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
   return { status: 200, body: { previous: pageUrl(page.previous), next: pageUrl(page.next), results } }
@@ -200,22 +198,13 @@ async function listPredictions(
 /** Omits a prediction from a list when its labels are not available; a request for its id gets the 409. */
 async function objectIfLabelsKnown(
   context: Context,
-  prediction: Prediction,
+  prediction: ListedPrediction,
   baseUrl: string,
 ): Promise<PredictionObject | undefined> {
   try {
-    return await toPredictionObject(prediction, context.fleet, baseUrl)
+    return await toListedObject(prediction, context.fleet, baseUrl)
   } catch (error) {
     if (error instanceof AppError && error.status === 409) return undefined
-    throw error
-  }
-}
-
-async function findIfPresent(context: Context, owner: string, uuid: string): Promise<Prediction | undefined> {
-  try {
-    return await context.predictions.find(owner, uuid)
-  } catch (error) {
-    if (error instanceof AppError && (error.status === 404 || error.status === 410)) return undefined
     throw error
   }
 }

@@ -134,6 +134,10 @@ export const predictionObject = z.object({
   output: z.union([flatScores, nestedScores]).nullable(),
   error: z.string().nullable(),
   errors: z.array(z.object({ index: z.number(), message: z.string() })).optional(),
+  omitted: z
+    .array(z.enum(['input', 'output']))
+    .optional()
+    .describe('In lists: what is left out because of its size; urls.get has it'),
   logs: z.string(),
   metrics: z.object({
     queue_time: z.number().optional(),
