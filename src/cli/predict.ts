@@ -58,7 +58,6 @@ async function classifyGroup(inferq: Inferq, texts: string[], options: PredictOp
     return await inferq.predictMany(texts, options)
   } catch (error) {
     if (!(error instanceof InferqError)) throw error
-    if (error.status === 413) return await classifyHalves(inferq, texts, options, error)
     const rejected = rejectedTexts(error, texts.length)
     if (!rejected) throw error
     const valid = texts.filter((_text, at) => !rejected.has(at))
@@ -68,16 +67,6 @@ async function classifyGroup(inferq: Inferq, texts: string[], options: PredictOp
       return reason === undefined ? (rest.shift() as PredictResult) : { error: reason }
     })
   }
-}
-
-/** The body of the whole group is too large for one request. */
-async function classifyHalves(inferq: Inferq, texts: string[], options: PredictOptions, error: InferqError) {
-  if (texts.length === 1) return [{ error: error.message }]
-  const half = Math.ceil(texts.length / 2)
-  return [
-    ...(await classifyGroup(inferq, texts.slice(0, half), options)),
-    ...(await classifyGroup(inferq, texts.slice(half), options)),
-  ]
 }
 
 /** @returns the reasons by position of the text; undefined when the request as a whole is rejected. */

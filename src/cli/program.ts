@@ -1,5 +1,6 @@
 // Commands and options of `inferq`.
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { serverOf, withoutCredentials } from '../client/base-url.ts'
 import { Inferq } from '../client/client.ts'
 import type { PredictOptions } from '../client/types.ts'
 import { VERSION } from '../package.ts'
@@ -8,6 +9,7 @@ import type { BatchFlags } from './batch/flags.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
 import { type PredictFlags, predict } from './predict.ts'
+import { proxyFetch } from './proxy.ts'
 import { report, type Terminal } from './terminal.ts'
 
 /** @param args without the program's name. @returns the exit code. @throws errors for `explain`. */
@@ -16,7 +18,11 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
   const program = new Command('inferq')
     .description('Classifies texts with an inferq server, and manages its models.')
     .version(VERSION)
-    .addOption(new Option('--url <url>', 'base URL of the server').env('INFERQ_URL').default('http://localhost:8000'))
+    .addOption(
+      new Option('--url <url>', 'base URL of the server; may contain a key, or user:password of a proxy')
+        .env('INFERQ_URL')
+        .default('http://localhost:8000'),
+    )
     .addOption(new Option('--key <key>', 'API key').env('INFERQ_API_KEY'))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
@@ -33,7 +39,7 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     .option('--json', 'one JSON object per text, also on a terminal')
     .addHelpText('after', PREDICT_EXAMPLES)
     .action(async (texts: string[], flags: PredictFlags) => {
-      code = await predict(client(), texts, withExplicitTruncate(flags), terminal)
+      code = await predict(await client(), texts, withExplicitTruncate(flags), terminal)
     })
 
   withPredictOptions(program.command('batch').argument('[file]', 'JSONL, CSV, TSV or plain lines; "-" is stdin'))
@@ -69,8 +75,8 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
         throw new UsageError('give exactly one FILE, or "-" for stdin (see inferq batch --help)')
       }
       code = await batch(
-        client(),
-        { ...withExplicitTruncate(flags), input, url: program.opts<ConnectFlags>().url },
+        await client(),
+        { ...withExplicitTruncate(flags), input, url: serverOf(program.opts<ConnectFlags>().url, undefined).url },
         terminal,
       )
     })
@@ -91,12 +97,14 @@ interface ConnectFlags {
   key?: string
 }
 
-function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Inferq {
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-    throw new UsageError(`"${url}" is not a URL such as http://localhost:8000`)
+async function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Promise<Inferq> {
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    throw new UsageError(`"${withoutCredentials(url)}" is not a URL such as http://localhost:8000`)
+  }
   return new Inferq({
     url,
     key,
+    fetch: await proxyFetch(url, process.env),
     // A command waits without a limit; the user can interrupt it.
     maxBusyWait: Number.POSITIVE_INFINITY,
     onBusy: (seconds) => report(terminal, `the server is busy; retrying in ${seconds} s`),

@@ -1,6 +1,8 @@
 // Batches: files of requests that the server processes in the background.
-import type { Http } from './http.ts'
+import { type Http, pause } from './http.ts'
+import type { IdleTimer } from './idle-timer.ts'
 import { linesOf } from './lines.ts'
+import { pathSegment } from './path-segment.ts'
 import type { Batch, BatchLine, Page } from './types.ts'
 
 export interface CreateBatch {
@@ -22,6 +24,14 @@ export interface ResultsOptions {
   signal?: AbortSignal | undefined
 }
 
+export interface WaitOptions {
+  signal?: AbortSignal | undefined
+  onProgress?: (batch: Batch) => void
+}
+
+const ENDED: Batch['status'][] = ['completed', 'failed', 'expired', 'cancelled']
+const POLL_MS = 2_000
+
 export class BatchCalls {
   readonly #http: Http
 
@@ -39,6 +49,7 @@ export class BatchCalls {
       },
       headers: idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {},
       signal,
+      isRepeatable: idempotencyKey !== undefined,
     })
   }
 
@@ -46,12 +57,22 @@ export class BatchCalls {
     return this.#http.json('GET', pathOf(id), { signal })
   }
 
+  /** Waits until the batch has ended. @param onProgress called with the batch after every request. */
+  async wait(id: string, { signal, onProgress }: WaitOptions = {}): Promise<Batch> {
+    for (;;) {
+      const batch = await this.get(id, signal)
+      onProgress?.(batch)
+      if (ENDED.includes(batch.status)) return batch
+      await pause(POLL_MS, signal)
+    }
+  }
+
   list(query: { after?: string; limit?: number } = {}): Promise<Page<Batch>> {
     return this.#http.json('GET', '/v1/batches', { query })
   }
 
   cancel(id: string): Promise<Batch> {
-    return this.#http.json('POST', `${pathOf(id)}/cancel`)
+    return this.#http.json('POST', `${pathOf(id)}/cancel`, { isRepeatable: true })
   }
 
   /** Creates a batch of the rows that failed or did not finish. */
@@ -64,21 +85,43 @@ export class BatchCalls {
    * @throws ConnectionError when the connection is lost; `after` resumes in the next call.
    */
   async *results(id: string, { after = 0, follow = false, signal }: ResultsOptions = {}): AsyncGenerator<BatchLine> {
+    const idle = this.#http.idleTimer()
     const response = await this.#http.send('GET', `${pathOf(id)}/results`, {
       query: { after, follow: follow ? 1 : undefined },
       headers: { Accept: 'application/x-ndjson' },
       signal,
+      idle,
     })
-    if (!response.body) return
     try {
-      for await (const { text } of linesOf(response.body)) if (text !== '') yield JSON.parse(text) as BatchLine
+      // The server sends an empty line while it has no result.
+      for await (const { text } of linesOf(chunksOf(response, idle))) {
+        if (text !== '') yield JSON.parse(text) as BatchLine
+      }
     } catch (error) {
       signal?.throwIfAborted()
       throw this.#http.connectionError(error)
+    } finally {
+      idle.stop()
     }
   }
 }
 
+/** The bytes of a body; browsers cannot iterate over it. A consumer that takes its time does not make the server idle. */
+async function* chunksOf({ body }: Response, idle: IdleTimer): AsyncGenerator<Uint8Array> {
+  const reader = body?.getReader()
+  try {
+    for (;;) {
+      idle.restart()
+      const { done, value } = (await reader?.read()) ?? { done: true, value: undefined }
+      idle.stop()
+      if (done) return
+      yield value
+    }
+  } finally {
+    await reader?.cancel().catch(() => undefined)
+  }
+}
+
 function pathOf(id: string): string {
-  return `/v1/batches/${encodeURIComponent(id)}`
+  return `/v1/batches/${pathSegment(id)}`
 }

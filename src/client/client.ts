@@ -1,6 +1,7 @@
 // TypeScript client for the HTTP API, over fetch.
 import { BatchCalls } from './batches.ts'
 import { bodyOf } from './body.ts'
+import { InferqError } from './errors.ts'
 import { FileCalls } from './files.ts'
 import { Http, type HttpOptions } from './http.ts'
 import { ModelCalls } from './models.ts'
@@ -8,6 +9,12 @@ import { PredictionCalls } from './predictions.ts'
 import type { LabelScore, PredictInput, PredictOptions, PredictResult, ServerInfo } from './types.ts'
 
 export type ClientOptions = HttpOptions
+
+/** Texts that every server takes in one request (the default of Text Embeddings Inference). */
+const ALWAYS_TAKEN = 32
+/** For a server that does not report its limit. */
+const DEFAULT_MAX_INPUTS = 1_000
+const MAX_CONCURRENT_GROUPS = 4
 
 /**
  * @example
@@ -20,6 +27,7 @@ export class Inferq {
   readonly batches: BatchCalls
   readonly models: ModelCalls
   readonly #http: Http
+  #limit: number | undefined
 
   constructor(options: ClientOptions) {
     this.#http = new Http(options)
@@ -39,9 +47,22 @@ export class Inferq {
     return answer as LabelScore[]
   }
 
-  /** Classifies many texts in one request. @returns the labels or the error of each text, in order. */
-  predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<PredictResult[]> {
-    return this.#predict(inputs, options, { Prefer: 'handling=lenient' })
+  /**
+   * Classifies many texts, in several requests when they are more than the server takes in one.
+   * @returns the labels or the error of each text, in order.
+   */
+  async predictMany(inputs: PredictInput[], options: PredictOptions = {}): Promise<PredictResult[]> {
+    const size = inputs.length > ALWAYS_TAKEN ? await this.#maxInputs(options.signal) : ALWAYS_TAKEN
+    const groups = Array.from({ length: Math.ceil(inputs.length / size) }, (_, at) =>
+      inputs.slice(at * size, (at + 1) * size),
+    )
+    const results: PredictResult[][] = []
+    const remaining = groups.entries()
+    const takeGroups = async () => {
+      for (const [at, group] of remaining) results[at] = await this.#predictGroup(group, options)
+    }
+    await Promise.all(Array.from({ length: MAX_CONCURRENT_GROUPS }, takeGroups))
+    return results.flat()
   }
 
   /** @returns version, limits, models and live workers. */
@@ -49,8 +70,32 @@ export class Inferq {
     return this.#http.json('GET', '/info', { signal })
   }
 
+  /** A body that is too large is halved; a single text that is too large gets its error. */
+  async #predictGroup(inputs: PredictInput[], options: PredictOptions): Promise<PredictResult[]> {
+    try {
+      return await this.#predict(inputs, options, { Prefer: 'handling=lenient' })
+    } catch (error) {
+      if (!(error instanceof InferqError && error.status === 413)) throw error
+      if (inputs.length === 1) return [{ error: error.message }]
+      const half = Math.ceil(inputs.length / 2)
+      const first = await this.#predictGroup(inputs.slice(0, half), options)
+      return [...first, ...(await this.#predictGroup(inputs.slice(half), options))]
+    }
+  }
+
+  /** The server's limit of texts in a request, read once. */
+  async #maxInputs(signal: AbortSignal | undefined): Promise<number> {
+    this.#limit ??= (await this.info(signal)).limits['max_inputs'] ?? DEFAULT_MAX_INPUTS
+    return this.#limit
+  }
+
   #predict(inputs: PredictInput[], options: PredictOptions, headers: Record<string, string>): Promise<PredictResult[]> {
     const { signal, ...rest } = options
-    return this.#http.json('POST', '/predict', { body: { inputs, ...bodyOf(rest) }, headers, signal })
+    return this.#http.json('POST', '/predict', {
+      body: { inputs, ...bodyOf(rest) },
+      headers,
+      signal,
+      isRepeatable: true,
+    })
   }
 }

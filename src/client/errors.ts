@@ -49,10 +49,9 @@ export class ConnectionError extends Error {
 /** Reads a response that is not 2xx: a problem document, an error in OpenAI's shape, or the body of another program. */
 export async function errorOf(response: Response): Promise<InferqError> {
   const text = await response.text().catch(() => '')
-  const retryAfter = Number(response.headers.get('retry-after') ?? Number.NaN)
   const common = {
     requestId: response.headers.get('x-request-id') ?? undefined,
-    retryAfter: Number.isFinite(retryAfter) ? retryAfter : undefined,
+    retryAfter: secondsUntil(response.headers.get('retry-after')),
   }
   const body = parsed(text)
   if (!body) {
@@ -70,6 +69,15 @@ export async function errorOf(response: Response): Promise<InferqError> {
     type: [error_type, inner?.['code'], inner?.['type']].find((value) => typeof value === 'string'),
     problems: Array.isArray(errors) ? (errors as InputProblem[]) : undefined,
   })
+}
+
+/** @param retryAfter seconds or a date (RFC 9110, 10.2.3). */
+function secondsUntil(retryAfter: string | null): number | undefined {
+  if (retryAfter === null || retryAfter.trim() === '') return undefined
+  const seconds = Number.isFinite(Number(retryAfter))
+    ? Number(retryAfter)
+    : Math.ceil((Date.parse(retryAfter) - Date.now()) / 1_000)
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {

@@ -1,11 +1,12 @@
 // Files: inputs and outputs of batches.
 import type { Http } from './http.ts'
+import { pathSegment } from './path-segment.ts'
 import type { FileObject, Page } from './types.ts'
 
 export interface Upload {
   filename: string
-  /** Called again for every retry of the upload. */
-  content: () => AsyncIterable<Uint8Array>
+  /** A Blob, also in browsers; or a function that yields the bytes, called again for every retry of the upload. */
+  content: Blob | (() => AsyncIterable<Uint8Array>)
   signal?: AbortSignal | undefined
 }
 
@@ -18,7 +19,13 @@ export class FileCalls {
 
   /** Uploads an input file for a batch as a stream, so the size is not limited by memory. */
   create({ filename, content, signal }: Upload): Promise<FileObject> {
-    const boundary = `inferq-${crypto.randomUUID()}`
+    if (content instanceof Blob) {
+      const form = new FormData()
+      form.set('purpose', 'batch')
+      form.set('file', content, filename)
+      return this.#http.json('POST', '/v1/files', { form, signal })
+    }
+    const boundary = `inferq-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`
     return this.#http.json('POST', '/v1/files', {
       stream: () => multipart(boundary, filename, content()),
       headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
@@ -27,7 +34,7 @@ export class FileCalls {
   }
 
   get(id: string, signal?: AbortSignal): Promise<FileObject> {
-    return this.#http.json('GET', `/v1/files/${encodeURIComponent(id)}`, { signal })
+    return this.#http.json('GET', pathOf(id), { signal })
   }
 
   list(query: { after?: string; limit?: number } = {}): Promise<Page<FileObject>> {
@@ -36,12 +43,16 @@ export class FileCalls {
 
   /** @returns a response whose `body` streams the file. */
   content(id: string, signal?: AbortSignal): Promise<Response> {
-    return this.#http.send('GET', `/v1/files/${encodeURIComponent(id)}/content`, { signal })
+    return this.#http.send('GET', `${pathOf(id)}/content`, { signal })
   }
 
   delete(id: string): Promise<{ id: string; deleted: boolean }> {
-    return this.#http.json('DELETE', `/v1/files/${encodeURIComponent(id)}`)
+    return this.#http.json('DELETE', pathOf(id))
   }
+}
+
+function pathOf(id: string): string {
+  return `/v1/files/${pathSegment(id)}`
 }
 
 /** FormData needs the size before the upload, and generated content has none. */
@@ -51,11 +62,12 @@ async function* multipart(
   content: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
   const name = filename.replace(/["\\\r\n]/g, '_')
-  yield Buffer.from(
+  const encoder = new TextEncoder()
+  yield encoder.encode(
     `--${boundary}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n` +
       `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\n` +
       'Content-Type: application/jsonl\r\n\r\n',
   )
   yield* content
-  yield Buffer.from(`\r\n--${boundary}--\r\n`)
+  yield encoder.encode(`\r\n--${boundary}--\r\n`)
 }

@@ -1,100 +1,164 @@
-// HTTP requests with an API key, typed errors, and retries after 429.
+// HTTP requests with an API key, typed errors, a timeout, and retries while the server is busy.
+import { type Server, serverOf } from './base-url.ts'
 import { ConnectionError, errorOf, InferqError } from './errors.ts'
+import { IdleTimer } from './idle-timer.ts'
 
 export interface HttpOptions {
   /** The server's base URL, for example `http://localhost:8000`. */
   url: string
   /** An API key, where the server requires one. */
   key?: string | undefined
+  /** Seconds without a byte from the server, before a request fails with a ConnectionError; 120 by default. */
+  timeout?: number
   /** Seconds that the waits of one request may add up to while the server responds with 429; 300 by default. */
   maxBusyWait?: number
+  /** The same for 503 with Retry-After, of requests that are safe to repeat; 10 by default. */
+  maxUnavailableWait?: number
   /** Called before each of these waits. */
   onBusy?: (seconds: number) => void
+  /** Another implementation of fetch, for example one that uses a proxy. */
+  fetch?: typeof fetch | undefined
 }
 
 export interface RequestOptions {
   /** Sent as JSON. */
   body?: unknown
+  /** Sent as multipart/form-data. */
+  form?: FormData | undefined
   /** The body as bytes; called again for every retry. */
   stream?: (() => AsyncIterable<Uint8Array>) | undefined
   query?: Record<string, string | number | boolean | undefined>
   headers?: Record<string, string>
   signal?: AbortSignal | undefined
+  /** Whether a second request does no harm; by default true for every method but POST. */
+  isRepeatable?: boolean
+  /** The caller stops it after it has read the body. */
+  idle?: IdleTimer
 }
 
+const DEFAULT_TIMEOUT_S = 120
 const DEFAULT_MAX_BUSY_WAIT_S = 300
+const DEFAULT_MAX_UNAVAILABLE_WAIT_S = 10
 
 export class Http {
   readonly #options: HttpOptions
+  readonly #server: Server
 
   constructor(options: HttpOptions) {
-    if (!URL.canParse(options.url)) throw new TypeError(`"${options.url}" is not a URL`)
-    this.#options = { ...options, url: options.url.replace(/\/+$/, '') }
+    this.#options = options
+    this.#server = serverOf(options.url, options.key)
   }
 
   /** @returns the parsed JSON of the response. @throws InferqError, ConnectionError, or the signal's reason. */
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
-    const response = await this.send(method, path, options)
+    const idle = this.idleTimer()
     try {
-      return (await response.json()) as T
-    } catch (error) {
-      options.signal?.throwIfAborted()
-      if (!(error instanceof SyntaxError)) throw this.connectionError(error)
-      throw new InferqError(response.status, `${this.#options.url} is not an inferq server: its response is not JSON`)
+      const response = await this.send(method, path, { ...options, idle })
+      return await this.#parse<T>(response, options.signal)
+    } finally {
+      idle.stop()
     }
   }
 
-  /** @returns a 2xx response with its body unread. A 429 is retried after its Retry-After. @throws as `json`. */
+  /**
+   * @returns a 2xx response with its body unread. A 429 is retried after its Retry-After, and so is a 503 that has one when
+   * a second request does no harm. @throws as `json`.
+   */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { maxBusyWait = DEFAULT_MAX_BUSY_WAIT_S, onBusy } = this.#options
+    const { onBusy, maxBusyWait = DEFAULT_MAX_BUSY_WAIT_S } = this.#options
+    const { maxUnavailableWait = DEFAULT_MAX_UNAVAILABLE_WAIT_S } = this.#options
+    const { isRepeatable = method !== 'POST' } = options
     for (let waited = 0; ; ) {
-      const response = await this.#request(method, path, options)
-      if (response.ok) return response
-      const error = await errorOf(response)
+      const idle = options.idle ?? this.idleTimer()
+      const response = await this.#request(method, path, { ...options, idle })
+      if (response.ok) {
+        if (!options.idle) idle.stop()
+        return response
+      }
+      const error = await errorOf(response).finally(() => idle.stop())
       const seconds = Math.max(1, error.retryAfter ?? 1)
-      if (error.status !== 429 || waited + seconds > maxBusyWait) throw error
+      const isRetried = error.status === 429 || (error.status === 503 && error.retryAfter !== undefined && isRepeatable)
+      if (!isRetried || waited + seconds > (error.status === 429 ? maxBusyWait : maxUnavailableWait)) throw error
       onBusy?.(seconds)
       await pause(seconds * 1_000, options.signal)
       waited += seconds
     }
   }
 
-  connectionError(cause: unknown): ConnectionError {
-    return new ConnectionError(this.#options.url, cause)
+  idleTimer(): IdleTimer {
+    return new IdleTimer(this.#options.timeout ?? DEFAULT_TIMEOUT_S)
   }
 
+  connectionError(cause: unknown): ConnectionError {
+    return new ConnectionError(this.#server.url, cause)
+  }
+
+  async #parse<T>(response: Response, signal: AbortSignal | undefined): Promise<T> {
+    try {
+      return (await response.json()) as T
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (!(error instanceof SyntaxError)) throw this.connectionError(error)
+      throw new InferqError(response.status, `${this.#server.url} is not an inferq server: its response is not JSON`)
+    }
+  }
+
+  /** The timer runs on for the body. */
   async #request(
     method: string,
     path: string,
-    { body, stream, query, headers, signal }: RequestOptions,
+    { body, form, stream, query, headers, signal, idle }: RequestOptions & { idle: IdleTimer },
   ): Promise<Response> {
-    const url = new URL(`${this.#options.url}${path}`)
+    const url = new URL(`${this.#server.url}${path}`)
     for (const [name, value] of Object.entries(query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value))
     }
-    const { key } = this.#options
+    const { authorization } = this.#server
     const request: RequestInit = {
       method,
       headers: {
         Accept: 'application/json',
-        ...(key ? { Authorization: `Bearer ${key}` } : {}),
+        ...(authorization ? { Authorization: authorization } : {}),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,
       },
-      ...(signal ? { signal } : {}),
+      signal: signal ? AbortSignal.any([signal, idle.signal]) : idle.signal,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(stream ? { body: ReadableStream.from(stream()), duplex: 'half' } : {}),
+      ...(form ? { body: form } : {}),
+      ...(stream ? { body: streamOf(stream(), idle), duplex: 'half' } : {}),
     }
+    const { fetch: send = fetch } = this.#options
+    idle.restart()
     try {
-      return await fetch(url, request)
+      const response = await send(url, request)
+      idle.restart()
+      return response
     } catch (error) {
+      idle.stop()
       signal?.throwIfAborted()
       throw this.connectionError(error)
     }
   }
 }
 
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** Like ReadableStream.from, which browsers do not have. An upload in progress is not idle. */
+function streamOf(chunks: AsyncIterable<Uint8Array>, idle: IdleTimer): ReadableStream<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]()
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await iterator.next()
+      idle.restart()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await iterator.return?.()
+    },
+  })
+}
+
+/** @throws the signal's reason. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer)

@@ -1,5 +1,6 @@
 // Models that the workers serve.
 import type { Http } from './http.ts'
+import { pathSegment } from './path-segment.ts'
 import type { ModelInfo } from './types.ts'
 
 export class ModelCalls {
@@ -16,6 +17,6 @@ export class ModelCalls {
 
   /** @returns one model with its model card. */
   get(name: string, signal?: AbortSignal): Promise<ModelInfo & { card: string }> {
-    return this.#http.json('GET', `/v1/models/${encodeURIComponent(name)}`, { signal })
+    return this.#http.json('GET', `/v1/models/${pathSegment(name)}`, { signal })
   }
 }

@@ -1,7 +1,8 @@
 // Asynchronous predictions.
 import type { PredictionObject } from '../api/routes/schema.ts'
 import { bodyOf } from './body.ts'
-import type { Http } from './http.ts'
+import { type Http, pause } from './http.ts'
+import { pathSegment } from './path-segment.ts'
 import type { PredictInput, PredictOptions } from './types.ts'
 
 export interface CreatePrediction extends PredictOptions {
@@ -11,6 +12,16 @@ export interface CreatePrediction extends PredictOptions {
   idempotencyKey?: string
   metadata?: Record<string, string>
 }
+
+export interface PredictionPage {
+  results: PredictionObject[]
+  /** For `list`; null on the last page. */
+  next: string | null
+}
+
+const UNFINISHED: PredictionObject['status'][] = ['starting', 'processing']
+const LONG_POLL_S = 30
+const MIN_POLL_MS = 500
 
 export class PredictionCalls {
   readonly #http: Http
@@ -33,6 +44,7 @@ export class PredictionCalls {
         ...(idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {}),
       },
       signal,
+      isRepeatable: idempotencyKey !== undefined,
     })
   }
 
@@ -42,12 +54,25 @@ export class PredictionCalls {
     return this.#http.json('GET', pathOf(id), { headers, signal })
   }
 
-  list(query: { cursor?: string } = {}): Promise<{ results: PredictionObject[]; next: string | null }> {
-    return this.#http.json('GET', '/v1/predictions', { query })
+  /** Waits until the prediction has ended. */
+  async wait(id: string, { signal }: { signal?: AbortSignal } = {}): Promise<PredictionObject> {
+    for (;;) {
+      const began = Date.now()
+      const prediction = await this.get(id, { wait: LONG_POLL_S, ...(signal ? { signal } : {}) })
+      if (!UNFINISHED.includes(prediction.status)) return prediction
+      // A server that does not wait must not be asked without a pause.
+      await pause(Math.max(0, MIN_POLL_MS - (Date.now() - began)), signal)
+    }
+  }
+
+  /** @param query `cursor` is the `next` of the page before. */
+  list({ cursor }: { cursor?: string | null } = {}): Promise<PredictionPage> {
+    const given = cursor && URL.canParse(cursor) ? new URL(cursor).searchParams.get('cursor') : cursor
+    return this.#http.json('GET', '/v1/predictions', { query: { cursor: given ?? undefined } })
   }
 
   cancel(id: string): Promise<PredictionObject> {
-    return this.#http.json('POST', `${pathOf(id)}/cancel`)
+    return this.#http.json('POST', `${pathOf(id)}/cancel`, { isRepeatable: true })
   }
 
   /** Deletes the prediction with its input and output. */
@@ -57,5 +82,5 @@ export class PredictionCalls {
 }
 
 function pathOf(id: string): string {
-  return `/v1/predictions/${encodeURIComponent(id)}`
+  return `/v1/predictions/${pathSegment(id)}`
 }

@@ -8,7 +8,7 @@ import type { AddFlags } from './add.ts'
 import type { ListFlags } from './list.ts'
 
 export interface ModelCommands {
-  client: () => Inferq
+  client: () => Promise<Inferq>
   terminal: Terminal
   setExitCode: (code: number) => void
 }
@@ -25,7 +25,7 @@ export function addModelCommands(program: Command, { client, terminal, setExitCo
     .option('--json', 'one JSON object per model')
     .action(async (flags: ListFlags) => {
       const { listModels } = await import('./list.ts')
-      setExitCode(await listModels(client(), flags, terminal))
+      setExitCode(await listModels(await client(), flags, terminal))
     })
 
   models

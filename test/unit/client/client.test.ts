@@ -1,30 +1,18 @@
 // The client against error responses and lost connections; test/e2e covers the rest.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { Inferq } from '../../../src/client/client.ts'
 import { ConnectionError, InferqError } from '../../../src/client/errors.ts'
+import { type Answer, type AnsweringServer, json, startAnswers } from '../../helpers/answers.ts'
 import { collect } from '../../helpers/collect.ts'
 
-let server: Server | undefined
-afterEach(() => {
-  server?.closeAllConnections()
-  server?.close()
-})
+let running: AnsweringServer | undefined
+afterEach(() => running?.stop())
 
-/** Starts a server that answers each request with the next of these, and with the last one from then on. */
-async function startServer(...answers: ((request: IncomingMessage, response: ServerResponse) => void)[]) {
-  let at = 0
-  server = createServer((request, response) => answers[Math.min(at++, answers.length - 1)]?.(request, response))
-  await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve))
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, requestCount: () => at }
+async function startServer(...answers: Answer[]) {
+  running = await startAnswers(...answers)
+  const { url, requests } = running
+  return { url, requestCount: () => requests.length }
 }
-
-const json =
-  (status: number, body: unknown, headers = {}) =>
-  (_request: IncomingMessage, response: ServerResponse) => {
-    response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body))
-  }
 
 it('retries a 429 after its Retry-After', async () => {
   const { url, requestCount } = await startServer(
@@ -67,7 +55,7 @@ it.each([
 
 it('names the server that does not answer, and the reason', async () => {
   const { url } = await startServer(json(200, {}))
-  server?.close()
+  running?.stop()
   const error = await new Inferq({ url }).info().catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(ConnectionError)
   expect((error as Error).message).toMatch(/^http:\/\/127\.0\.0\.1:\d+ does not answer \(ECONNREFUSED\)$/)
