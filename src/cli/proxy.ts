@@ -6,13 +6,10 @@ export async function proxyFetch(url: string, env: NodeJS.ProcessEnv): Promise<t
   const proxy =
     protocol === 'https:' ? (env['https_proxy'] ?? env['HTTPS_PROXY']) : (env['http_proxy'] ?? env['HTTP_PROXY'])
   if (!proxy || isLoopback(hostname)) return undefined
-  const { EnvHttpProxyAgent, fetch: proxied } = await import('undici')
-  const dispatcher = new EnvHttpProxyAgent()
-  const through = (input: unknown, init: object) => proxied(input as string, { ...init, dispatcher })
-  // The types of the package and of Node describe the same classes.
-  return through as unknown as typeof fetch
+  const { proxiedFetch } = await import('./proxied-fetch.ts')
+  return proxiedFetch()
 }
 
 function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
+  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')
 }

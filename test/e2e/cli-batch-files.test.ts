@@ -236,7 +236,7 @@ it('runs one of two equal commands, and the other one reports its result', async
   const both = await Promise.all([batch(['in.txt', '--top-k', '1']), batch(['in.txt', '--top-k', '1'])])
   expect(textsOf('in.txt.results.jsonl')).toHaveLength(300)
   // The second one waits for some seconds, and then finds a finished run or the lock.
-  expect(both.map(({ stderr }) => stderr).join('')).toMatch(/already finished|another inferq batch writes/)
+  expect(both.map(({ stderr }) => stderr).join('')).toMatch(/already finished|another inferq command writes/)
   expect(both.map(({ code }) => code)).toContain(0)
 })
 

@@ -110,7 +110,8 @@ describe('formats', () => {
 
   it('pairs', async () => {
     write('in.csv', 'text,b\nIt rains.,It is wet.\n')
-    expect((await batch(['in.csv', '--pair-column', 'b', '--model', 'tiny-pairs'])).code).toBe(0)
+    const { code, stderr } = await batch(['in.csv', '--pair-column', 'b', '--model', 'TINY-pairs'])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/inferq: 1 row( |\n)/)])
     expect(jsonLines(read('in.csv.results.jsonl'))[0]?.label).toMatch(/entailment|neutral|contradiction/)
   })
 

@@ -132,6 +132,39 @@ describe('add', () => {
     )
   })
 
+  it('removes no file of the user with --force', async () => {
+    const served = (path: string) => join(dir, 'served', 'mine', path)
+    expect((await add('mine')).code).toBe(0)
+    expect((await add('./served/../served/mine', '--name', 'mine', '--force')).code).toBe(1)
+    const same = await add('served/mine', '--force')
+    expect([same.code, same.stderr]).toEqual([1, expect.stringContaining('is in the models folder already')])
+    for (const name of ['vocab.txt', 'onnx/checkpoint.bin']) writeFileSync(served(name), 'precious')
+    const { code, stderr } = await add('mine', '--force')
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /has files that are not part of the model \((vocab\.txt, onnx\/checkpoint\.bin|onnx\/checkpoint\.bin, vocab\.txt)\)/,
+      ),
+    ])
+    for (const name of ['vocab.txt', 'onnx/checkpoint.bin']) expect(readFileSync(served(name), 'utf8')).toBe('precious')
+    for (const name of ['vocab.txt', 'onnx/checkpoint.bin']) rmSync(served(name))
+    // A model that cannot be served is replaced too.
+    truncateModel(served('onnx/model.onnx'))
+    expect((await add('mine', '--force')).code).toBe(0)
+    expect(readFileSync(served('onnx/model.onnx'))).toEqual(readFileSync(file('onnx/model.onnx')))
+  })
+
+  it('puts a model back whose replacement was interrupted', async () => {
+    expect((await add('mine')).code).toBe(0)
+    const staging = join(dir, 'served', '.adding-mine-abcdef')
+    mkdirSync(staging)
+    renameSync(join(dir, 'served', 'mine'), join(staging, 'old'))
+    expect(await add('mine')).toMatchObject({ code: 1, stderr: expect.stringContaining('exists: --force replaces it') })
+    expect(readdirSync(join(dir, 'served'))).toEqual(['mine'])
+    expect((await add('mine', '--force')).code).toBe(0)
+    expect(readdirSync(join(dir, 'served'))).toEqual(['mine'])
+  })
+
   it('rejects invalid models and invalid names', async () => {
     expect((await add('mine', '--name', 'Not A Name')).code).toBe(1)
     expect((await add('mine', '--name', '../escaped')).code).toBe(1)
@@ -200,8 +233,12 @@ describe('list', () => {
 })
 
 function truncate(path: string): void {
-  const content = readFileSync(file(path))
-  writeFileSync(file(path), content.subarray(0, content.length / 2))
+  truncateModel(file(path))
+}
+
+function truncateModel(path: string): void {
+  const content = readFileSync(path)
+  writeFileSync(path, content.subarray(0, content.length / 2))
 }
 
 /** A second graph with one tensor of external data; concatenated protobuf messages are merged. */

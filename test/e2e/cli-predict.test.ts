@@ -1,4 +1,6 @@
 // `inferq predict`: arguments, pipes and error messages.
+import { createServer, request as httpRequest } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { freePort } from '../../src/launcher/ports.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -88,6 +90,57 @@ it('sends an API key from the environment or an option', async () => {
   ])
   expect((await predict(['a'], { env: { ...url, INFERQ_API_KEY: 'the-secret-of-me' } })).code).toBe(0)
   expect((await predict(['a', '--key', 'the-secret-of-me'], { env: url })).code).toBe(0)
+})
+
+it('takes a key in the URL, and prints no part of it', async () => {
+  const withKey = withKeys.url.replace('//', '//the-secret-of-me@')
+  expect((await predict(['a'], { env: { INFERQ_URL: withKey } })).code).toBe(0)
+  for (const url of [
+    `http://bob:secret@127.0.0.1:${await freePort()}`,
+    'http://bob:secret@',
+    'ftp://bob:secret@host',
+  ]) {
+    const { code, stderr } = await predict(['a', '--url', url])
+    expect(code).not.toBe(0)
+    expect(stderr).not.toContain('secret')
+  }
+})
+
+describe('a proxy of the environment', () => {
+  it('is used, except for this machine and NO_PROXY', async () => {
+    const seen: string[] = []
+    // Without API keys, the server refuses hosts that it does not know.
+    const target = new URL(withKeys.url)
+    const url = 'http://the-secret-of-me@inferq.invalid'
+    const proxy = createServer((request, response) => {
+      seen.push(`${request.method} ${request.url}`)
+      const headers = { ...request.headers, host: target.host }
+      const path = new URL(request.url ?? '', target).pathname
+      const forwarded = httpRequest({ port: target.port, path, method: request.method ?? 'GET', headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers)
+        answer.pipe(response)
+      })
+      request.pipe(forwarded)
+    })
+    proxy.on('connect', (request, socket: Socket) => {
+      seen.push(`CONNECT ${request.url}`)
+      const forwarded = connect(Number(target.port), '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        socket.pipe(forwarded).pipe(socket)
+      })
+    })
+    await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+    const http_proxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+    const { code, stderr } = await predict(['a'], { env: { INFERQ_URL: url, http_proxy } })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(seen).toEqual([expect.stringContaining('inferq.invalid')])
+    expect((await predict(['a'], { env: { http_proxy } })).code).toBe(0)
+    const without = { INFERQ_URL: url, http_proxy, no_proxy: 'inferq.invalid' }
+    expect((await predict(['a'], { env: without })).stderr).toContain('http://inferq.invalid does not answer')
+    expect(seen).toHaveLength(1)
+    proxy.closeAllConnections()
+    proxy.close()
+  })
 })
 
 describe('prints one line without a stack for', () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Inferq } from '../../client/client.ts'
 import { EXIT, InterruptedError } from '../failure.ts'
 import { countOf, countText, secondsText } from '../format.ts'
+import { withLock } from '../lock.ts'
 import { report, type Terminal } from '../terminal.ts'
 import { type RunSummary, runToFile } from './file-run.ts'
-import { withOutputLock } from './files/lock.ts'
 import { openStream } from './files/output.ts'
 import { newToken } from './files/run-files.ts'
 import { owned, type RunningState, StateFile } from './files/state.ts'
@@ -23,7 +23,9 @@ export async function batch(inferq: Inferq, flags: BatchFlags, terminal: Termina
   const target = await outputTarget(outputNameOf(flags))
   const summary =
     target.kind === 'file'
-      ? await withOutputLock(target, terminal, (signal) => runToFile({ inferq, flags, target, terminal, signal }))
+      ? await withLock({ path: `${target.path}.inferq.lock`, name: target.name }, terminal, (signal) =>
+          runToFile({ inferq, flags, target, terminal, signal }),
+        )
       : await runToStream(inferq, flags, target, terminal)
   return reportEnd(summary, outputNameOf(flags), (Date.now() - began) / 1_000, terminal)
 }

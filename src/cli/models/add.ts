@@ -1,19 +1,18 @@
 // `inferq models add`: checks a model and copies it into the models folder.
-import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { messageOf } from '../../errors.ts'
 import { Hub } from '../../worker/models/hub.ts'
 import { type HubId, parseHubId } from '../../worker/models/hub-id.ts'
-import { INFERQ_FILE } from '../../worker/models/inferq-json.ts'
-import { CARD_FILE, TEXT_FILES } from '../../worker/models/inspect.ts'
-import { findFile, snapshotModel } from '../../worker/models/model-files.ts'
-import { findOnnx } from '../../worker/models/onnx-file.ts'
+import { snapshotModel } from '../../worker/models/model-files.ts'
 import { CommandError, EXIT, UsageError } from '../failure.ts'
 import { bytesText } from '../format.ts'
+import { withLock } from '../lock.ts'
 import { type Progress, showProgress } from '../progress.ts'
 import { report, type Terminal } from '../terminal.ts'
 import { loadForCheck } from './check.ts'
 import { exists, inspect, isFolder, listProblems } from './folder.ts'
+import { checkApart, checkReplaceable, install } from './install.ts'
 
 export interface AddFlags {
   modelsDir: string
@@ -39,12 +38,17 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   if (!flags.force && (await exists(target))) {
     throw new CommandError(`${modelsDir} already has a model "${name}": --force replaces it, --name sets another name`)
   }
+  if (!id) await checkApart(resolve(wanted), target)
+  await checkReplaceable(target)
   const from = id ? await download(id, flags, terminal) : resolve(wanted)
   const { manifest, problems } = await inspect(from, name)
   if (!manifest) throw new CommandError(listProblems(wanted, problems))
   const { line } = await loadForCheck(manifest, wanted, terminal)
   report(terminal, `${name}@${manifest.revision}: ${line}`)
-  await install(from, manifest.file, target, terminal.signal)
+  await mkdir(modelsDir, { recursive: true })
+  await withLock({ path: join(modelsDir, `.adding-${name}.lock`), name: target }, terminal, (signal) =>
+    install(from, manifest.file, target, flags.force === true, signal),
+  )
   report(
     terminal,
     `added ${target} (${bytesText(manifest.bytes)}); restart the workers, then it is served as "${name}"`,
@@ -77,27 +81,5 @@ async function download(id: HubId, { hub, token, cache }: AddFlags, terminal: Te
     throw new CommandError(messageOf(error), { cause: error })
   } finally {
     bar?.progress.stop()
-  }
-}
-
-/** Copies the files that are served or describe the model; the target folder appears only when it is complete. */
-async function install(from: string, onnx: string, target: string, signal: AbortSignal): Promise<void> {
-  // Staged in a hidden folder, because a worker may read the models folder meanwhile.
-  const staging = join(dirname(target), '.adding', basename(target))
-  const [complete, replaced] = [join(staging, 'new'), join(staging, 'old')]
-  await rm(staging, { recursive: true, force: true })
-  try {
-    const { parts } = await findOnnx(from, onnx)
-    for (const file of [...TEXT_FILES, CARD_FILE, INFERQ_FILE, ...parts]) {
-      signal.throwIfAborted()
-      const found = await findFile(from, file)
-      if (!found) continue
-      await mkdir(dirname(join(complete, file)), { recursive: true })
-      await copyFile(found.path, join(complete, file))
-    }
-    if (await exists(target)) await rename(target, replaced)
-    await rename(complete, target)
-  } finally {
-    await rm(dirname(staging), { recursive: true, force: true })
   }
 }

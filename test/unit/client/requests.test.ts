@@ -221,8 +221,22 @@ it('works with the globals of a browser alone', async () => {
     (request, response) => void bodyOf(request).then((text) => json(200, { text })(request, response)),
   )
   const globals = {
-    ...{ AbortController, AbortSignal, Blob, clearTimeout, Date, fetch, FormData, Headers, ReadableStream, Response },
-    ...{ setTimeout, TextDecoder, TextEncoder, URL, Uint8Array, btoa },
+    AbortController,
+    AbortSignal,
+    Blob,
+    btoa,
+    clearTimeout,
+    Date,
+    fetch,
+    FormData,
+    Headers,
+    ReadableStream,
+    Response,
+    setTimeout,
+    TextDecoder,
+    TextEncoder,
+    Uint8Array,
+    URL,
   }
   const context = createContext({ ...globals, base: url, content: new Blob(['row\n']) })
   runInContext(outputFiles[0]?.text ?? '', context)

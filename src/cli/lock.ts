@@ -1,27 +1,33 @@
-// Lock of an output: one run at a time writes it.
+// Lock of what a command writes: one process at a time.
 import { lock } from 'proper-lockfile'
-import { pause } from '../../../async.ts'
-import { CommandError } from '../../failure.ts'
-import { report, type Terminal } from '../../terminal.ts'
-import type { FileTarget } from './target.ts'
+import { pause } from '../async.ts'
+import { CommandError } from './failure.ts'
+import { report, type Terminal } from './terminal.ts'
 
 /** The lock of a process that was killed is taken over after this time. */
 const STALE_MS = 5_000
 const RENEW_MS = 1_000
 const POLL_MS = 250
 
+export interface LockTarget {
+  /** The path of the lock, a folder that exists only while it is held. */
+  path: string
+  /** What it protects, for messages. */
+  name: string
+}
+
 /**
- * Runs the task while `OUTPUT.inferq.lock` is held; the task's signal also aborts when the lock is lost.
+ * Runs the task while the lock is held; the task's signal also aborts when the lock is lost.
  * @throws CommandError when another process holds it.
  */
-export async function withOutputLock<T>(
-  { path, name }: FileTarget,
+export async function withLock<T>(
+  { path, name }: LockTarget,
   terminal: Terminal,
   task: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const lost = new AbortController()
   const options = {
-    lockfilePath: `${path}.inferq.lock`,
+    lockfilePath: path,
     realpath: false,
     stale: STALE_MS,
     update: RENEW_MS,
@@ -40,7 +46,7 @@ export async function withOutputLock<T>(
     }
     if (waited === 0) report(terminal, `waiting for the lock of ${name}`)
     if (waited > STALE_MS + 2 * RENEW_MS) {
-      throw new CommandError(`another inferq batch writes ${name}: wait for it, or give another --output`)
+      throw new CommandError(`another inferq command writes ${name}: wait for its end`)
     }
     if (!(await pause(POLL_MS, terminal.signal))) throw terminal.signal.reason
   }
