@@ -50,7 +50,9 @@ export interface Problem {
 export const malformed = (detail: string) => new AppError('Validation', 400, detail)
 export const notFound = (detail: string) => new AppError('NotFound', 404, detail)
 export const gone = (detail: string) => new AppError('Gone', 410, detail)
-export const conflict = (detail: string) => new AppError('Conflict', 409, detail)
+/** 409; OpenAI's clients repeat one unless the header refuses it, and the answer would be the same. */
+export const conflict = (detail: string) =>
+  new AppError('Conflict', 409, detail, { headers: { 'X-Should-Retry': 'false' } })
 export const timedOut = (detail: string) => new AppError('Timeout', 504, detail)
 
 /** Problems that one refusal lists. */

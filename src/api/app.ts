@@ -39,7 +39,7 @@ export function createApp(context: Context): Express {
   const dashboard = createDashboard({ ...context, producer: context.dashboardProducer, basePath })
   app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), rejectForeignPages(config.publicUrl), dashboard)
   app.get('/favicon.ico', setRouteName('/favicon.ico'), (_request, response) => void response.status(204).end())
-  app.use(notFoundHandler)
+  app.use(notFoundHandler(routes.map(({ path }) => path)))
   app.use(errorHandler(context.logger))
   return app
 }

@@ -3,8 +3,8 @@
 import { AppError } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
-import type { PredictSchemas } from '../predict/body.ts'
-import { type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
+import type { InvocationsBody, PredictSchemas } from '../predict/body.ts'
+import { checkMaxTokens, type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
 import { type ModelsContext, resolveModel } from '../predict/model-resolver.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
 import type { ModelRecord } from '../records/models.ts'
@@ -41,7 +41,7 @@ export interface Endpoints {
 
 const PREDICT_ENDPOINTS = ['/predict', '/invocations']
 /** Hugging Face's endpoint; its capture group is the model. */
-const MODEL_ENDPOINT = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:@\w{1,64})?)$/
+const MODEL_ENDPOINT = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:[@:]\w{1,64})?)$/
 
 /** Whether batches support the endpoint. */
 export function isBatchEndpoint(endpoint: string): boolean {
@@ -50,7 +50,7 @@ export function isBatchEndpoint(endpoint: string): boolean {
 
 export function createEndpoints(
   context: ModelsContext,
-  schemas: Pick<PredictSchemas, 'predict' | 'huggingFace'>,
+  schemas: Pick<PredictSchemas, 'predict' | 'invocations' | 'huggingFace'>,
 ): Endpoints {
   const { fleet } = context
   // A batch waits for workers, so a published revision is valid without a live worker.
@@ -59,7 +59,8 @@ export function createEndpoints(
   return {
     read: (endpoint, body) => {
       if (PREDICT_ENDPOINTS.includes(endpoint)) {
-        const predict = checkedBody(schemas.predict, body)
+        const schema = endpoint === '/predict' ? schemas.predict : schemas.invocations
+        const predict = checkedBody<InvocationsBody>(schema, body)
         return parsedRequest(inputsOf(predict), predict.model, false)
       }
       const huggingFace = checkedBody(schemas.huggingFace, body)
@@ -82,11 +83,12 @@ export function createEndpoints(
 
 /** @param nested whether the answer to a single text is a list too, as in Hugging Face's API. */
 function parsedRequest(
-  { items, truncate, single, scores }: Inputs,
+  { items, truncate, maxTokens, single, scores }: Inputs,
   model: string | undefined,
   nested: boolean,
 ): ParsedRequest {
   const answer = (rows: Row[], record: ModelRecord) => {
+    if (maxTokens !== undefined) checkMaxTokens({ maxTokens }, record.maxTokens)
     throwIfRowsFailed(rows)
     const scored = rows.map((row) => scoreRow(row, record, scores))
     return single && !nested ? scored[0] : scored

@@ -16,6 +16,8 @@ export type PredictSchemas = ReturnType<typeof createPredictSchemas>
 export type PredictBody = z.infer<PredictSchemas['predict']>
 export type HuggingFaceBody = z.infer<PredictSchemas['huggingFace']>
 export type PredictionInput = z.infer<PredictSchemas['predictionInput']>
+export type PipelineParameters = z.infer<typeof pipelineParameters>
+export type InvocationsBody = z.infer<PredictSchemas['invocations']>
 export type PredictParameters = z.infer<typeof parameters>
 
 const parameters = z
@@ -24,6 +26,22 @@ const parameters = z
     function_to_apply: z.enum(['softmax', 'sigmoid', 'none']).optional().describe("Default: the model's own"),
   })
   .describe('How logits become scores')
+
+/** Also what Python's pipeline("text-classification") takes, and its clients therefore send. */
+const pipelineParameters = parameters
+  .extend({
+    truncation: z
+      .union([z.boolean(), z.enum(['longest_first', 'only_first', 'do_not_truncate'])])
+      .optional()
+      .describe("Cut texts to the model's limit; false: a longer text is an error. Default true"),
+    padding: z
+      .union([z.boolean(), z.enum(['longest', 'max_length', 'do_not_pad'])])
+      .optional()
+      .describe('Has no effect'),
+    max_length: z.int().min(1).optional().describe("Not below the model's limit, at which texts are cut"),
+    return_all_scores: z.boolean().optional().describe('true: all labels; false: the best one, unless top_k is given'),
+  })
+  .describe("How logits become scores, and the pipeline's other parameters")
 
 /** The schemas of every API dialect's body; all share the same texts and options. */
 export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
@@ -53,7 +71,10 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
       .boolean()
       .optional()
       .describe("Cut texts to the model's limit; false: a longer text is an error. Default true"),
-    truncation_direction: z.enum(['Right', 'Left']).optional().describe('Which end is cut off. Default Right'),
+    truncation_direction: z
+      .enum(['Right', 'Left', 'right', 'left'])
+      .optional()
+      .describe('Which end is cut off. Default Right'),
     raw_scores: z.boolean().optional().describe('Logits instead of scores'),
     parameters: parameters.optional(),
   }
@@ -76,19 +97,33 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     .strictObject({ ...inputFields, model })
     .refine(eitherText, either)
     .refine(noConflict, conflict)
+  /** SageMaker's containers of the Hugging Face Hub take the pipeline's parameters too. */
+  const invocations = z
+    .strictObject({ ...inputFields, parameters: pipelineParameters.optional(), model })
+    .refine(eitherText, either)
+    .refine(noConflict, conflict)
   const predictionInput = z
     .strictObject(inputFields, { error: notAnObject })
     .refine(eitherText, either)
     .refine(noConflict, conflict)
+    .refine(noDataUri, { error: 'has a data: URI where a text is expected: send the text itself', path: ['inputs'] })
   const huggingFace = z.strictObject({
     inputs: z.union([text, textObject, many(z.union([text, textObject, pair], { error: eachError }))], {
       error: 'must be a text, or a list of texts',
     }),
-    parameters: parameters.optional(),
+    parameters: pipelineParameters.optional(),
     options: z.record(z.string(), z.unknown()).optional().describe('Accepted and ignored'),
     model,
   })
-  return { predict, predictionInput, huggingFace, text, model, limits: limitsOf(maxInputs) }
+  return { predict, invocations, predictionInput, huggingFace, text, model, limits: limitsOf(maxInputs) }
+}
+
+/** Replicate's clients send a file object as a data URI, which would be classified as it is. */
+function noDataUri({ inputs, text }: { inputs?: unknown; text?: string | undefined }): boolean {
+  const texts = [text, inputs].flat()
+  return !texts.some(
+    (each) => typeof each === 'string' && /^data:[\w.+-]+\/[\w.+-]+;(?:[^,]{0,100};)?base64,/.test(each),
+  )
 }
 
 /** The message for an input that is a bare text or a list. */

@@ -14,8 +14,11 @@ export interface ModelsContext {
   fleet: FleetView
 }
 
-/** A name with an optional owner before it, which is ignored, and an optional revision after it. */
-const REFERENCE = /^(?:[A-Za-z0-9_][\w.-]*\/)?([A-Za-z0-9][\w.-]*)(?:@([^@]*))?$/
+/**
+ * A name with an optional owner before it, which is ignored, and an optional revision after it: `@`, or `:` as Replicate
+ * writes it.
+ */
+const REFERENCE = /^(?:[A-Za-z0-9_][\w.-]*\/)?([A-Za-z0-9][\w.-]*)(?:[@:]([^@:]*))?$/
 
 /** Parses a model reference; names are lower case, also for a Hub id. Undefined: not a valid model name. */
 export function parseReference(wanted: string): { name: string; revision: string | undefined } | undefined {
@@ -24,7 +27,7 @@ export function parseReference(wanted: string): { name: string; revision: string
 }
 
 /**
- * Resolves `name`, `owner/name`, `name@revision` or the default. Names are looked up, never joined to paths.
+ * Resolves `name`, `owner/name`, `name@revision`, `name:revision` or the default. Names are looked up, never joined to paths.
  * @param isEligible which revisions may be requested; default: those of a live worker.
  * @throws AppError 404 for an unknown model or revision; 503 when Redis was never reached.
  */

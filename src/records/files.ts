@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
+import { uuidFromKey } from './idempotency.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
 
@@ -24,6 +25,10 @@ export type FilePurpose = FileRecord['purpose']
 /** The list of an owner's files. */
 const FILES_LIST = 'files'
 const PURPOSES: FilePurpose[] = ['batch', 'batch_output']
+
+export function isPurpose(text: string): text is FilePurpose {
+  return PURPOSES.some((purpose) => purpose === text)
+}
 
 /** The list of an owner's files with that purpose; undefined: with any. */
 function listOf(purpose: FilePurpose | undefined): string {
@@ -96,6 +101,33 @@ async function addEntriesByPurpose(redis: Redis, owner: string): Promise<void> {
 }
 
 const ENTRIES_PER_ROUND = 500
+
+/** An upload with an Idempotency-Key. */
+export interface KeyedUpload {
+  uuid: string
+  /** Hash of the request. */
+  hash: string
+}
+
+/**
+ * Remembers the upload of that key for `ttl` milliseconds.
+ * @returns the earlier upload with the key whose record still exists; undefined: the key is this upload's now.
+ */
+export async function claimUploadKey(
+  redis: Redis,
+  owner: string,
+  key: string,
+  { uuid, hash }: KeyedUpload,
+  ttl: number,
+): Promise<KeyedUpload | undefined> {
+  const name = recordKey('file-key', keyIdOf({ owner, uuid: uuidFromKey(owner, `file ${key}`) }))
+  const value = JSON.stringify({ uuid, hash })
+  if ((await redis.set(name, value, 'PX', ttl, 'NX')) === 'OK') return undefined
+  const before = JSON.parse((await redis.get(name)) ?? 'null') as KeyedUpload | null
+  if (before && (await redis.exists(keyOf({ owner, uuid: before.uuid }))) === 1) return before
+  await redis.set(name, value, 'PX', ttl)
+  return undefined
+}
 
 /** Registers a batch as a reader, so that the file is neither deleted nor expires in the meantime. */
 export async function addFileReader(redis: Redis, id: OwnedId, batch: string): Promise<void> {

@@ -17,6 +17,8 @@ const modelRecord = z.object({
   /** The file that is served, relative to the model's folder, and its bytes. */
   file: z.string(),
   bytes: z.number(),
+  /** When that file was made, epoch milliseconds; absent in records of older workers. */
+  createdAt: z.number().optional(),
   /** Model type of config.json, for example `bert`. */
   architecture: z.string(),
   /** The default function from logits to scores; absent: the problem type's. */

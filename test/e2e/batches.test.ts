@@ -83,7 +83,11 @@ describe('a line', () => {
     expect(errors.map(({ custom_id, response }) => [custom_id, response?.status_code])).toEqual(
       Object.entries(refused).map(([id, [status]]) => [`bad-${id}`, status]),
     )
-    expect(errors.every(({ error }) => error !== null && error.message !== '')).toBe(true)
+    // As in OpenAI's files: `error` is for requests without a response.
+    expect(errors.every(({ error }) => error === null)).toBe(true)
+    expect(errors.map(({ response }) => response?.body)).toEqual(
+      errors.map(() => expect.objectContaining({ error: expect.objectContaining({ message: expect.any(String) }) })),
+    )
     expect(ids(await ann.results(batch.id))).toEqual(
       content.split('\n').flatMap((each) => (each ? [JSON.parse(each).custom_id] : [])),
     )
@@ -118,21 +122,21 @@ describe('POST /v1/batches', () => {
     expect(new Set(made).size).toBe(1)
     expect(all.filter((each) => each.headers.get('idempotency-replayed') !== 'true')).toHaveLength(1)
     const other = await ann.call('/v1/batches', { json: { ...json, completion_window: '1h' }, headers })
-    expect([other.status, await other.json()]).toMatchObject([422, { error: { param: 'Idempotency-Key' } }])
+    expect([other.status, await other.json()]).toMatchObject([400, { error: { param: 'Idempotency-Key' } }])
     expect((await bob.create({ requests }, headers)).id).not.toBe(made[0])
   })
 
   it.each([
     ['an unknown file', { input_file_id: 'file-0190f3f2-7c1e-7000-8000-000000000000' }, 404, null],
     ['a malformed id', { input_file_id: '../../etc/passwd' }, 404, null],
-    ['another endpoint', { requests, endpoint: '/v1/chat/completions' }, 422, 'endpoint'],
-    ['an invalid window', { requests, completion_window: 'soon' }, 422, 'completion_window'],
-    ['an empty window', { requests, completion_window: '0s' }, 422, 'completion_window'],
-    ['neither file nor requests', {}, 422, 'input_file_id'],
-    ['no requests', { requests: [] }, 422, 'requests'],
-    ['a webhook', { requests, webhook: 'https://example.com' }, 422, 'webhook'],
-    ['an unknown field', { requests, nonsense: 1 }, 422, 'nonsense'],
-    ['metadata that is too long', { requests, metadata: { a: 'x'.repeat(513) } }, 422, 'metadata.a'],
+    ['another endpoint', { requests, endpoint: '/v1/chat/completions' }, 400, 'endpoint'],
+    ['an invalid window', { requests, completion_window: 'soon' }, 400, 'completion_window'],
+    ['an empty window', { requests, completion_window: '0s' }, 400, 'completion_window'],
+    ['neither file nor requests', {}, 400, 'input_file_id'],
+    ['no requests', { requests: [] }, 400, 'requests'],
+    ['a webhook', { requests, webhook: 'https://example.com' }, 400, 'webhook'],
+    ['an unknown field', { requests, nonsense: 1 }, 400, 'nonsense'],
+    ['metadata that is too long', { requests, metadata: { a: 'x'.repeat(513) } }, 400, 'metadata.a'],
   ])("answers %s with an error in OpenAI's format", async (_what, body, status, param) => {
     const json = { endpoint: '/predict', completion_window: '24h', ...body }
     const response = await ann.call('/v1/batches', { json })

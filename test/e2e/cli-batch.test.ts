@@ -104,7 +104,7 @@ describe('formats', () => {
     expect((await batch(['in.jsonl', '--output', 'out.jsonl'])).code).toBe(1)
     expect(jsonLines(read('out.jsonl'))).toMatchObject([
       { custom_id: 'b', response: { status_code: 200 }, error: null },
-      { custom_id: 'a', error: { message: expect.stringContaining('no such model') } },
+      { custom_id: 'a', response: { body: { error: { message: expect.stringContaining('no such model') } } } },
     ])
   })
 

@@ -51,9 +51,9 @@ describe('an upload', () => {
   })
 
   it.each([
-    ['an unknown purpose', () => caller.upload('{}', { purpose: 'fine-tune' }), 422],
-    ['no purpose', () => caller.upload('{}', {}), 422],
-    ['an empty file', () => caller.upload(''), 422],
+    ['an unknown purpose', () => caller.upload('{}', { purpose: 'fine-tune' }), 400],
+    ['no purpose', () => caller.upload('{}', {}), 400],
+    ['an empty file', () => caller.upload(''), 400],
     ['more bytes than the limit', () => caller.upload(Buffer.alloc(3 * 1_024 * 1_024 + 1, 'x')), 413],
     [
       'no file',
@@ -142,7 +142,7 @@ it('lists files page by page, in both directions', async () => {
   expect([idsOf(second), second.has_more]).toEqual([[made[2], made[1]], true])
   expect(idsOf(await list(`order=asc&after=${made[1]}`))).toEqual(made.slice(2))
   expect(idsOf(await list('purpose=batch_output'))).toEqual([])
-  expect((await caller.call('/v1/files?limit=0')).status).toBe(422)
+  expect((await caller.call('/v1/files?limit=0')).status).toBe(400)
 })
 
 it('keeps a file until the batch that reads it has ended', async () => {

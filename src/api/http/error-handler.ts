@@ -3,15 +3,24 @@ import type { ErrorRequestHandler, RequestHandler } from 'express'
 import { notFound } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { ClientDisconnectedError } from './deadline.ts'
-import { openAiError } from './openai-format.ts'
+import { openAiError, openAiStatus } from './openai-format.ts'
 import { asAppError, problemOf } from './problem.ts'
 import { requestState } from './request-log.ts'
 
 /** Minimum age of a predict request when its 503 is sent, milliseconds: some clients retry a 503 without back-off. */
 const MIN_503_AGE_MS = 1_000
 
-export const notFoundHandler: RequestHandler = () => {
-  throw notFound('no such route; see /docs')
+const OPENAI_PREFIX = '/v1/'
+
+/** @param paths of the route table: under /v1, where OpenAI's clients ask, the error names what there is. */
+export function notFoundHandler(paths: string[]): RequestHandler {
+  const resources = paths.flatMap((path) => /^\/v1\/\w+/.exec(path)?.[0] ?? [])
+  const listed = [...new Set(resources)].join(', ')
+  return (request, response) => {
+    if (!request.path.startsWith(OPENAI_PREFIX)) throw notFound('no such route; see /docs')
+    requestState(response).errors = 'openai'
+    throw notFound(`no such route; under /v1 there are ${listed}: see /docs`)
+  }
 }
 
 export function errorHandler(logger: Logger): ErrorRequestHandler {
@@ -25,9 +34,9 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
       if (response.destroyed) return
       const isOpenAi = errors === 'openai'
       const document = isOpenAi ? openAiError(error) : problemOf(error, request.path, id)
-      response.status(error.status).set(error.headers)
+      response.status(isOpenAi ? openAiStatus(error) : error.status).set(error.headers)
       response.type(isOpenAi ? 'application/json' : 'application/problem+json')
-      response.send(request.method === 'HEAD' ? '' : JSON.stringify(document))
+      response.end(request.method === 'HEAD' ? '' : `${JSON.stringify(document)}\n`)
     }
     if (error.status !== 503 || !isPredict) return send()
     const age = performance.now() - startedAt

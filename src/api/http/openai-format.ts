@@ -27,6 +27,11 @@ export function openAiError(error: AppError): z.infer<typeof openAiErrorDocument
   }
 }
 
+/** Its clients expect 400 for an invalid request, and have an error class for it. */
+export function openAiStatus({ status }: AppError): number {
+  return status === 422 ? 400 : status
+}
+
 function typeOf({ status }: AppError): string {
   if (status === 401) return 'authentication_error'
   if (status === 429) return 'rate_limit_error'
@@ -42,9 +47,10 @@ export function listObject(data: { id: string }[], hasMore: boolean) {
 export const fileId = (uuid: string) => `file-${uuid}`
 export const batchId = (uuid: string) => `batch_${uuid}`
 
-/** The UUID in a public id of that kind. @throws AppError 404 for any other text, since no record can have that id. */
+/** The UUID in a public id of that kind, in any case. @throws AppError 404 for any other text, since no record can have that id. */
 export function uuidFromId(kind: 'file' | 'batch', id: string): string {
-  const [prefix, uuid] = [id.slice(0, kind.length + 1), id.slice(kind.length + 1)]
+  const canonical = id.toLowerCase()
+  const [prefix, uuid] = [canonical.slice(0, kind.length + 1), canonical.slice(kind.length + 1)]
   if ((prefix === `${kind}-` || prefix === `${kind}_`) && isUuid(uuid)) return uuid
   throw notFound(`no such ${kind}`)
 }

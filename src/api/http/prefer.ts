@@ -30,7 +30,8 @@ export function parsePrefer(header: string | undefined, defaultWait: number, max
 /** The Preference-Applied header; empty when no preference is applied. */
 export function preferenceApplied(prefer: Preferences): Record<string, string> {
   const applied = [
-    prefer.respondAsync ? 'respond-async' : prefer.wait === undefined ? '' : `wait=${Math.round(prefer.wait / 1_000)}`,
+    prefer.respondAsync ? 'respond-async' : '',
+    prefer.wait === undefined ? '' : `wait=${Math.round(prefer.wait / 1_000)}`,
     prefer.lenient ? 'handling=lenient' : '',
   ].filter(Boolean)
   return applied.length > 0 ? { 'Preference-Applied': applied.join(', ') } : {}

@@ -1,5 +1,5 @@
 // The HTTP server: its limits, and responses to unparsable requests.
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
 import { problemOf } from './problem.ts'
@@ -21,8 +21,19 @@ export function createHttpServer(listener: RequestListener, uploads: UploadTimeo
   server.maxHeadersCount = 101
   // An error of the listening socket, such as too many open files, affects one connection; the next one may succeed.
   server.on('error', () => undefined)
+  const latest = new WeakMap<Socket, { request: IncomingMessage; response: ServerResponse }>()
+  const refused = new WeakSet<Socket>()
+  server.on('request', (request, response) => latest.set(request.socket, { request, response }))
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && uploads.has(socket)) return
+    const { request, response } = latest.get(socket) ?? {}
+    // A second answer must not get into the body of the first one, nor follow the answer to a request that never ended.
+    if (response?.headersSent && !(request?.complete && response.writableFinished)) return void socket.destroy()
+    if (response && request?.complete && !response.writableFinished) {
+      // Bytes after a complete request that is still being answered: the answer comes first.
+      if (!refused.has(socket)) response.once('finish', () => sendClientError(error, socket))
+      return void refused.add(socket)
+    }
     sendClientError(error, socket)
   })
   return server
@@ -61,7 +72,7 @@ function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'malformed request']
   const document = problemOf(new AppError('Validation', status, detail), '', '')
-  const body = JSON.stringify(document)
+  const body = `${JSON.stringify(document)}\n`
   const head = [
     `HTTP/1.1 ${status} ${document.title}`,
     'Content-Type: application/problem+json',

@@ -26,6 +26,8 @@ const EXAMPLE_BODY = {
   endpoint: '/predict',
   completion_window: '24h',
 }
+/** Longer ones would outlive the input file. */
+const MAX_WINDOW_MS = 30 * 24 * 3_600_000
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
 const batchResponse = { description: 'The batch', schema: batchObject }
@@ -52,7 +54,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       bodyLimits: schemas.batchLimits,
       example: { body: EXAMPLE_BODY },
       responses: { 200: batchResponse },
-      errorStatuses: [400, 404, 409, 413, 415, 422, 429, 503, 507],
+      errorStatuses: [400, 404, 409, 413, 415, 429, 503, 507],
       handler: create,
     }),
     route({
@@ -63,7 +65,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errors: 'openai',
       query: listQuery,
       responses: { 200: { description: 'One page', schema: z.object({ data: z.array(batchObject) }) } },
-      errorStatuses: [404, 422, 503],
+      errorStatuses: [400, 404, 503],
       handler: async ({ reads }, { owner, query: { after, limit }, disconnected }) => {
         const find = (uuids: string[]) => readBatches(reads, owner, uuids)
         const cursor = after === undefined ? undefined : uuidFromId('batch', after)
@@ -129,7 +131,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       query: resultsQuery,
       example,
       responses: { 200: { description: 'Rows', contentType: 'application/x-ndjson', schema: z.string() } },
-      errorStatuses: [404, 422, 503],
+      errorStatuses: [400, 404, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         const follow = request.query.follow === '1' || request.query.follow === 'true'
@@ -206,8 +208,8 @@ async function* asStream(lines: string[]): AsyncGenerator<string> {
 /** The completion window, milliseconds. @throws AppError 422 when it is not a duration. */
 function windowOf({ completion_window: window }: BatchBody): number {
   const ms = parseDuration(window)
-  if (ms !== undefined && ms > 0) return ms
-  throw invalid([{ path: 'completion_window', message: 'must be a duration such as 24h, 30m or 7d' }])
+  if (ms !== undefined && ms > 0 && ms <= MAX_WINDOW_MS) return ms
+  throw invalid([{ path: 'completion_window', message: 'must be a duration such as 24h, 30m or 7d, at most 30d' }])
 }
 
 /** Milliseconds; undefined without output_expires_after. */

@@ -1,8 +1,10 @@
 // Routes of files, the input and output of batches, after OpenAI's API.
+import { createHash, type Hash } from 'node:crypto'
 import * as z from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
-import { filesList, readFileRecords } from '../../records/files.ts'
+import { claimUploadKey, filesList, isPurpose, type KeyedUpload, readFileRecord, readFileRecords } from '../../records/files.ts'
+import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
 import { readForm } from '../http/multipart.ts'
 import { fileId, listObject, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
@@ -15,6 +17,9 @@ const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
 const MAX_NAME_CHARS = 512
+/** As OpenAI's API: some clients parse anything whose name has `json` as one JSON text. */
+const CONTENT_TYPE = 'application/octet-stream'
+const content = z.string().meta({ format: 'binary' })
 
 const fileObject = z.object({
   id: z.string(),
@@ -35,7 +40,7 @@ const listQuery = z.strictObject({
   after: z.string().optional().describe('The last id of the previous page'),
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
   order: z.enum(['asc', 'desc']).default('desc'),
-  purpose: z.enum(['batch', 'batch_output']).optional(),
+  purpose: z.string().max(64).optional().describe('batch or batch_output; for any other purpose there are no files'),
 })
 
 export const fileRoutes: Route<Context>[] = [
@@ -47,8 +52,11 @@ export const fileRoutes: Route<Context>[] = [
     errors: 'openai',
     form,
     responses: { 200: { description: 'The file', schema: fileObject } },
-    errorStatuses: [400, 408, 413, 415, 422, 503, 507],
-    handler: async (context, request) => ({ status: 200, body: toFileObject(await upload(context, request)) }),
+    errorStatuses: [400, 408, 413, 415, 503, 507],
+    handler: async (context, request) => {
+      const { replayed, ...file } = await upload(context, request)
+      return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toFileObject(file) }
+    },
   }),
   route({
     method: 'get',
@@ -58,11 +66,13 @@ export const fileRoutes: Route<Context>[] = [
     errors: 'openai',
     query: listQuery,
     responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
-    errorStatuses: [422, 503],
+    errorStatuses: [400, 404, 503],
     handler: async ({ reads }, { owner, query, disconnected }) => {
       const { after, purpose, ...rest } = query
       const find = (uuids: string[]) => readFileRecords(reads, owner, uuids)
       const cursor = after === undefined ? undefined : uuidFromId('file', after)
+      // Files with any other purpose of OpenAI's do not exist here.
+      if (purpose !== undefined && !isPurpose(purpose)) return { status: 200, body: listObject([], false) }
       const list = await filesList(reads, owner, purpose)
       const page = await pageAfter(reads, list, owner, { ...rest, after: cursor, find, disconnected })
       return { status: 200, body: listObject(page.found.map(toFileObject), page.hasMore) }
@@ -90,8 +100,8 @@ export const fileRoutes: Route<Context>[] = [
     params: idParams,
     example,
     responses: {
-      200: { description: 'The whole content', contentType: 'application/jsonl', schema: z.string() },
-      206: { description: 'The range', contentType: 'application/jsonl', schema: z.string() },
+      200: { description: 'The whole content', contentType: CONTENT_TYPE, schema: content },
+      206: { description: 'The range', contentType: CONTENT_TYPE, schema: content },
     },
     errorStatuses: [404, 416, 503],
     handler: async (context, request) => {
@@ -102,7 +112,7 @@ export const fileRoutes: Route<Context>[] = [
       return {
         status: range ? 206 : 200,
         headers: {
-          'Content-Type': 'application/jsonl',
+          'Content-Type': CONTENT_TYPE,
           'Content-Length': String(end - start),
           'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,
           'Accept-Ranges': 'bytes',
@@ -140,22 +150,66 @@ function find({ files }: Context, { owner, params }: ApiRequest<{ id: string }, 
 }
 
 async function upload(
-  { files, config }: Context,
-  { owner, uploadBody }: ApiRequest<unknown, unknown, unknown>,
-): Promise<FoundFile> {
+  context: Context,
+  { owner, uploadBody, idempotencyKey: key }: ApiRequest<unknown, unknown, unknown>,
+): Promise<FoundFile & { replayed: boolean }> {
+  const { files, config } = context
   if (!uploadBody) throw malformed('the body must be multipart/form-data')
-  const { fields, file } = await readForm(uploadBody, config.maxFileBytes, (content) => files.store(owner, content))
+  const digest = createHash('sha256')
+  const { fields, file } = await readForm(uploadBody, config.maxFileBytes, (bytes) =>
+    files.store(owner, digested(bytes, digest)),
+  )
   if (!file) throw invalid([{ path: 'file', message: 'is missing' }])
   const { id, bytes } = file.stored
   try {
     const ttl = ttlOf(fields, config.fileTtl)
     if (fields.get('purpose') !== 'batch') throw invalid([{ path: 'purpose', message: 'must be "batch"' }])
-    const name = file.name.slice(0, MAX_NAME_CHARS).toWellFormed() || 'file.jsonl'
-    return await files.publish(id, name, bytes, ttl)
+    const name = nameOf(file.name)
+    const before =
+      key === undefined
+        ? undefined
+        : await earlierUpload(context, owner, key, {
+            uuid: id.uuid,
+            hash: requestHash('/v1/files', { name, ttl, sha256: digest.digest('hex') }),
+            ttl,
+          })
+    if (before) await files.discard(id)
+    return before ? { ...before, replayed: true } : { ...(await files.publish(id, name, bytes, ttl)), replayed: false }
   } catch (error) {
     await files.discard(id)
     throw error
   }
+}
+
+/**
+ * The file that the same request stored before, if it still exists.
+ * @throws AppError 422 when the key belongs to another upload.
+ */
+async function earlierUpload(
+  { redis }: Context,
+  owner: string,
+  key: string,
+  upload: KeyedUpload & { ttl: number },
+): Promise<FoundFile | undefined> {
+  const before = await claimUploadKey(redis, owner, key, upload, upload.ttl)
+  const id = before && { owner, uuid: before.uuid }
+  const record = id && (await readFileRecord(redis, id))
+  if (!id || !record) return undefined
+  if (before.hash === upload.hash) return { id, record }
+  throw invalid([{ path: 'Idempotency-Key', message: 'was used with another file' }])
+}
+
+async function* digested(content: AsyncIterable<Buffer>, digest: Hash): AsyncGenerator<Buffer> {
+  for await (const piece of content) {
+    digest.update(piece)
+    yield piece
+  }
+}
+
+/** The name as the client has it: forms of browsers and of Node write a quote and line ends as %22, %0D and %0A. */
+function nameOf(given: string): string {
+  const name = given.replaceAll('%22', '"').replaceAll(/%0[AD]/g, ' ')
+  return name.slice(0, MAX_NAME_CHARS).toWellFormed() || 'file.jsonl'
 }
 
 /** OpenAI's `expires_after`, milliseconds, at most `maxTtl`. @throws AppError 422 when it is not a positive integer. */

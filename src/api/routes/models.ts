@@ -6,13 +6,19 @@ import { waitingTexts } from '../../predict/admission.ts'
 import { parseReference, rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import { defaultFunction } from '../../predict/scores.ts'
 import type { Context } from '../context.ts'
+import { toUnixSeconds } from '../http/openai-format.ts'
 import type { Route } from '../http/route.ts'
 import { modelStats, statsObject } from './model-stats.ts'
+import { replicateModel, toReplicateModel } from './replicate-models.ts'
 import { route } from './route.ts'
+
+const OWNER = 'inferq'
 
 const modelObject = z.object({
   id: z.string(),
   object: z.literal('model'),
+  created: z.int().describe('When its file was made, Unix seconds; 0 when unknown'),
+  owned_by: z.string(),
   task: z.literal('text-classification'),
   problem_type: z.string(),
   function: z.enum(['softmax', 'sigmoid', 'none']),
@@ -30,6 +36,18 @@ const modelObject = z.object({
   texts_per_second: z.number(),
   ...statsObject.shape,
   default: z.boolean(),
+})
+
+const refusedModel = modelObject
+  .pick({ id: true, object: true, created: true, owned_by: true })
+  .extend({ state: z.literal('refused'), reason: z.string() })
+
+const modelList = z.object({
+  object: z.literal('list'),
+  data: z.array(z.union([modelObject, refusedModel])),
+  previous: z.null(),
+  next: z.null(),
+  results: z.array(replicateModel).describe("The served models again, in Replicate's format"),
 })
 
 const queueObject = z.object({
@@ -52,13 +70,15 @@ export const modelRoutes: Route<Context>[] = [
     tag: 'Models',
     summary: 'List served models, and refused models with the reason',
     responses: {
-      200: { description: 'Models', schema: z.object({ object: z.literal('list'), data: z.array(z.unknown()) }) },
+      200: { description: 'Models', schema: modelList },
     },
     errorStatuses: [503],
-    handler: async (context) => {
+    handler: async (context, { baseUrl }) => {
       await context.fleet.refresh()
-      const served = context.fleet.models().map((model) => describe(context, model))
-      return { status: 200, body: { object: 'list', data: [...served, ...refused(context)] } }
+      const models = context.fleet.models()
+      const data = [...models.map((model) => describe(context, model)), ...refused(context)]
+      const results = models.map((model) => toReplicateModel(OWNER, model, baseUrl))
+      return { status: 200, body: { object: 'list', data, previous: null, next: null, results } }
     },
   }),
   route({
@@ -97,6 +117,8 @@ function describe(context: Context, model: ServedModel): z.infer<typeof modelObj
   return {
     id: model.name,
     object: 'model',
+    created: toUnixSeconds(current.createdAt ?? 0),
+    owned_by: OWNER,
     task: 'text-classification',
     problem_type: current.problemType,
     function: current.function ?? defaultFunction(current.problemType),
@@ -123,7 +145,7 @@ function refused({ fleet }: Context) {
   const known = new Set(fleet.models().map(({ name }) => name))
   const reasons = new Map(fleet.workers.flatMap((worker) => worker.refused).map(({ name, reason }) => [name, reason]))
   return [...reasons].flatMap(([id, reason]) =>
-    known.has(id) ? [] : [{ id, object: 'model', state: 'refused', reason }],
+    known.has(id) ? [] : [{ id, object: 'model', created: 0, owned_by: OWNER, state: 'refused', reason }],
   )
 }
 

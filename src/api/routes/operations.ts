@@ -7,7 +7,7 @@ import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
 import { capacityWarnings, sampleCapacity } from './capacity.ts'
-import { combineStats } from './model-stats.ts'
+import { combineStats, modelStats } from './model-stats.ts'
 import { route } from './route.ts'
 
 const healthObject = z.object({
@@ -117,24 +117,32 @@ function checkModels(context: Context, named: boolean): void {
 async function info(context: Context): Promise<RouteReply> {
   const { config, fleet } = context
   await fleet.refresh()
-  const current = await resolveModel(context, undefined).then(
-    ({ model }) => model.current,
-    () => undefined,
+  const { model, current } = await resolveModel(context, undefined).then(
+    (resolved) => ({ ...resolved, current: resolved.model.current }),
+    () => ({ model: undefined, current: undefined }),
   )
+  const labels = current?.labels ?? []
+  const maxTokens = current?.maxTokens ?? 0
+  const runTokens = model === undefined ? null : modelStats(model).max_run_tokens
+  const name = current?.name ?? config.defaultModel
   const body = {
-    model_id: current?.name ?? null,
-    model_sha: current?.revision ?? null,
+    // The fields of Text Embeddings Inference, all of which its typed clients need.
+    model_id: name,
+    model_sha: current?.revision ?? '',
     model_dtype: current?.file.includes('quantized') ? 'int8' : 'float32',
-    model_type: current
-      ? {
-          classifier: {
-            id2label: Object.fromEntries(current.labels.entries()),
-            label2id: Object.fromEntries(current.labels.map((label, id) => [label, id])),
-          },
-        }
-      : null,
+    model_type: {
+      classifier: {
+        id2label: Object.fromEntries(labels.entries()),
+        label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+      },
+    },
+    served_model_name: name,
+    sha: current?.revision ?? '',
+    docker_label: `inferq ${VERSION}`,
     max_concurrent_requests: config.maxWaiting,
-    max_input_length: current?.maxTokens ?? null,
+    max_input_length: maxTokens,
+    max_batch_tokens: runTokens ?? maxTokens,
+    max_batch_requests: config.maxInputs,
     max_client_batch_size: config.maxInputs,
     auto_truncate: true,
     tokenization_workers: fleet.workers.length,

@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { admit } from '../../predict/admission.ts'
 import { scoreAnswers } from '../../predict/answers.ts'
-import { type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
+import { checkMaxTokens, type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
 import { admitMemory } from '../../predict/memory-admission.ts'
 import { resolveModel } from '../../predict/model-resolver.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
@@ -44,14 +44,14 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
   const predictBody = { body: { inputs: EXAMPLE_TEXT } }
   const nestedBody = { body: { inputs: EXAMPLE_PAIR, parameters: { top_k: 1 } } }
 
-  const post = (path: string, summary: string) =>
+  const post = (path: string, summary: string, body: typeof schemas.predict | typeof schemas.invocations) =>
     route({
       method: 'post',
       path,
       tag: 'Predict',
       summary,
       isPredict: true,
-      body: schemas.predict,
+      body,
       bodyLimits: schemas.limits,
       example: predictBody,
       responses: { 200: flat, 202: pendingPrediction },
@@ -96,8 +96,8 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       handler: (context, request) =>
         predictSync(context, request, inputsOf({ text: request.query.text }), request.query.model, 'flat'),
     }),
-    post('/predict', 'Classify one text, many texts, or pairs of texts'),
-    post('/invocations', 'The same as POST /predict, for SageMaker'),
+    post('/predict', 'Classify one text, many texts, or pairs of texts', schemas.predict),
+    post('/invocations', 'The same as POST /predict, for SageMaker', schemas.invocations),
     huggingFace('/', z.object({}), {}),
     huggingFace('/models/:model', z.object({ model: z.string() }), { model: 'cola' }),
     huggingFace('/models/:owner/:name', z.object({ owner: z.string(), name: z.string() }), {
@@ -133,6 +133,7 @@ async function predictSync(
   shape: Shape,
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
+  checkMaxTokens(inputs, target.model.current.maxTokens)
   admit(context, target, 'plain')
   admitMemory(context, 'plain')
   const deadline = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
@@ -170,8 +171,10 @@ async function predictWithId(
   shape: Shape,
   route: string,
 ): Promise<RouteReply> {
-  const waitMs = request.prefer.respondAsync ? 0 : (request.prefer.wait ?? context.config.waitTimeout)
+  // RFC 7240: both preferences together are a wait of that time, and then a response that it goes on.
+  const waitMs = request.prefer.wait ?? (request.prefer.respondAsync ? 0 : context.config.waitTimeout)
   const target = await resolveModel(context, wanted)
+  checkMaxTokens(inputs, target.model.current.maxTokens)
   const submitted = await submit(context, request, { target, inputs, metadata: {}, route, waitMs })
   const { prediction, headers } = submitted
   if (!submitted.ended) {

@@ -23,7 +23,7 @@ export async function toPredictionObject(
   return {
     id: id.uuid,
     model: record.model,
-    version: result?.revision ?? (record.revision || null),
+    version: result?.revision ?? (record.revision || servedRevision(fleet, record.model)),
     status,
     input: inputOf(job, options),
     output: result?.rows.length && status !== 'canceled' ? await outputOf(result, record.model, options, fleet) : null,
@@ -54,6 +54,11 @@ export async function toListedObject(
     object.error = 'some of the inputs could not be classified'
   }
   return omitted.length === 0 ? object : { ...object, omitted }
+}
+
+/** The revision that would compute it now: Replicate's Python client accepts no prediction without a version. */
+function servedRevision(fleet: FleetView, model: string): string {
+  return fleet.models().find(({ name }) => name === model)?.current.revision ?? 'unknown'
 }
 
 function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } {

@@ -25,7 +25,7 @@ const createResponses = {
   202: { ...predictionResponse, description: 'Created; poll urls.get' },
 }
 const createErrorStatuses = [400, 404, 406, 409, 413, 415, 422, 429, 503]
-const idParams = z.object({ id: z.string() })
+const idParams = z.object({ id: z.string().toLowerCase() })
 
 export function predictionRoutes(schemas: Schemas): Route<Context>[] {
   const create = (path: string, params: z.ZodType<{ name?: string }>, example: Record<string, string>) =>
@@ -51,6 +51,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       owner: 'any',
       name: 'cola',
     }),
+    create('/v1/deployments/:owner/:name/predictions', z.object({ owner: z.string(), name: z.string() }), {
+      owner: 'any',
+      name: 'cola',
+    }),
     route({
       method: 'put',
       path: '/v1/predictions/:id',
@@ -65,7 +69,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       responses: createResponses,
       errorStatuses: createErrorStatuses,
       handler: (context, request) => {
-        const uuid = request.params.id.toLowerCase()
+        const uuid = request.params.id
         if (!isUuid(uuid)) throw invalid([{ path: 'id', message: 'must be a UUID' }])
         return createOne(context, request, '/v1/predictions/:id', undefined, uuid)
       },
@@ -142,7 +146,7 @@ async function createOne(
   uuid?: string,
 ): Promise<RouteReply> {
   const { body, prefer, baseUrl } = request
-  const waitMs = prefer.respondAsync ? 0 : (prefer.wait ?? 0)
+  const waitMs = prefer.wait ?? 0
   const target = await targetOf(context, modelOfPath ?? body.model, body.version)
   const submitted = await submit(context, request, {
     target,
@@ -156,7 +160,7 @@ async function createOne(
   return reply(context, submitted.prediction, baseUrl, status, submitted.headers)
 }
 
-/** `version` may be a revision or, as Replicate's clients send it, a model reference. */
+/** `version` may be a revision or, as Replicate's clients send it, a model reference, also `owner/name:version`. */
 async function targetOf(
   context: Context,
   model: string | undefined,

@@ -14,7 +14,10 @@ const AS_A_FILE = 'upload them as a file, and send input_file_id'
 
 const metadata = z
   .record(z.string().max(64), z.string().max(512))
-  .refine((entries) => Object.keys(entries).length <= 16, { error: 'has more than 16 entries' })
+  // `retry_of` is ours: the metadata of a retry can be sent again.
+  .refine((entries) => Object.keys(entries).filter((name) => name !== 'retry_of').length <= 16, {
+    error: 'has more than 16 entries',
+  })
 
 /** The schemas of all request bodies. */
 export function createSchemas(limits: SchemaLimits) {
@@ -128,7 +131,7 @@ const predictionStatus = z.enum(['starting', 'processing', 'succeeded', 'failed'
 export const predictionObject = z.object({
   id: z.string(),
   model: z.string(),
-  version: z.string().nullable(),
+  version: z.string().describe('The revision that computed it; before, the one that is served now'),
   status: predictionStatus,
   input: z.record(z.string(), z.unknown()),
   output: z.union([flatScores, nestedScores]).nullable(),

@@ -8,6 +8,7 @@ import { modelRoutes } from './models.ts'
 import { operationRoutes } from './operations.ts'
 import { predictRoutes } from './predict.ts'
 import { predictionRoutes } from './predictions.ts'
+import { replicateModelRoutes } from './replicate-models.ts'
 import { createSchemas } from './schema.ts'
 import { pageRoutes } from './web-page.ts'
 
@@ -19,6 +20,7 @@ export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars
     ...fileRoutes,
     ...batchRoutes(schemas),
     ...modelRoutes,
+    ...replicateModelRoutes,
     ...operationRoutes,
     ...pageRoutes,
   ]

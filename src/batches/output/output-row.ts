@@ -35,7 +35,8 @@ export class RowWriter {
       ...members,
     }
     const response = this.#response(row, status, body)
-    return { failed: true, line: this.#line(row, customId, response, errorOf(codeOf(type), message)) }
+    // As in OpenAI's files: `error` is for requests without a response.
+    return { failed: true, line: this.#line(row, customId, response, 'null') }
   }
 
   /** A request that the batch's end left without an answer. */

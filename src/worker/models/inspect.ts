@@ -79,6 +79,7 @@ export async function inspectFolder(name: string, dir: string): Promise<Inspecti
     maxTokens: settings?.maxTokens ?? limit,
     file: onnx.file,
     bytes: onnx.bytes,
+    createdAt: onnx.modifiedAt,
     architecture: config.model_type,
     card: cardOf(card ?? ''),
     lanes: settings?.lanes ?? {},

@@ -50,10 +50,13 @@ export async function readOptionalText(dir: string, file: string): Promise<strin
 }
 
 /**
- * The real path of a file of the folder, and its size; undefined when it does not exist.
+ * The real path of a file of the folder, its size, and when it was changed; undefined when it does not exist.
  * @throws ModelError when it is a link to a place outside the folder, or not a file.
  */
-export async function findFile(dir: string, file: string): Promise<{ path: string; bytes: number } | undefined> {
+export async function findFile(
+  dir: string,
+  file: string,
+): Promise<{ path: string; bytes: number; modifiedAt: number } | undefined> {
   try {
     const [root, path] = await Promise.all([realpath(dir), realpath(join(dir, file))])
     if (!path.startsWith(root + sep) && !isBlobOf(root, path)) {
@@ -65,7 +68,7 @@ export async function findFile(dir: string, file: string): Promise<{ path: strin
     if (found.size < MAX_POINTER_BYTES && LFS_POINTER.test(await readFile(path, 'utf8'))) {
       throw new ModelError(`${file} is a Git LFS pointer, not the file itself; run "git lfs pull" in its repository`)
     }
-    return { path, bytes: found.size }
+    return { path, bytes: found.size, modifiedAt: Math.floor(found.mtimeMs) }
   } catch (error) {
     if (error instanceof ModelError) throw error
     if (isMissing(error)) return undefined

@@ -9,6 +9,8 @@ export interface OnnxFile {
   /** Relative to the folder. */
   file: string
   bytes: number
+  /** Epoch milliseconds. */
+  modifiedAt: number
   /** The file, and the files with its external data. */
   parts: string[]
 }
@@ -60,7 +62,8 @@ export async function findOnnx(dir: string, wanted?: string): Promise<OnnxFile> 
   const referenced = await dataFiles(dir, file, found.path)
   const folder = dirname(file) === '.' ? '' : `${dirname(file)}/`
   const siblings = (await listNames(join(dir, folder))).map((name) => folder + name)
-  return { file, bytes: found.bytes, parts: [...new Set([...onnxParts(file, siblings), ...referenced])].sort() }
+  const parts = [...new Set([...onnxParts(file, siblings), ...referenced])].sort()
+  return { file, bytes: found.bytes, modifiedAt: found.modifiedAt, parts }
 }
 
 /** Why `chooseOnnx` chooses none of these files. */

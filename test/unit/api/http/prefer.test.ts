@@ -18,7 +18,7 @@ it('limits wait to the maximum', () => {
 it('parses several preferences, and reports the applied ones', () => {
   const prefer = parse('respond-async, wait=5; handling=lenient')
   expect(prefer).toEqual({ wait: 5_000, respondAsync: true, lenient: true })
-  expect(preferenceApplied(prefer)).toEqual({ 'Preference-Applied': 'respond-async, handling=lenient' })
+  expect(preferenceApplied(prefer)).toEqual({ 'Preference-Applied': 'respond-async, wait=5, handling=lenient' })
   expect(preferenceApplied(parse('wait=5'))).toEqual({ 'Preference-Applied': 'wait=5' })
   expect(preferenceApplied(parse(undefined))).toEqual({})
 })
