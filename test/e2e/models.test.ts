@@ -233,6 +233,8 @@ describe('a broken folder', () => {
       expect(listed[name]).toEqual({
         id: name,
         object: 'model',
+        created: 0,
+        owned_by: 'inferq',
         state: 'refused',
         reason: typeof reason === 'string' ? reason : expect.stringMatching(reason),
       })

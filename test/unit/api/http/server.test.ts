@@ -30,7 +30,11 @@ async function exchange(listener: Parameters<typeof createHttpServer>[0], ...pie
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 
 it('writes no error into the body of an answer that is under way', async () => {
-  const received = await exchange((_request, response) => void response.write('event: one\n\n'), GET, 'nonsense\r\n\r\n')
+  const received = await exchange(
+    (_request, response) => void response.write('event: one\n\n'),
+    GET,
+    'nonsense\r\n\r\n',
+  )
   expect(received).toContain('event: one')
   expect(received).not.toContain('HTTP/1.1 400')
 })
