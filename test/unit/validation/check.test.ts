@@ -39,7 +39,7 @@ describe('a message', () => {
       'another word',
       schemas.predict,
       { inputs: 'a', truncation_direction: 'up' },
-      'truncation_direction: must be "Right" or "Left"',
+      'truncation_direction: must be "Right", "Left", "right" or "left"',
     ],
     [
       'input for inputs',
