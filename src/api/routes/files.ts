@@ -3,7 +3,14 @@ import { createHash, type Hash } from 'node:crypto'
 import * as z from 'zod'
 import type { FoundFile } from '../../batches/files.ts'
 import { invalid, malformed } from '../../errors.ts'
-import { claimUploadKey, filesList, isPurpose, type KeyedUpload, readFileRecord, readFileRecords } from '../../records/files.ts'
+import {
+  claimUploadKey,
+  filesList,
+  isPurpose,
+  type KeyedUpload,
+  readFileRecord,
+  readFileRecords,
+} from '../../records/files.ts'
 import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
 import { readForm } from '../http/multipart.ts'
