@@ -147,6 +147,12 @@ export function createWorkerMetrics() {
       labelNames: ['model', 'cause'] as const,
       registers,
     }),
+    replacedConsumers: new Counter({
+      name: 'inferq_replaced_consumers_total',
+      help: 'Consumers of a queue that took no waiting jobs and were replaced',
+      labelNames: ['model', 'lane'] as const,
+      registers,
+    }),
     respawns: new Counter({
       name: 'inferq_inference_respawns_total',
       help: 'Inference processes that ended unexpectedly and were restarted',

@@ -42,8 +42,6 @@ export class Coordinator implements Service {
     this.#options = options
     this.#worker = new Worker(BATCHES_QUEUE, (job, token) => this.#process(job, token), {
       ...workerOptions(options.connection, CONCURRENCY),
-      // Only failBatch() ends a batch that cannot run; BullMQ must not fail its job, however many apis died.
-      maxStalledCount: 1_000_000,
     })
     this.#worker.on('error', options.onError)
   }

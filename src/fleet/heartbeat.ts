@@ -9,7 +9,7 @@ const heartbeat = z.object({
   version: z.string(),
   /** Epoch milliseconds. */
   startedAt: z.number(),
-  /** quiet: the worker drains: it takes no new jobs and is about to stop. */
+  /** quiet: the worker takes no new jobs: it is about to stop, or has no inference process now. */
   state: z.enum(['running', 'quiet']),
   models: z.array(
     z.object({

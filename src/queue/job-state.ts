@@ -136,6 +136,28 @@ export function readLockToken(redis: Redis, job: JobRef): Promise<string | null>
   return redis.get(lockKey(job))
 }
 
+/** The number of waiting jobs of each queue; 0 for a queue that is paused. */
+export async function readTakeable(redis: Redis, queues: string[]): Promise<number[]> {
+  const pipeline = redis.pipeline()
+  for (const queue of queues) {
+    const key = queueKey(queue)
+    pipeline.llen(`${key}:wait`).zcard(`${key}:prioritized`).hexists(`${key}:meta`, 'paused')
+  }
+  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
+    if (error) throw error
+    return Number(count)
+  })
+  return queues.map((_queue, index) => {
+    const [waiting = 0, prioritized = 0, paused = 0] = counts.slice(index * 3, index * 3 + 3)
+    return paused === 1 ? 0 : waiting + prioritized
+  })
+}
+
+/** Forgets how often the locks of a job expired, since its worker lives, or has computed a part of it. */
+export async function forgetStalls(redis: Redis, { queue, id }: JobRef): Promise<void> {
+  await redis.hdel(jobKey(queue, id), 'stc')
+}
+
 /** Exists while a worker holds the job. */
 export function lockKey({ queue, id }: JobRef): string {
   return `${jobKey(queue, id)}:lock`

@@ -18,7 +18,19 @@ export function workerOptions(redis: Redis, concurrency: number) {
     // The pause after a connection error; BullMQ's default of 15 seconds would lengthen every outage.
     runRetryDelay: 1_000,
     skipVersionCheck: true,
+    // A lock that expires says nothing about its job: a process was killed, or Redis was away (docs/decisions/0019).
+    maxStalledCount: 1_000_000,
   } satisfies WorkerOptions
+}
+
+/** Whether the error means that the lock of a job has expired, so that another worker may have taken it. */
+export function isLostLock(error: Error): boolean {
+  return /^(could not renew lock|Missing lock|Lock mismatch)/i.test(error.message)
+}
+
+/** Ends a processor whose lock is lost: the job belongs to another one. @throws WaitingError, which changes nothing. */
+export function leaveJob(): never {
+  throw new WaitingError()
 }
 
 /** Puts a job back for `ms` milliseconds. @throws DelayedError, by which BullMQ ends the processor. */

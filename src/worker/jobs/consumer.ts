@@ -5,7 +5,14 @@ import { messageOf } from '../../errors.ts'
 import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
 import { encodeResult } from '../../queue/result-columns.ts'
-import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '../../queue/worker-options.ts'
+import {
+  delayJob,
+  isLostLock,
+  leaveJob,
+  requeueJob,
+  UNKNOWN_VERSION_DELAY_MS,
+  workerOptions,
+} from '../../queue/worker-options.ts'
 import type { JobOutcome, ReceivedJob } from './job-handler.ts'
 
 /** How a job ended, with the result's outcome for an answered one. */
@@ -23,10 +30,12 @@ export interface ConsumerOptions {
   reply: (replyTo: string, id: string, result: object, keep: boolean) => void
   /** Releases the memory that is reserved for the result of a prediction. Never rejects. */
   release: (id: string) => Promise<void>
+  /** Called with the ids of jobs whose lock was lost, and after progress of one whose lock was lost before. */
+  forgetStalls: (id: string) => Promise<void>
   onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
   /** Called when the processing of a job throws. */
   onFailure: (jobId: string, error: unknown) => void
-  /** Called with BullMQ's own errors; an unreachable Redis causes thousands. */
+  /** Called with BullMQ's own errors but those of lost locks; an unreachable Redis causes thousands. */
   onError: (error: Error) => void
 }
 
@@ -38,8 +47,13 @@ const REVISION_ELSEWHERE_DELAY_MS: Record<Lane, number> = { interactive: 20, bul
 /** The delay of a job whose revision no live worker serves, until one may have started. */
 const REVISION_UNAVAILABLE_DELAY_MS = 5_000
 
+/** A job whose worker ended this often in a row before any of its texts was computed is failed. */
+const MAX_STALLS = 20
+
 export class Consumer {
   readonly #options: ConsumerOptions
+  /** The jobs that are held now, by id. */
+  readonly #held = new Map<string, AbortController>()
   readonly #worker: Worker<unknown, object>
   #running: Promise<void> | undefined
 
@@ -48,9 +62,14 @@ export class Consumer {
     this.#worker = new Worker<unknown, object>(
       queueName(options.model, options.lane),
       (job, token) => this.#process(job, token),
-      { ...workerOptions(options.redis, options.slots), maxStalledCount: 3 },
+      workerOptions(options.redis, options.slots),
     )
-    this.#worker.on('error', options.onError)
+    this.#worker.on('error', (error) => {
+      if (!isLostLock(error)) options.onError(error)
+    })
+    this.#worker.on('lockRenewalFailed', (ids: string[]) => {
+      for (const id of ids) this.#held.get(id)?.abort()
+    })
     // A result can be read by the id of its prediction or chunk as soon as it is replied, so the reply follows the
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
@@ -65,6 +84,21 @@ export class Consumer {
     return this.#options.model
   }
 
+  get lane(): Lane {
+    return this.#options.lane
+  }
+
+  get queue(): string {
+    return this.#worker.name
+  }
+
+  /** Jobs taken since its start. */
+  taken = 0
+
+  get hasFreeSlot(): boolean {
+    return this.#held.size < this.#worker.concurrency
+  }
+
   /** Starts to take jobs; the models must be warm. */
   start(): void {
     this.#running ??= this.#worker.run().catch(this.#options.onError)
@@ -72,12 +106,13 @@ export class Consumer {
 
   /** Takes no new jobs; running ones continue. */
   async pause(): Promise<void> {
-    await this.#worker.pause(true)
+    if (this.#running) await this.#worker.pause(true)
   }
 
   /** Takes jobs again. */
   async resume(): Promise<void> {
-    await this.#worker.resume()
+    if (this.#running) await this.#worker.resume()
+    else this.start()
   }
 
   /** Resolves when the last job is completed or requeued; never resolves while Redis is unreachable. */
@@ -88,7 +123,7 @@ export class Consumer {
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
     const { model, lane, reply, release, onOutcome } = this.#options
     const id = String(job.id)
-    const outcome = await this.#handle(id, job)
+    const outcome = await this.#hold(id, job)
     onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
     switch (outcome.kind) {
       case 'answered': {
@@ -105,15 +140,39 @@ export class Consumer {
         return delayJob(job, token, REVISION_UNAVAILABLE_DELAY_MS)
       case 'requeued':
         return requeueJob(job, token)
+      case 'lost':
+        return leaveJob()
+    }
+  }
+
+  async #hold(id: string, job: Job<unknown, object>): Promise<JobOutcome> {
+    this.taken += 1
+    // A worker may take a job again whose lock it lost; the first computation is obsolete then.
+    this.#held.get(id)?.abort()
+    const controller = new AbortController()
+    this.#held.set(id, controller)
+    try {
+      const outcome = await this.#handle(id, job, controller.signal)
+      // This process survived, so the job did not end it.
+      if (outcome.kind === 'lost') await this.#options.forgetStalls(id)
+      return outcome
+    } finally {
+      if (this.#held.get(id) === controller) this.#held.delete(id)
     }
   }
 
   /** BullMQ stores the message of an error with the job, so it must not contain a user's text. */
-  async #handle(id: string, job: Job<unknown, object>): Promise<JobOutcome> {
+  async #handle(id: string, job: Job<unknown, object>, lost: AbortSignal): Promise<JobOutcome> {
     const name = jobNames.find((known) => known === job.name)
     if (!name) throw new UnrecoverableError(`unknown job name "${job.name}"`)
+    const { handle, forgetStalls, lane } = this.#options
+    if (job.stalledCounter >= MAX_STALLS) {
+      await forgetStalls(id)
+      throw new UnrecoverableError(`its worker ended ${MAX_STALLS} times in a row before any of its texts was computed`)
+    }
+    const onFirstRow = job.stalledCounter > 0 ? () => void forgetStalls(id) : undefined
     try {
-      return await this.#options.handle(receivedJob(id, name, job, this.#options.lane))
+      return await handle({ ...receivedJob(id, name, job, lane), lost, onFirstRow })
     } catch (error) {
       this.#options.onFailure(id, error)
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
@@ -122,6 +181,6 @@ export class Consumer {
   }
 }
 
-function receivedJob(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): ReceivedJob {
+function receivedJob(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): Omit<ReceivedJob, 'lost'> {
   return { id, name, lane, data, createdAt: timestamp }
 }

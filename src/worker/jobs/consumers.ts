@@ -1,12 +1,13 @@
 // The queue side of a worker: Redis connections, consumers of all lanes, and registration in the fleet.
 import type { Redis } from 'ioredis'
-import { pause, retry, settledWithin } from '../../async.ts'
+import { every, pause, retry, settledWithin } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
 import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
 import { VERSION } from '../../package.ts'
 import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
-import { type Lane, processId } from '../../queue/names.ts'
+import { forgetStalls, readTakeable } from '../../queue/job-state.ts'
+import { type Lane, processId, queueName } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import { releaseResultMemory } from '../../records/predictions.ts'
 import { RedisClock } from '../../redis/clock.ts'
@@ -23,7 +24,10 @@ import type { WorkerConfig } from '../config.ts'
 import type { Engine, EngineModel } from '../engine.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { type ConsumedOutcome, Consumer } from './consumer.ts'
+import { ConsumerSet } from './consumer-set.ts'
 import { JobHandler } from './job-handler.ts'
+import { LaneWatch } from './lane-watch.ts'
+import { ProcessWatch } from './process-watch.ts'
 import { Registration } from './registration.ts'
 
 export interface ConsumersOptions {
@@ -40,6 +44,7 @@ const REQUEUE_MS = 5_000
 /** A stopping worker does not wait for a Redis that has been unreachable for this long. */
 const REDIS_AWAY_MS = 2_000
 const POLL_MS = 100
+const WATCH_MS = 1_000
 const LANES: Lane[] = ['interactive', 'bulk']
 
 /** Outcomes with another label value in inferq_worker_jobs_total: dashboards rely on the values, so they are kept. */
@@ -64,9 +69,9 @@ export class Consumers {
   readonly #commandRedis: Redis
   readonly #cancelMessages: Subscription
   readonly #clock: RedisClock
-  #consumers: Consumer[] = []
-  /** The closing of consumers whose models are no longer served; each ends with its last job. */
-  readonly #removed: Promise<void>[] = []
+  readonly #consumers: ConsumerSet
+  readonly #laneWatch: LaneWatch<Consumer>
+  readonly #processWatch: ProcessWatch
   #starting: Promise<void> | undefined
   /** Why no jobs are taken yet; undefined once they are. */
   #notStarted: string | undefined = 'the models are loading'
@@ -84,6 +89,12 @@ export class Consumers {
     this.#cancelMessages = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
       this.#cancellations.receive(id),
     )
+    this.#consumers = new ConsumerSet(onError)
+    this.#laneWatch = new LaneWatch({
+      consumers: () => [...this.#consumers.all],
+      readWaiting: (queues) => readTakeable(this.#commandRedis, queues),
+      replace: (consumer) => this.#replaceConsumer(consumer),
+    })
     this.#circuitBreaker = new CircuitBreaker({ onOpen: (ms) => void this.#pauseConsumers(ms) })
     this.#registration = new Registration({
       id: this.#id,
@@ -94,6 +105,8 @@ export class Consumers {
       refused: () => engine.refused(),
       onError,
     })
+    const [consumers, registration] = [this.#consumers, this.#registration]
+    this.#processWatch = new ProcessWatch({ engine, consumers, registration, logger })
   }
 
   /** Takes jobs as soon as Redis is reachable; returns immediately. The models must be warm. */
@@ -105,20 +118,15 @@ export class Consumers {
   /** Takes jobs of a model that can be served from now on. */
   addModel(model: EngineModel): void {
     if (this.#notStarted !== undefined || this.#closing.signal.aborted) return
-    const added = LANES.map((lane) => this.#createConsumer(model, lane))
-    this.#consumers.push(...added)
+    this.#consumers.add(...LANES.map((lane) => this.#createConsumer(model, lane)))
     this.#registration.beatNow()
-    for (const consumer of added) consumer.start()
   }
 
   /** Takes no more jobs of a model that cannot be served any more; other workers may serve it. */
   removeModel(model: string): void {
-    const leaving = this.#consumers.filter((consumer) => consumer.model === model)
+    const leaving = this.#consumers.all.filter((consumer) => consumer.model === model)
     if (leaving.length === 0) return
-    this.#consumers = this.#consumers.filter((consumer) => !leaving.includes(consumer))
-    for (const consumer of leaving) {
-      this.#removed.push(consumer.close().catch(this.#onRedisError))
-    }
+    this.#consumers.remove(...leaving)
     this.#registration.beatNow()
   }
 
@@ -126,7 +134,8 @@ export class Consumers {
   async notReady(): Promise<string | undefined> {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
     if (this.#notStarted !== undefined) return this.#notStarted
-    if (this.#consumers.length === 0) return 'no model can be served any more'
+    if (this.#consumers.all.length === 0) return 'no model can be served any more'
+    if (this.#laneWatch.stuck !== undefined) return `jobs wait in the queue ${this.#laneWatch.stuck} and are not taken`
     const answered = await settledWithin(this.#commandRedis.ping(), PING_MS).catch(() => false)
     return answered ? undefined : 'Redis does not answer'
   }
@@ -137,10 +146,9 @@ export class Consumers {
     await this.#starting
     if (this.#notStarted === undefined) {
       const { engine, config } = this.#options
-      for (const consumer of this.#consumers) await consumer.pause()
+      for (const consumer of this.#consumers.all) await consumer.pause()
       await this.#registration.markDraining()
-      const closing = this.#consumers.map((consumer) => consumer.close())
-      const closed = Promise.all([...closing, ...this.#removed]).catch(this.#onRedisError)
+      const closed = this.#consumers.close().catch(this.#onRedisError)
       if (!(await this.#settledWhileRedisReachable(closed, config.shutdownGrace - REQUEUE_MS))) {
         engine.dispatcher.requeueAll()
         await settledWithin(closed, REQUEUE_MS / 2)
@@ -175,12 +183,13 @@ export class Consumers {
       throw error
     }
     const { logger, engine } = this.#options
-    this.#consumers = engine.served().flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane)))
     await this.#clock.start(signal)
-    for (const consumer of this.#consumers) consumer.start()
+    const served = engine.served()
+    this.#consumers.add(...served.flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane))))
     this.#registration.start(signal)
     this.#notStarted = undefined
-    const models = engine.served().map(({ manifest: { name, revision }, ...speed }) => ({ name, revision, ...speed }))
+    void every(WATCH_MS, signal, () => this.#watch(), this.#onRedisError)
+    const models = served.map(({ manifest: { name, revision }, ...speed }) => ({ name, revision, ...speed }))
     logger.info({ worker: this.#id, models }, 'taking jobs')
   }
 
@@ -221,6 +230,10 @@ export class Consumers {
         publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
       },
       release: (id) => releaseResultMemory(this.#commandRedis, id).catch(this.#onRedisError),
+      forgetStalls: (id) => {
+        const job = { queue: queueName(model.name, lane), id }
+        return forgetStalls(this.#commandRedis, job).catch(this.#onRedisError)
+      },
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()
@@ -235,9 +248,26 @@ export class Consumers {
 
   async #pauseConsumers(ms: number): Promise<void> {
     this.#options.logger.error({ ms }, 'too many Redis errors; consumers are paused')
-    for (const consumer of this.#consumers) await consumer.pause()
-    if (!(await pause(ms, this.#closing.signal))) return
-    for (const consumer of this.#consumers) await consumer.resume()
+    await this.#consumers.pause('redis_errors')
+    if (await pause(ms, this.#closing.signal)) await this.#consumers.resume('redis_errors')
+  }
+
+  /** Ends what does not progress: work without a process that computes it, and queues whose jobs are not taken. */
+  async #watch(): Promise<void> {
+    await this.#processWatch.check()
+    if (this.#consumers.isPaused) this.#laneWatch.reset()
+    else await this.#laneWatch.check()
+  }
+
+  #replaceConsumer(consumer: Consumer): void {
+    const { engine, metrics, logger } = this.#options
+    const { lane, model, queue } = consumer
+    const served = engine.served().find(({ manifest }) => manifest.name === model)
+    if (!served) return
+    metrics.replacedConsumers.inc({ model, lane })
+    logger.error({ queue }, 'jobs wait and are not taken; the consumer of their queue is replaced')
+    this.#consumers.add(this.#createConsumer(served, lane))
+    this.#consumers.remove(consumer)
   }
 }
 

@@ -25,12 +25,17 @@ export interface ReceivedJob {
   data: unknown
   /** Creation time of the job in epoch milliseconds. */
   createdAt: number
+  /** Aborts when the lock of the job is lost: another worker may have it. */
+  lost: AbortSignal
+  /** Called when the first of its texts is computed. */
+  onFirstRow?: (() => void) | undefined
 }
 
 /**
  * `unknown_version`: the job needs a newer worker. `revision_elsewhere`: another live worker serves the pinned
  * revision. `revision_unavailable`: no live worker does, and the chunk waits for one. `requeued`: this worker stops or
- * no longer serves the model, so the job returns to its queue.
+ * no longer serves the model, so the job returns to its queue. `lost`: the lock of the job expired, so it is another
+ * worker's.
  */
 export type JobOutcome =
   | { kind: 'answered'; replyTo: string; result: TextsResult; resultVersion: number }
@@ -38,6 +43,7 @@ export type JobOutcome =
   | { kind: 'revision_elsewhere' }
   | { kind: 'revision_unavailable' }
   | { kind: 'requeued' }
+  | { kind: 'lost' }
 
 export interface JobHandlerOptions {
   worker: string
@@ -85,7 +91,10 @@ export class JobHandler {
       if (await cancellation.isSet()) return answered('canceled')
       const computation = this.#submit(received, data)
       cancellation.attach(computation)
+      if (received.lost.aborted) computation.cancel()
+      else received.lost.addEventListener('abort', () => computation.cancel(), { once: true })
       const end = await computation.end
+      if (received.lost.aborted) return { kind: 'lost' }
       switch (end.kind) {
         case 'done':
           return (await cancellation.isSet()) ? answered('canceled') : answered('done', end.rows)
@@ -114,9 +123,9 @@ export class JobHandler {
     })
   }
 
-  #submit({ lane, createdAt }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
+  #submit({ lane, createdAt, onFirstRow }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
     const { model, dispatcher } = this.#options
-    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline })
+    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline, onFirstRow })
   }
 }
 

@@ -26,6 +26,7 @@ export class Registration {
   /** Epoch milliseconds of Redis, which are known when the worker begins to take jobs. */
   #startedAt: number | undefined
   #state: Heartbeat['state'] = 'running'
+  #isPaused = false
   #beating: Promise<void> | undefined
 
   constructor(options: RegistrationOptions) {
@@ -50,6 +51,12 @@ export class Registration {
     this.#beat().catch(this.#options.onError)
   }
 
+  /** Publishes whether this worker takes no jobs for a while. */
+  async setPaused(isPaused: boolean): Promise<void> {
+    this.#isPaused = isPaused
+    await this.#bestEffort(this.#beat())
+  }
+
   /** Publishes that this worker takes no more jobs. */
   async markDraining(): Promise<void> {
     this.#state = 'quiet'
@@ -70,7 +77,7 @@ export class Registration {
       host: hostname(),
       version,
       startedAt: this.#startedAt ?? Date.now(),
-      state: this.#state,
+      state: this.#isPaused ? 'quiet' : this.#state,
       models: models().map(({ manifest: { name, revision }, ...measured }) => ({ name, revision, ...measured })),
       refused: refused(),
       slots,

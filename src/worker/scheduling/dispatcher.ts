@@ -94,6 +94,11 @@ export class Dispatcher {
     for (const job of this.#pending) this.#requeue(job)
   }
 
+  /** Accepts jobs again after `requeueAll`. */
+  acceptJobs(): void {
+    this.#closed = false
+  }
+
   /** Ends every pending job of a model that is no longer served as `handed_back`, and those submitted from now on. */
   requeueModel(model: string): void {
     this.#removedModels.add(model)

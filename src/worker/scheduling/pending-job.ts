@@ -14,6 +14,8 @@ export interface JobTexts {
   createdAt: number
   /** Epoch milliseconds; a job that has not started by then never runs. */
   deadline: number | undefined
+  /** Called when the first of its texts is computed. */
+  onFirstRow?: (() => void) | undefined
 }
 
 /** `canceled`: rows that were not computed have an error. */
@@ -57,6 +59,7 @@ export class PendingJob implements Group {
   put(index: number, row: Row): void {
     if (this.#rows[index] !== undefined) throw new Error(`row ${index} was set twice`)
     this.#rows[index] = row
+    if (this.#missingRows === this.#rows.length) this.job.onFirstRow?.()
     this.#missingRows -= 1
     if (this.#missingRows === 0) this.finish({ kind: 'done', rows: this.#rows })
   }

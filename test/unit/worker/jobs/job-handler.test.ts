@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
 import { Cancellations } from '../../../../src/queue/cancellations.ts'
 import type { TextsJob } from '../../../../src/queue/job.ts'
@@ -29,9 +29,17 @@ function setUp(end: Promise<PendingJobEnd> = Promise.resolve({ kind: 'done', row
   } as unknown as Redis
   const model = { name: 'cola', revision: 'abc' }
   const handler = new JobHandler({ worker: 'w', model, dispatcher, cancellations, redis, now: () => 1_000 })
+  const lock = new AbortController()
   const answer = (more: Partial<TextsJob> = {}, name: ReceivedJob['name'] = 'prediction', id = 'job') =>
-    handler.handle({ id, name, lane: 'interactive', data: { ...data, ...more }, createdAt: 900 })
-  return { answer, cancellations, records, seen, heartbeats }
+    handler.handle({
+      id,
+      name,
+      lane: 'interactive',
+      data: { ...data, ...more },
+      createdAt: 900,
+      lost: lock.signal,
+    })
+  return { answer, lock, cancellations, records, seen, heartbeats }
 }
 
 describe('a job', () => {
@@ -42,6 +50,17 @@ describe('a job', () => {
       resultVersion: 1,
       result: { outcome: 'done', revision: 'abc', worker: 'w', startedAt: 1_000, rows },
     })
+  })
+
+  it('whose lock is lost is computed no further, and is not answered', async () => {
+    let finish: (end: PendingJobEnd) => void = () => undefined
+    const { answer, lock, seen } = setUp(new Promise((resolve) => (finish = resolve)))
+    const outcome = answer()
+    await vi.waitFor(() => expect(seen.computed).toBe(1))
+    lock.abort()
+    expect(seen.canceled).toBe(1)
+    finish({ kind: 'canceled', rows: [] })
+    expect(await outcome).toEqual({ kind: 'lost' })
   })
 
   it('of an unknown version is left to a newer worker', async () => {
