@@ -110,7 +110,7 @@ describe('expired locks', () => {
         options,
       )
       void worker.run()
-      workers.push({ stop: async () => void (await worker.close(true)) } as WorkerService)
+      workers.push({ stop: () => worker.close(true) } as WorkerService)
     })
     expect(await seen).toBe(1)
     await forgetStalls(commands, { queue: job.queue, id: job.id })
