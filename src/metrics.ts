@@ -88,6 +88,16 @@ export function createApiMetrics() {
       help: 'Used share of the memory limit of Redis, 0 to 1',
       registers,
     }),
+    diskFree: new Gauge({
+      name: 'inferq_disk_free_bytes',
+      help: 'Free space of the disk of files',
+      registers,
+    }),
+    storedBytes: new Gauge({
+      name: 'inferq_stored_bytes',
+      help: 'Size of all files and outputs of batches',
+      registers,
+    }),
     records: new Gauge({
       name: 'inferq_records',
       help: 'What is kept in Redis, by kind',

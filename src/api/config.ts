@@ -64,6 +64,24 @@ export const apiSettings = {
     'directory of files and batches, shared by all apis, as file:///…; unset: .data/files in the working directory',
   ),
   maxFileBytes: env.setting('MAX_FILE_BYTES', '200mb', env.size, 'maximum size of an uploaded file'),
+  maxStoredBytes: env.setting(
+    'MAX_STORED_BYTES',
+    '100gb',
+    env.size,
+    'maximum size of all files and outputs of batches together',
+  ),
+  maxStoredBytesPerKey: env.setting(
+    'MAX_STORED_BYTES_PER_KEY',
+    '20gb',
+    env.size,
+    'maximum size of the files and outputs of batches of one API key, or of all callers without keys',
+  ),
+  diskReserve: env.setting(
+    'DISK_RESERVE',
+    '1gb',
+    env.size,
+    'space of the disk of files that stays free, but at most a tenth of the disk',
+  ),
   maxBatchLines: env.setting(
     'MAX_BATCH_LINES',
     '50000',

@@ -11,17 +11,29 @@ import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { EventLoopTurns } from './event-loop-turns.ts'
 import { uploadName } from './files.ts'
-import { closeBatch, type FinishOptions, finishBatch } from './finish.ts'
+import { type BatchEnding, closeBatch, type FinishOptions, finishBatch } from './finish.ts'
 import { isProblem, readRequest } from './input/input-line.ts'
 import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
 import { type InputLimits, validate } from './input/validate.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
-import { createPart, type PartHeader, putPart, readLastPart, type Totals, ZERO_TOTALS } from './output/parts.ts'
+import {
+  createPart,
+  type Part,
+  type PartHeader,
+  partsBytes,
+  partsName,
+  putPart,
+  readLastPart,
+  type Totals,
+  ZERO_TOTALS,
+} from './output/parts.ts'
 import { RetryStorage } from './retry-storage.ts'
-import type { FileStore } from './storage/file-store.ts'
+import { type FileStore, StorageFullError } from './storage/file-store.ts'
+import type { StorageQuota } from './storage/quota.ts'
 
 export interface BatchRunOptions extends FinishOptions {
   store: FileStore
+  quota: StorageQuota
   sender: ChunkSenderOptions
   endpoints: Endpoints
   limits: InputLimits
@@ -78,6 +90,8 @@ class BatchRun {
   readonly #writer: RowWriter
   /** Set once; rows that are unanswered by then get it as their error. */
   #stopped: { end: 'cancelled' | 'expired'; code: string; message: string } | undefined
+  /** The rows from this one on are not written: the batch was stopped while the file store was full. */
+  #unwrittenFrom: number | undefined
   #part = 0
   #totals: Totals = ZERO_TOTALS
 
@@ -124,8 +138,13 @@ class BatchRun {
     this.#part = count
     this.#totals = header?.totals ?? ZERO_TOTALS
     await this.#runRows(header)
-    const { end = 'completed' } = this.#stopped ?? {}
-    await finishBatch(this.#options, this.#id, this.#record, end, this.#totals, this.#retry)
+    await finishBatch(this.#options, this.#id, this.#record, this.#ending(), this.#totals, this.#retry)
+  }
+
+  #ending(): BatchEnding {
+    if (!this.#stopped) return { end: 'completed' }
+    const { end, code, message } = this.#stopped
+    return this.#unwrittenFrom === undefined ? { end } : { end, rest: { from: this.#unwrittenFrom, code, message } }
   }
 
   /** Returns false when the input file is invalid; the batch has ended as failed then. */
@@ -172,6 +191,7 @@ class BatchRun {
       written = written.then(() => this.#write(block, started))
       written.catch((error: unknown) => this.#abort.abort(error))
       unwritten.push(written)
+      if (this.#unwrittenFrom !== undefined) break
       // An answered block stays in memory until the blocks before it are written, so their number is limited.
       while (unwritten.length > 2 + (2 * sender.width()) / CHUNKS_PER_BLOCK) await unwritten.shift()
       this.#abort.signal.throwIfAborted()
@@ -195,18 +215,37 @@ class BatchRun {
 
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
     const rows: OutputRow[] = await started.rows
+    if (this.#unwrittenFrom !== undefined) return
     await this.#options.turns.wait()
     const part = createPart(first, next, rows, this.#totals)
     const isHeld = await this.#retry.command(() => this.#lock.isHeld())
-    if (!isHeld || !(await this.#retry.put(() => putPart(this.#options.store, this.#batch, this.#part, part)))) {
-      throw new RunAbortedError('lost')
+    const isStored = isHeld && (await this.#store(part))
+    if (isStored === 'full') {
+      this.#unwrittenFrom = first
+      return
     }
+    if (!isStored) throw new RunAbortedError('lost')
     this.#part += 1
     this.#totals = part.header.totals
     const { completed, failed } = part.header.totals
     this.#options.onRows(part.header.completed, part.header.failed)
-    await this.#retry.command(() => writeProgress(this.#options.redis, this.#id, { completed, failed }))
+    await this.#retry.command(async () => {
+      await writeProgress(this.#options.redis, this.#id, { completed, failed })
+      await this.#options.quota.set(partsName(this.#batch), partsBytes(this.#totals))
+    })
     this.#sender.removeJobs(started.jobs)
+  }
+
+  /** False when another api stored the part; `full` when the file store has no space for it until the batch is stopped. */
+  async #store(part: Part): Promise<boolean | 'full'> {
+    const { store } = this.#options
+    const isStopped = () => this.#stopped !== undefined
+    try {
+      return await this.#retry.put(() => putPart(store, this.#batch, this.#part, part), isStopped)
+    } catch (error) {
+      if (error instanceof StorageFullError && isStopped()) return 'full'
+      throw error
+    }
   }
 
   async #readInput(offset: number): Promise<AsyncIterable<Buffer> | undefined> {

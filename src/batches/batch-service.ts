@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
+import { every } from '../async.ts'
 import { messageOf } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
 import type { Service } from '../lifecycle.ts'
@@ -22,6 +23,8 @@ import { createEndpoints } from './endpoints.ts'
 import { EventLoopTurns } from './event-loop-turns.ts'
 import { Files } from './files.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
+import { DiskSpace } from './storage/disk-space.ts'
+import { StorageQuota } from './storage/quota.ts'
 
 /** The settings of files and batches; times in milliseconds, sizes in bytes. */
 interface BatchSettings extends SchemaLimits {
@@ -33,6 +36,9 @@ interface BatchSettings extends SchemaLimits {
   batchTtl: number
   maxBody: number
   maxBatchLines: number
+  maxStoredBytes: number
+  maxStoredBytesPerKey: number
+  diskReserve: number
 }
 
 export interface BatchServiceOptions {
@@ -56,6 +62,7 @@ const MAX_CHUNKS = 512
 /** Expired objects that one sweep removes: rounds and names in a round. */
 const MAX_ROUNDS = 100
 const NAMES_PER_ROUND = 100
+const DISK_SAMPLE_MS = 5_000
 
 export class BatchService implements Service {
   readonly #options: BatchServiceOptions
@@ -63,21 +70,29 @@ export class BatchService implements Service {
   readonly #coordinator: Coordinator
   readonly #connection: Redis
   #stopping: Promise<void> | undefined
+  readonly #closing = new AbortController()
+  /** The cursor of the objects whose bytes are not counted yet; undefined: all are. */
+  #uncounted: number | undefined = 0
+  readonly disk: DiskSpace
   readonly files: Files
   readonly batches: Batches
 
   constructor(options: BatchServiceOptions) {
     this.#options = options
     const { config, redis, memory, producer, logger, metrics, waiters, fleet, apiId, onError } = options
-    this.#store = new DirectoryStore(directoryOf(config.filesUrl))
-    this.files = new Files({ redis, store: this.#store, ttl: config.fileTtl })
+    const dir = directoryOf(config.filesUrl)
+    this.disk = new DiskSpace(dir, config.diskReserve)
+    this.#store = new DirectoryStore(dir, this.disk)
+    const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
+    this.files = new Files({ redis, store: this.#store, quota, ttl: config.fileTtl })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
-    this.batches = new Batches({ redis, producer, store, files, ttl, maxLineBytes })
+    this.batches = new Batches({ redis, producer, store, files, quota, ttl, maxLineBytes })
     const schemas = createPredictSchemas(config)
     this.#connection = consumerConnection(config.redisUrl, onError)
     this.#coordinator = new Coordinator({
       redis,
       store,
+      quota,
       connection: this.#connection,
       endpoints: createEndpoints({ config, fleet }, schemas),
       limits: { maxLines: config.maxBatchLines, maxLineBytes, body: schemas.limits },
@@ -109,11 +124,13 @@ export class BatchService implements Service {
   }
 
   async start(): Promise<void> {
+    void every(DISK_SAMPLE_MS, this.#closing.signal, async () => void (await this.disk.sample()), this.#options.onError)
     await this.#coordinator.start()
   }
 
   /** Returns running batches to their queue, from which another api continues them. */
   stop(): Promise<void> {
+    this.#closing.abort()
     this.#stopping ??= this.#coordinator.stop().finally(() => closeConnection(this.#connection))
     return this.#stopping
   }
@@ -123,6 +140,15 @@ export class BatchService implements Service {
     await this.batches.requeueOrphans()
     await this.#removeExpired()
     await this.#store.sweep(Date.now())
+    await this.#countEarlier()
+  }
+
+  /** Counts the bytes of objects that an earlier version stored, once, a few in each sweep. */
+  async #countEarlier(): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS && this.#uncounted !== undefined; round += 1) {
+      const next = await this.files.countEarlier(this.#uncounted)
+      this.#uncounted = next === 0 ? undefined : next
+    }
   }
 
   /** Each object is removed independently of the others. */

@@ -14,12 +14,14 @@ import type { Files, FoundFile } from './files.ts'
 import { findPart, readPart, rowsInOrder } from './output/parts.ts'
 import { inputOfRetry } from './retry-input.ts'
 import type { FileStore } from './storage/file-store.ts'
+import type { StorageQuota } from './storage/quota.ts'
 
 export interface BatchesOptions {
   redis: Redis
   producer: Producer
   store: FileStore
   files: Files
+  quota: StorageQuota
   /** Milliseconds that output files are kept, unless the request sets another retention. */
   ttl: number
   maxLineBytes: number
@@ -40,7 +42,7 @@ export class Batches {
    * Creates the batch, or returns the one that the same request created before.
    * @param key the Idempotency-Key.
    * @throws AppError 404 without the input file, 422 when the key was used with another request, 507 when the file
-   * store is full.
+   * store is full, or a limit of stored bytes is reached.
    */
   async create(
     owner: string,
@@ -52,6 +54,7 @@ export class Batches {
     const id = { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
     const before = key === undefined ? undefined : await readBatch(redis, id)
     if (before) return this.#replay(id, before, request.hash)
+    await this.#options.quota.check(owner)
     const file = await this.#inputFile(id, request.hash, input)
     const now = Date.now()
     const record: BatchRecord = {

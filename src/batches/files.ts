@@ -2,9 +2,10 @@
 // The bytes are stored before the record is written, so a record never lacks its bytes.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
-import { AppError, conflict, notFound } from '../errors.ts'
+import { retry } from '../async.ts'
+import { conflict, notFound } from '../errors.ts'
 import { readBatch } from '../records/batches.ts'
-import { expireStored, forgetExpiration } from '../records/expirations.ts'
+import { expireStored, forgetExpiration, scanExpirations } from '../records/expirations.ts'
 import {
   addFileReader,
   type FileRecord,
@@ -13,13 +14,17 @@ import {
   removeFileRecord,
   writeFileRecord,
 } from '../records/files.ts'
-import { isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
-import { partsName, readSection } from './output/parts.ts'
+import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
+import { withoutStoredBytes } from '../records/stored-bytes.ts'
+import { refusesChanges } from '../redis/errors.ts'
+import { partsBytes, partsName, readLastPart, readSection } from './output/parts.ts'
 import { type ByteRange, type FileStore, StorageFullError } from './storage/file-store.ts'
+import { type StorageQuota, storageFull } from './storage/quota.ts'
 
 export interface FilesOptions {
   redis: Redis
   store: FileStore
+  quota: StorageQuota
   /** Milliseconds that an uploaded file is kept. */
   ttl: number
 }
@@ -31,6 +36,9 @@ export interface FoundFile {
 
 /** Milliseconds after which stored bytes expire that never got a record. */
 const UNPUBLISHED_TTL_MS = 24 * 3_600_000
+
+/** Milliseconds that a deletion waits for a Redis that refuses changes. */
+const CHANGE_WAIT_MS = 5_000
 
 /** Milliseconds until the next attempt to remove an expired object. */
 const EXPIRE_AGAIN_MS = 60_000
@@ -57,16 +65,19 @@ export class Files {
     content: AsyncIterable<Buffer | string>,
     uuid: string = uuidv7(),
   ): Promise<{ id: OwnedId; bytes: number }> {
-    const { redis, store } = this.#options
+    const { redis, store, quota } = this.#options
     const id = { owner, uuid }
-    await expireStored(redis, uploadName(id), Date.now() + UNPUBLISHED_TTL_MS)
+    const name = uploadName(id)
+    await expireStored(redis, name, Date.now() + UNPUBLISHED_TTL_MS)
     try {
-      const bytes = await store.put(uploadName(id), content)
-      return { id, bytes: bytes ?? (await this.#size(id)) }
+      const bytes = (await store.put(name, quota.reserve(name, content))) ?? (await this.#size(id))
+      await quota.set(name, bytes)
+      return { id, bytes }
     } catch (error) {
-      // An entry that remains is removed by the sweep.
-      await forgetExpiration(redis, uploadName(id)).catch(() => undefined)
-      throw error instanceof StorageFullError ? storageFull(error) : error
+      // The same bytes may have been stored before. An entry that remains is removed by the sweep.
+      const existed = await store.get(name, { start: 0, end: 0 })
+      if (!existed) await this.#forget(name).catch(() => undefined)
+      throw error instanceof StorageFullError ? storageFull(error.message, error) : error
     }
   }
 
@@ -83,7 +94,7 @@ export class Files {
   /** Removes the bytes of a file that has no record. */
   async discard(id: OwnedId): Promise<void> {
     await this.#options.store.delete(uploadName(id))
-    await forgetExpiration(this.#options.redis, uploadName(id))
+    await this.#forget(uploadName(id))
   }
 
   /** @throws AppError 404. */
@@ -113,19 +124,50 @@ export class Files {
     await addFileReader(this.#options.redis, id, batch)
   }
 
-  /** Deletes the file. @throws AppError 409 while a batch reads it. */
+  /**
+   * Deletes the file. Its bytes are deleted first: when the disk is full, Redis takes no changes until they are.
+   * @throws AppError 409 while a batch reads it.
+   */
   async erase({ id, record }: FoundFile): Promise<void> {
     const { redis, store } = this.#options
     if (await this.#hasReader(id)) throw conflict('a batch that has not ended reads this file')
-    await removeFileRecord(redis, id)
-    if (record.batch === undefined) return this.discard(id)
-    // The output and the error file share the batch's parts, which are deleted with the last of the two.
-    const batch = await readBatch(redis, ownedIdOf(record.batch))
+    const name = await this.#unsharedName(id, record)
+    if (name !== undefined) await store.delete(name)
+    await whenRedisTakesChanges(async () => {
+      if (name !== undefined) await this.#forget(name)
+      await removeFileRecord(redis, id)
+    })
+  }
+
+  /** The object to delete with the file; undefined while the other file of its batch exists, which has the same parts. */
+  async #unsharedName(id: OwnedId, record: FileRecord): Promise<string | undefined> {
+    if (record.batch === undefined) return uploadName(id)
+    const batch = await readBatch(this.#options.redis, ownedIdOf(record.batch))
     for (const uuid of [batch?.output, batch?.error]) {
-      if (uuid !== undefined && (await readFileRecord(redis, { owner: id.owner, uuid }))) return
+      if (uuid === undefined || uuid === id.uuid) continue
+      if (await readFileRecord(this.#options.redis, { owner: id.owner, uuid })) return undefined
     }
-    await store.delete(partsName(record.batch))
-    await forgetExpiration(redis, partsName(record.batch))
+    return partsName(record.batch)
+  }
+
+  /** Counts the bytes of objects that an earlier version stored. @returns the cursor of the next call; 0: all are counted. */
+  async countEarlier(cursor: number): Promise<number> {
+    const { redis, store, quota } = this.#options
+    const { names, next } = await scanExpirations(redis, cursor)
+    for (const name of await withoutStoredBytes(redis, names)) {
+      if (!isObjectName(name)) continue
+      const bytes = name.startsWith('files/')
+        ? ((await store.get(name, { start: 0, end: 0 }))?.bytes ?? 0)
+        : partsBytes((await readLastPart(store, name.slice('batches/'.length))).header?.totals)
+      await quota.set(name, bytes)
+    }
+    return next
+  }
+
+  /** Forgets an object that was deleted. */
+  async #forget(name: string): Promise<void> {
+    await this.#options.quota.remove(name)
+    await forgetExpiration(this.#options.redis, name)
   }
 
   /** Whether a batch that has not ended reads the file. */
@@ -149,7 +191,7 @@ export class Files {
     if (id && (await this.#hasReader(id))) return
     await store.delete(name)
     if (id) await removeFileRecord(redis, id)
-    await forgetExpiration(redis, name)
+    await this.#forget(name)
   }
 
   async #size(id: OwnedId): Promise<number> {
@@ -158,6 +200,19 @@ export class Files {
   }
 }
 
-function storageFull(cause: unknown): AppError {
-  return new AppError('StorageFull', 507, 'the file store is full', { cause })
+/** Repeats a change while Redis refuses changes: after space was made, it takes them again within a second. */
+async function whenRedisTakesChanges(change: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + CHANGE_WAIT_MS
+  await retry(change, {
+    ms: 250,
+    signal: AbortSignal.timeout(2 * CHANGE_WAIT_MS),
+    onError: (error) => {
+      if (!refusesChanges(error) || Date.now() > deadline) throw error
+    },
+  })
+}
+
+/** Whether a name is one of the file store; others would be of a later version. */
+function isObjectName(name: string): boolean {
+  return /^(?:files|batches)\//.test(name) && isOwnedId(name.slice(name.indexOf('/') + 1))
 }

@@ -1,11 +1,12 @@
 // Ends a batch: publishes its output and error file and closes its record.
 import type { Redis } from 'ioredis'
 import type { Logger } from '../logger.ts'
-import { type BatchEnd, type BatchRecord, endBatch, writeProgress } from '../records/batches.ts'
+import { type BatchEnd, type BatchRecord, endBatch, readBatch, writeProgress } from '../records/batches.ts'
 import { expireStored } from '../records/expirations.ts'
 import { removeFileReader, writeFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
+import type { LineProblem } from './input/input-line.ts'
 import { partsName, type Section, type Totals } from './output/parts.ts'
 import type { RetryStorage } from './retry-storage.ts'
 
@@ -21,18 +22,26 @@ export interface FinishOptions {
 /** The problem code of a batch that could not be run for a reason other than its input. */
 export const INTERNAL_ERROR_CODE = 'internal_error'
 
+/** How a batch ends. */
+export interface BatchEnding {
+  end: BatchEnd
+  /** The rows from this one on have no line in the error file, because the file store was full. */
+  rest?: { from: number; code: string; message: string }
+}
+
 type EndFields = Parameters<typeof endBatch>[2]
 
-/** Publishes the files of a batch whose rows are all written, and closes it. Repeating it is harmless. */
+/** Publishes the files of a batch whose rows are all written, but for the rest, and closes it. Repeating it is harmless. */
 export async function finishBatch(
   options: FinishOptions,
   id: OwnedId,
   record: BatchRecord,
-  end: BatchEnd,
+  { end, rest }: BatchEnding,
   { completed, failed, outputBytes, errorBytes }: Totals,
   retry: RetryStorage,
 ): Promise<void> {
   const { redis } = options
+  const unwritten = rest && (await restOf(redis, id, rest, retry))
   const now = Date.now()
   const expiresAt = now + record.output_ttl
   const publishFile = async (section: Section, bytes: number) => {
@@ -55,7 +64,22 @@ export async function finishBatch(
   const error = failed > 0 ? await publishFile('errors', errorBytes) : undefined
   await retry.command(() => expireStored(redis, partsName(keyIdOf(id)), expiresAt))
   const files = { ...(output === undefined ? {} : { output }), ...(error === undefined ? {} : { error }) }
-  await closeBatch(options, id, record, { end, ended_at: Date.now(), completed, failed, ...files }, retry)
+  const counts = { completed, failed: failed + (unwritten?.rows ?? 0) }
+  const fields = { end, ended_at: Date.now(), ...counts, ...files, ...unwritten?.fields }
+  await closeBatch(options, id, record, fields, retry)
+}
+
+/** The number of rows that are not written, and the fields of the record that stand for them. */
+async function restOf(
+  redis: Redis,
+  id: OwnedId,
+  { from, code, message }: NonNullable<BatchEnding['rest']>,
+  retry: RetryStorage,
+): Promise<{ rows: number; fields: Pick<BatchRecord, 'unwritten_from' | 'errors'> }> {
+  const total = (await retry.command(() => readBatch(redis, id)))?.total ?? from
+  const reason = 'The file store was full, so no request from this line on has a line in the error file.'
+  const problem: LineProblem = { code, message: `${message} ${reason}`, param: null, line: from + 1 }
+  return { rows: total - from, fields: { unwritten_from: from, errors: JSON.stringify([problem]) } }
 }
 
 /** Releases the input file and writes the end into the record. */

@@ -66,6 +66,7 @@ async function* unansweredRows(store: FileStore, { id, record }: FoundBatch): As
     written = first + rows
   }
   // Without this check every row of a batch whose files are deleted would run again.
-  if (written < record.completed + record.failed) throw conflict('the rows of this batch no longer exist')
+  if (written < (record.unwritten_from ?? record.completed + record.failed))
+    throw conflict('the rows of this batch no longer exist')
   for (let row = written; ; row += 1) yield row
 }

@@ -30,13 +30,17 @@ export class RetryStorage {
     })
   }
 
-  /** Writes to the file store until it has room. @throws the abort's reason; any other error of the store. */
-  put<T>(put: () => Promise<T>): Promise<T> {
+  /**
+   * Writes to the file store until it has room.
+   * @param stopped whether the batch was stopped, so that it waits no longer.
+   * @throws the abort's reason; StorageFullError once stopped; any other error of the store.
+   */
+  put<T>(put: () => Promise<T>, stopped: () => boolean): Promise<T> {
     return retry(put, {
       ms: STORAGE_FULL_RETRY_MS,
       signal: this.#aborted,
       onError: (error) => {
-        if (!(error instanceof StorageFullError)) throw error
+        if (!(error instanceof StorageFullError) || stopped()) throw error
         this.#logger.error({ batch: this.#batch }, 'a batch waits for space: the file store is full')
       },
     })

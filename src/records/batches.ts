@@ -34,6 +34,8 @@ const record = z.object({
   failed: z.coerce.number().default(0),
   /** JSON of the problems of the input file. */
   errors: z.string().optional(),
+  /** The first row that is not written: the batch was stopped while the file store was full. */
+  unwritten_from: z.coerce.number().optional(),
   /** UUIDs; absent when the file would have no row. */
   output: z.string().optional(),
   error: z.string().optional(),

@@ -23,3 +23,9 @@ export function readExpired(redis: Redis, now: number, limit: number): Promise<s
 export function countExpirations(redis: Redis): Promise<number> {
   return redis.zcard(key)
 }
+
+/** Some names of objects that expire. @param cursor 0 at first. @returns the cursor of the next call; 0: there is none. */
+export async function scanExpirations(redis: Redis, cursor: number): Promise<{ names: string[]; next: number }> {
+  const [next, entries] = await redis.zscan(key, cursor, 'COUNT', 100)
+  return { names: entries.filter((_entry, index) => index % 2 === 0), next: Number(next) }
+}

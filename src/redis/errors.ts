@@ -23,6 +23,11 @@ export function toServiceUnavailable(error: unknown): AppError {
   return error instanceof AppError ? error : unavailable(reasonOf(messageOf(error)), error)
 }
 
+/** Whether Redis answers, but takes no changes now: it cannot write to its disk, or misses a replica. */
+export function refusesChanges(error: unknown): boolean {
+  return /MISCONF|NOREPLICAS/.test(messageOf(error))
+}
+
 function reasonOf(message: string): string {
   if (message.includes('MISCONF'))
     return 'the queue (Redis) refuses writes because it cannot write to its disk: free disk space, for example by deleting files'

@@ -11,6 +11,8 @@ import { EventLoopTurns } from '../../src/batches/event-loop-turns.ts'
 import { Files } from '../../src/batches/files.ts'
 import { failBatch } from '../../src/batches/finish.ts'
 import { DirectoryStore } from '../../src/batches/storage/directory-store.ts'
+import { DiskSpace } from '../../src/batches/storage/disk-space.ts'
+import { StorageQuota } from '../../src/batches/storage/quota.ts'
 import { AppError, notFound } from '../../src/errors.ts'
 import { createLogger } from '../../src/logger.ts'
 import { isFailed } from '../../src/queue/job.ts'
@@ -28,6 +30,7 @@ let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: ReturnType<typeof createWorker>
 let dir: string
 let unknownVersions = 0
+let disk = { free: 1e9, size: 1e9 }
 const stops: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
@@ -40,6 +43,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 beforeEach(() => {
+  disk = { free: 1e9, size: 1e9 }
   dir = mkdtempSync(join(tmpdir(), 'inferq-batches-'))
 })
 afterEach(async () => {
@@ -73,15 +77,17 @@ interface Api {
 
 async function startApi(): Promise<Api> {
   const caller = await new Caller(redis.url, MODEL).start()
-  const store = new DirectoryStore(dir)
+  const store = new DirectoryStore(dir, new DiskSpace(dir, 1_000, async () => disk))
   const { redis: connection, producer } = caller
-  const files = new Files({ redis: connection, store, ttl: 60_000 })
-  const batches = new Batches({ redis: connection, producer, store, files, ttl: 60_000, maxLineBytes: 10_000 })
+  const quota = new StorageQuota(connection, { all: 1e9, owner: 1e9 })
+  const files = new Files({ redis: connection, store, quota, ttl: 60_000 })
+  const batches = new Batches({ redis: connection, producer, store, files, quota, ttl: 60_000, maxLineBytes: 10_000 })
   const ended: FoundBatch['id'][] = []
   const consumer = consumerConnection(redis.url, () => undefined)
   const coordinator = new Coordinator({
     redis: connection,
     store,
+    quota,
     connection: consumer,
     endpoints,
     limits: {
@@ -279,6 +285,38 @@ describe('a retry of a batch', () => {
     for (const uuid of [error, output]) await api.files.erase(await api.files.find('public', uuid))
     await expect(again(api, batch)).rejects.toThrow('the rows of this batch no longer exist')
   })
+})
+
+it('on a full disk ends when it is cancelled; the rest is in the record, and is what a retry runs', async () => {
+  const api = await startApi()
+  const texts = Array.from({ length: 3_000 }, (_, index) => `text ${index}`)
+  texts[7] = 'throw'
+  const { length } = texts
+  const made = await create(api, texts)
+  await waitFor('a part', async () => {
+    const { completed } = (await api.batches.find('public', made.id.uuid)).record
+    if (completed > 0) disk = { free: 100, size: 1e9 }
+    return completed > 0
+  })
+  const running = await api.batches.find('public', made.id.uuid)
+  expect(running.record.ended_at).toBeUndefined()
+  await api.batches.cancel(running)
+  const batch = await finished(api, made)
+  const written = (await rowsOf(api, batch)).length
+  expect(written).toBeLessThan(length)
+  const { end, total, completed, failed, unwritten_from, errors } = batch.record
+  expect({ end, total, all: completed + failed, unwritten_from }).toEqual({
+    end: 'cancelled',
+    total: length,
+    all: length,
+    unwritten_from: written,
+  })
+  expect(JSON.parse(errors ?? '')).toMatchObject([{ code: 'batch_cancelled', line: written + 1 }])
+  disk = { free: 1e9, size: 1e9 }
+  const input = api.batches.inputOfRetry(batch, 'again')
+  const rows = await rowsOf(api, await finished(api, await api.batches.create('public', undefined, ASKED, input)))
+  const unwritten = texts.map((_, index) => `${index}`).slice(written)
+  expect(rows.map(({ custom_id }) => custom_id)).toEqual(['7', ...unwritten])
 })
 
 it('is found when its api died before it added the job', async () => {

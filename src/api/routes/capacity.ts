@@ -1,26 +1,38 @@
-// What is used of Redis: gauges, and warnings for the health routes.
+// What is used of Redis and of the disk: gauges, and warnings for the health routes.
 import { unavailable } from '../../errors.ts'
 import { hasMemory, memoryWarning } from '../../predict/memory-admission.ts'
 import { readEndedCounts } from '../../queue/job-state.ts'
 import { queueName } from '../../queue/names.ts'
 import { countOpenBatches } from '../../records/batches.ts'
 import { countExpirations } from '../../records/expirations.ts'
+import { readStoredSums } from '../../records/stored-bytes.ts'
 import type { Context } from '../context.ts'
 
 /** What will refuse requests now, although the service is healthy. @throws AppError 503 when nothing is accepted. */
-export function capacityWarnings({ memory }: Context): string[] {
-  const warning = memoryWarning(memory)
-  if (warning !== undefined && !hasMemory(memory, 'plain')) throw unavailable(warning)
-  return warning === undefined ? [] : [warning]
+export function capacityWarnings({ memory, batchService }: Context): string[] {
+  const memoryProblem = memoryWarning(memory)
+  if (memoryProblem !== undefined && !hasMemory(memory, 'plain')) throw unavailable(memoryProblem)
+  const diskProblem = batchService.disk.problem
+  return [
+    ...(memoryProblem === undefined ? [] : [memoryProblem]),
+    ...(diskProblem === undefined ? [] : [`uploads are refused and batches wait: ${diskProblem}`]),
+  ]
 }
 
 /** Sets the gauges; those of an unreachable Redis keep their values. */
-export async function sampleCapacity({ memory, metrics, redis, fleet }: Context): Promise<void> {
+export async function sampleCapacity({ memory, metrics, redis, fleet, batchService }: Context): Promise<void> {
+  const { last } = batchService.disk
+  if (last !== undefined) metrics.diskFree.set(last.free)
   metrics.redisMemory.set(memory.used)
   metrics.redisMemoryRatio.set(memory.share)
   const queues = fleet.models().map(({ name }) => queueName(name, 'interactive'))
-  const reads = [readEndedCounts(redis, queues), countExpirations(redis), countOpenBatches(redis)] as const
-  const [ended, files, batches] = await Promise.all(reads)
+  const [ended, files, batches, stored] = await Promise.all([
+    readEndedCounts(redis, queues),
+    countExpirations(redis),
+    countOpenBatches(redis),
+    readStoredSums(redis, ''),
+  ])
+  metrics.storedBytes.set(stored.all)
   metrics.records.set({ kind: 'finished_predictions' }, ended.completed)
   metrics.records.set({ kind: 'failed_predictions' }, ended.failed)
   metrics.records.set({ kind: 'stored_files' }, files)

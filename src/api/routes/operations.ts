@@ -4,6 +4,7 @@ import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../package.ts'
 import { waitingCalls } from '../../predict/admission.ts'
 import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
+import { refusesChanges, toServiceUnavailable } from '../../redis/errors.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
 import { capacityWarnings, sampleCapacity } from './capacity.ts'
@@ -90,7 +91,7 @@ export const operationRoutes: Route<Context>[] = [
 async function checkReady(context: Context): Promise<void> {
   if (context.shutdown.signal.aborted) throw unavailable('the process is shutting down')
   await context.redis.ping().catch((error: unknown) => {
-    throw unavailable('Redis does not answer', error)
+    throw refusesChanges(error) ? toServiceUnavailable(error) : unavailable('Redis does not answer', error)
   })
 }
 

@@ -38,6 +38,11 @@ export const ZERO_TOTALS: Totals = { completed: 0, failed: 0, outputBytes: 0, er
 /** An upper bound: a header has at most 1,024 indexes of up to 5 characters and less than 1 KB of other fields. */
 const MAX_HEADER_BYTES = 16 * 1_024
 
+/** Bytes of the rows of all parts. */
+export function partsBytes(totals: Totals = ZERO_TOTALS): number {
+  return totals.outputBytes + totals.errorBytes
+}
+
 /** @param batch OWNER_UUID. */
 export function partsName(batch: string): string {
   return `batches/${batch}`

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { DiskSpace } from './disk-space.ts'
 import { type ByteRange, type FileStore, StorageFullError, type Stored } from './file-store.ts'
 
 /** Objects are written here and linked to their names when they are complete. */
@@ -10,13 +11,17 @@ const STAGING_DIR = 'incoming'
 /** A staging file that has not grown for this many milliseconds belongs to a process that died. */
 const ABANDONED_AFTER_MS = 24 * 3_600_000
 const READ_BYTES = 64 * 1_024
+/** Bytes that are written between two readings of the free space. */
+const CHECK_BYTES = 8 * 1_024 * 1_024
 
 export class DirectoryStore implements FileStore {
   readonly #dir: string
+  readonly #space: DiskSpace | undefined
 
-  /** @param dir created with the first object. */
-  constructor(dir: string) {
+  /** @param dir created with the first object. @param space of its disk; nothing is written into its reserve. */
+  constructor(dir: string, space?: DiskSpace) {
     this.#dir = dir
+    this.#space = space
   }
 
   async put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined> {
@@ -25,10 +30,10 @@ export class DirectoryStore implements FileStore {
     try {
       await mkdir(dirname(staging), { recursive: true })
       await mkdir(dirname(path), { recursive: true })
-      const bytes = await write(staging, source)
+      const bytes = await write(staging, this.#whileSpace(source))
       return (await linkIntoPlace(staging, path)) ? bytes : undefined
     } catch (error) {
-      throw isFull(error) ? new StorageFullError(error) : error
+      throw isFull(error) ? new StorageFullError(undefined, error) : error
     } finally {
       await rm(staging, { force: true })
     }
@@ -66,6 +71,21 @@ export class DirectoryStore implements FileStore {
       const path = this.#pathOf(name)
       const found = await stat(path).catch(() => undefined)
       if (found && now - found.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
+    }
+  }
+
+  /** Passes content on while the disk has space. @throws StorageFullError. */
+  async *#whileSpace(source: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer | string> {
+    let unchecked = Number.POSITIVE_INFINITY
+    for await (const piece of source) {
+      unchecked += piece.length
+      if (unchecked > CHECK_BYTES) {
+        unchecked = 0
+        await this.#space?.sample()
+        const problem = this.#space?.problem
+        if (problem !== undefined) throw new StorageFullError(problem)
+      }
+      yield piece
     }
   }
 

@@ -33,7 +33,7 @@ export interface FileStore {
 export class StorageFullError extends Error {
   override name = 'StorageFullError'
 
-  constructor(cause: unknown) {
-    super('the file store is full', { cause })
+  constructor(message = 'the file store is full', cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
   }
 }
