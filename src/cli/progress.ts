@@ -1,11 +1,15 @@
 // Progress of a command: a bar on a terminal, otherwise a line every 10 s.
-import { SingleBar } from 'cli-progress'
 import { countText, secondsText } from './format.ts'
 import { Rate } from './rate.ts'
-import { report, type Terminal } from './terminal.ts'
+import { report, shorten, type Terminal, widthOf } from './terminal.ts'
 
 export interface Progress {
+  /** A smaller number than before is ignored. */
   set(done: number): void
+  /** Like `set`; what was done until now does not count for the rate. */
+  restart(done: number): void
+  /** Why nothing moves; replaces the rate until undefined is set. */
+  setReason(reason: string | undefined): void
   /** Writes a line above the bar. */
   note(line: string): void
   stop(): void
@@ -23,30 +27,35 @@ export interface ProgressOptions {
 
 const LINE_INTERVAL_MS = 10_000
 const BAR_INTERVAL_MS = 500
+const BAR_LENGTH = 24
 
 export function showProgress(terminal: Terminal, options: ProgressOptions): Progress {
   const { unit, total, done: before = 0, count = countText } = options
-  const rate = new Rate(before, Date.now())
+  const items = unit === '' ? '' : ` ${unit}`
+  let rate = new Rate(before, Date.now())
   let done = before
-  const values = () => {
+  let reason: string | undefined
+  const values = (): Values => {
     const now = Date.now()
-    const percent = total > 0 ? Math.floor((done / total) * 100) : 100
-    const pace = `${count(rate.perSecond(now))}${unit === '' ? '' : ' '}${unit}/s`
+    const left = secondsText(rate.secondsLeft(total, now))
     return {
-      percent,
-      count: count(done),
-      of: count(total),
-      pace,
-      left: secondsText(rate.secondsLeft(total, now)),
-      unit,
+      share: total > 0 ? done / total : 1,
+      counts: `${count(done)} of ${count(total)}${items}`,
+      pace: reason ?? `${count(rate.perSecond(now))}${items}/s, ${left} left`,
     }
   }
-  const display = terminal.stderr.isTTY ? showBar(terminal, total, done, values) : showLines(terminal, values)
+  const display = terminal.stderr.isTTY ? showBar(terminal, values) : showLines(terminal, values)
   return {
     set: (now) => {
-      done = now
+      done = Math.max(done, now)
       rate.add(done, Date.now())
-      display.update(done)
+    },
+    restart: (now) => {
+      done = Math.max(done, now)
+      rate = new Rate(done, Date.now())
+    },
+    setReason: (text) => {
+      reason = text
     },
     note: (line) => display.writeAbove(() => report(terminal, line)),
     stop: () => display.stop(),
@@ -54,59 +63,50 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
 }
 
 interface Values {
-  percent: number
-  count: string
-  of: string
+  /** 0 to 1. */
+  share: number
+  counts: string
   pace: string
-  left: string
-  unit: string
 }
 
 interface Display {
-  update(done: number): void
   writeAbove(write: () => void): void
   stop(): void
 }
 
-function showBar(terminal: Terminal, total: number, done: number, values: () => Values): Display {
-  const bar = new SingleBar({
-    stream: terminal.stderr,
-    format: '{bar} {percent} %  {count} of {of} {unit}  {pace}  {left} left',
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    barsize: 24,
-    hideCursor: true,
-    clearOnComplete: true,
-    // The command handles signals.
-    gracefulExit: false,
-    forceRedraw: true,
-  })
-  let current = done
-  bar.start(total, done, values())
-  // The rate and the time left change also while no items arrive.
-  const timer = setInterval(() => bar.update(current, values()), BAR_INTERVAL_MS)
-  const stop = () => {
-    clearInterval(timer)
-    bar.stop()
+/** Carriage return, and erasure of the line. */
+const CLEAR = '\r\u001b[2K'
+
+/** The bar never fills the line, so that it does not wrap and can be erased. */
+function showBar(terminal: Terminal, values: () => Values): Display {
+  const { stderr } = terminal
+  const draw = () => {
+    const { share, counts, pace } = values()
+    const length = Math.floor(share * BAR_LENGTH)
+    const bar = `${'█'.repeat(length)}${'░'.repeat(BAR_LENGTH - length)}`
+    const line = `${bar} ${Math.floor(share * 100)} %  ${counts}  ${pace}`
+    stderr.write(`${CLEAR}${shorten(line, widthOf(stderr) - 1)}`)
   }
+  draw()
+  // The rate and the time left change also while no items arrive.
+  const timer = setInterval(draw, BAR_INTERVAL_MS)
   return {
-    update: (now) => {
-      current = now
-      bar.update(now, values())
-    },
     writeAbove: (write) => {
-      terminal.stderr.write('\r\u001b[2K')
+      stderr.write(CLEAR)
       write()
-      bar.render()
+      draw()
     },
-    stop,
+    stop: () => {
+      clearInterval(timer)
+      stderr.write(CLEAR)
+    },
   }
 }
 
 function showLines(terminal: Terminal, values: () => Values): Display {
   const timer = setInterval(() => {
-    const { percent, count, of, unit, pace, left } = values()
-    report(terminal, `${count} of ${of} ${unit} (${percent} %), ${pace}, ${left} left`)
+    const { share, counts, pace } = values()
+    report(terminal, `${counts} (${Math.floor(share * 100)} %), ${pace}`)
   }, LINE_INTERVAL_MS)
-  return { update: () => undefined, writeAbove: (write) => write(), stop: () => clearInterval(timer) }
+  return { writeAbove: (write) => write(), stop: () => clearInterval(timer) }
 }

@@ -13,8 +13,8 @@ import { newToken } from './files/run-files.ts'
 import { owned, type RunningState, StateFile } from './files/state.ts'
 import { outputTarget, type StreamTarget } from './files/target.ts'
 import { type BatchFlags, outputNameOf } from './flags.ts'
+import { copyPipe, openFile, rejectTerminal } from './input/source.ts'
 import { openInput, planInput, runPlan } from './run.ts'
-import { copyPipe, openFile, rejectTerminal } from './source.ts'
 
 /** @returns the exit code: `failed` when any row failed. */
 export async function batch(inferq: Inferq, flags: BatchFlags, terminal: Terminal): Promise<number> {

@@ -12,9 +12,9 @@ import { newToken, runFiles } from './files/run-files.ts'
 import { type FinishedState, owned, type RunningState, StateFile } from './files/state.ts'
 import type { FileTarget } from './files/target.ts'
 import type { BatchFlags } from './flags.ts'
+import { copyPipe, openFile } from './input/source.ts'
 import { abandon, checkNotInput, checkOutput, checkSameRun, dropPrevious, isUntouched, readEarlier } from './resume.ts'
 import { type OpenedInput, openInput, planInput, runPlan } from './run.ts'
-import { copyPipe, openFile } from './source.ts'
 
 export interface FileRunOptions {
   inferq: Inferq

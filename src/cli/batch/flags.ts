@@ -1,9 +1,9 @@
 // Options of `inferq batch`, and what they mean for the input and the output.
 import type { PredictOptions } from '../../client/types.ts'
 import { UsageError } from '../failure.ts'
-import type { InputOptions } from './input-rows.ts'
+import type { InputOptions } from './input/input-rows.ts'
+import { type Format, formatOf } from './input/source.ts'
 import type { OutputFormat } from './result-writer.ts'
-import { type Format, formatOf } from './source.ts'
 
 export interface BatchFlags extends PredictOptions {
   /** A path, or `-` for stdin. */

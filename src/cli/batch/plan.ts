@@ -2,9 +2,9 @@
 import { CommandError } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
 import type { Progress } from '../progress.ts'
-import { type InputRow, type Layout, rowsOf } from './input-rows.ts'
+import { type InputRow, type Layout, rowsOf } from './input/input-rows.ts'
+import type { InputPosition, Source } from './input/source.ts'
 import { isResultName } from './result-names.ts'
-import type { InputPosition, Source } from './source.ts'
 
 /** The rows of one batch. */
 export interface PlanPart extends InputPosition {

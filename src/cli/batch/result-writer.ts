@@ -2,8 +2,8 @@
 import { stringify } from 'csv-stringify/sync'
 import type { BatchLine, LabelScore } from '../../client/types.ts'
 import { type BestLabel, bestLabel } from '../best-label.ts'
-import type { InputRow } from './input-rows.ts'
-import { membersOf, withMembers } from './raw-json.ts'
+import type { InputRow } from './input/input-rows.ts'
+import { membersOf, withMembers } from './input/raw-json.ts'
 import { freePrefix, resultColumns, resultMembers } from './result-names.ts'
 
 export type OutputFormat = 'jsonl' | 'csv'

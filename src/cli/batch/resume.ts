@@ -9,7 +9,7 @@ import { isOwnOutput } from './files/publish.ts'
 import { removeRunFiles } from './files/run-files.ts'
 import type { ClaimedState, FinishedState, RunningState, State, StateFile } from './files/state.ts'
 import type { FileTarget } from './files/target.ts'
-import type { Source } from './source.ts'
+import type { Source } from './input/source.ts'
 
 /** @returns the state of the last run that has more than a claim; undefined without one. */
 export async function readEarlier(

@@ -6,13 +6,14 @@ import type { Progress } from '../progress.ts'
 import type { Output } from './files/output.ts'
 import type { RunningState, SentPart, StateFile } from './files/state.ts'
 import { BatchRejectedError, follow } from './follow.ts'
-import { type InputRow, type Layout, rowsOf } from './input-rows.ts'
+import { type InputRow, type Layout, rowsOf } from './input/input-rows.ts'
+import type { Source } from './input/source.ts'
 import type { PlanPart } from './plan.ts'
 import { type Retry, retryWhileUnavailable } from './reconnect.ts'
 import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
-import type { Source } from './source.ts'
 import { isNotFound, uploadPart } from './upload-part.ts'
 import { removeUploads } from './uploads.ts'
+import { watchBatch } from './watch.ts'
 
 export interface PlanRunOptions {
   inferq: Inferq
@@ -133,6 +134,22 @@ export class PlanRun {
   }
 
   async #writeResults(part: PlanPart, batchId: string): Promise<void> {
+    const { inferq, layout, state, progress } = this.#options
+    const watching = new AbortController()
+    const { model } = layout.options
+    const own = Object.values(state.sent).flatMap(({ batchId: id }) => id ?? [])
+    const signal = AbortSignal.any([this.#signal, watching.signal])
+    const { done } = await watchBatch({ inferq, batchId, before: part.row, own, model, progress, signal })
+    try {
+      await this.#copyResults(part, batchId)
+    } finally {
+      watching.abort()
+      await done
+      progress.setReason(undefined)
+    }
+  }
+
+  async #copyResults(part: PlanPart, batchId: string): Promise<void> {
     const { inferq, source, layout, state, output, writer, progress } = this.#options
     const rows = rowsOf(source, layout, part, part.end)
     const skip = state.written - part.row

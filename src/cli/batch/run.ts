@@ -9,11 +9,11 @@ import { report, type Terminal } from '../terminal.ts'
 import type { Output } from './files/output.ts'
 import type { RunningState, StateFile } from './files/state.ts'
 import { type BatchFlags, inputOptionsOf, outputFormatOf } from './flags.ts'
-import { type Layout, layoutOf } from './input-rows.ts'
+import { type Layout, layoutOf } from './input/input-rows.ts'
+import type { Source } from './input/source.ts'
 import { type BatchLimits, type Plan, planOf } from './plan.ts'
 import { ResultWriter } from './result-writer.ts'
 import { PlanRun } from './run-plan.ts'
-import type { Source } from './source.ts'
 
 /** Limits of a server that does not report its own (http-api.md, "Batches"). */
 const DEFAULT_LIMITS = { lines: 50_000, bytes: 200 * 1_048_576, line: 1_048_576 }

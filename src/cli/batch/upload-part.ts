@@ -2,9 +2,9 @@
 import type { Inferq } from '../../client/client.ts'
 import { InferqError } from '../../client/errors.ts'
 import type { SentPart } from './files/state.ts'
-import type { Layout } from './input-rows.ts'
+import type { Layout } from './input/input-rows.ts'
+import type { Source } from './input/source.ts'
 import { type PlanPart, requestBytes } from './plan.ts'
-import type { Source } from './source.ts'
 
 export interface UploadPartOptions {
   inferq: Inferq

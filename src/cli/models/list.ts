@@ -6,7 +6,8 @@ import type { ModelInfo } from '../../client/types.ts'
 import { readRegistry } from '../../worker/models/registry.ts'
 import { EXIT } from '../failure.ts'
 import { bytesText } from '../format.ts'
-import { oneLine, print, report, shorten, type Terminal, widthOf } from '../terminal.ts'
+import { tableText } from '../table.ts'
+import { oneLine, print, report, type Terminal, widthOf } from '../terminal.ts'
 
 export interface ListFlags {
   modelsDir: string
@@ -47,16 +48,8 @@ async function modelsIn(dir: string): Promise<Listed[]> {
 const TITLES = ['NAME', 'TASK', 'REVISION', 'SIZE', 'STATE', 'LABELS']
 
 function table(models: Listed[], columns: number): string {
-  const rows = [TITLES, ...models.map(cells)]
-  const widths = TITLES.map((_title, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
-  const lines = rows.map((row) =>
-    row
-      .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-  const reasons = models.flatMap(({ id, reason }) => (reason ? [`${id}: ${reason}`] : []))
-  return [...lines.map((line) => shorten(line, columns)), ...reasons].map((line) => `${oneLine(line)}\n`).join('')
+  const reasons = models.flatMap(({ id, reason }) => (reason ? [`${oneLine(`${id}: ${reason}`)}\n`] : []))
+  return tableText([TITLES, ...models.map(cells)], columns) + reasons.join('')
 }
 
 function cells(model: Listed): string[] {

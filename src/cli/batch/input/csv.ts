@@ -2,7 +2,7 @@
 
 import { pipeline, Readable } from 'node:stream'
 import { CsvError, parse } from 'csv-parse'
-import { CommandError } from '../failure.ts'
+import { CommandError } from '../../failure.ts'
 import type { InputPosition } from './source.ts'
 
 export interface CsvRecord {

@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type InputOptions, type Layout, layoutOf, rowsOf } from '../../../../src/cli/batch/input-rows.ts'
-import { planOf, requestBytes } from '../../../../src/cli/batch/plan.ts'
-import { openFile, type Source } from '../../../../src/cli/batch/source.ts'
-import { collect } from '../../../helpers/collect.ts'
+import { type InputOptions, type Layout, layoutOf, rowsOf } from '../../../../../src/cli/batch/input/input-rows.ts'
+import { openFile, type Source } from '../../../../../src/cli/batch/input/source.ts'
+import { planOf, requestBytes } from '../../../../../src/cli/batch/plan.ts'
+import { collect } from '../../../../helpers/collect.ts'
 
 let dir: string
 

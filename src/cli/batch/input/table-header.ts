@@ -1,6 +1,6 @@
 // Header of a table: its separator and the column with the text.
 // Neither is guessed: a separator other than the usual one is taken only when the wanted columns prove it.
-import { CommandError, UsageError } from '../failure.ts'
+import { CommandError, UsageError } from '../../failure.ts'
 
 export interface TableHeader {
   delimiter: string

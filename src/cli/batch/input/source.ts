@@ -5,9 +5,9 @@ import { open, stat } from 'node:fs/promises'
 import { extname } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { CommandError, UsageError } from '../failure.ts'
-import { bytesText } from '../format.ts'
-import { report, type Terminal } from '../terminal.ts'
+import { CommandError, UsageError } from '../../failure.ts'
+import { bytesText } from '../../format.ts'
+import { report, type Terminal } from '../../terminal.ts'
 
 export type Format = 'jsonl' | 'csv' | 'lines'
 

@@ -1,7 +1,7 @@
 // Members of JSON objects as text, against JSON.parse on random objects.
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { membersOf, withMembers } from '../../../../src/cli/batch/raw-json.ts'
+import { membersOf, withMembers } from '../../../../../src/cli/batch/input/raw-json.ts'
 
 it('finds the members of any object', () => {
   fc.assert(

@@ -1,8 +1,8 @@
 // Rows of the input, as requests and as fields of the output.
-import { bodyOf } from '../../client/body.ts'
-import { linesOf } from '../../client/lines.ts'
-import type { PredictOptions } from '../../client/types.ts'
-import { CommandError } from '../failure.ts'
+import { bodyOf } from '../../../client/body.ts'
+import { linesOf } from '../../../client/lines.ts'
+import type { PredictOptions } from '../../../client/types.ts'
+import { CommandError } from '../../failure.ts'
 import { csvRecordsOf } from './csv.ts'
 import { bytesOf, type Format, type InputPosition, type Source } from './source.ts'
 import { readTableHeader } from './table-header.ts'
