@@ -140,6 +140,12 @@ export const timeout = fromText((text) => {
   return ms > 0 && ms <= MAX_TIMER_MS ? ms : undefined
 }, 'a duration from 1ms to 24d, such as 500ms, 30s or 5m')
 
+/** A duration that a timer can wait, or none, milliseconds. */
+export const delay = fromText((text) => {
+  const ms = parseDuration(text)
+  return ms !== undefined && ms <= MAX_TIMER_MS ? ms : undefined
+}, 'a duration from 0s to 24d, such as 0s, 500ms or 10s')
+
 /** Bytes, written with a unit. */
 export const size = fromText((text) => parseWithUnit(text, sizeUnits), 'a size such as 512kb, 1mb or 2gb')
 

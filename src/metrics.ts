@@ -37,6 +37,18 @@ export function createApiMetrics() {
       labelNames: ['reason'] as const,
       registers,
     }),
+    connections: new Gauge({ name: 'inferq_open_connections', help: 'Open connections of clients', registers }),
+    polls: new Gauge({ name: 'inferq_long_polls', help: 'Long polls that wait now', registers }),
+    streams: new Gauge({
+      name: 'inferq_open_streams',
+      help: 'Event streams, followed rows, downloads and uploads that are open now',
+      registers,
+    }),
+    stalled: new Counter({
+      name: 'inferq_stalled_connections_total',
+      help: 'Connections that were cut because their client read too slowly',
+      registers,
+    }),
     adminLogins: new Counter({
       name: 'inferq_admin_logins_total',
       help: 'Logins of the dashboard by outcome: accepted, wrong, or throttled without a check',

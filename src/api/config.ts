@@ -57,6 +57,25 @@ export const apiSettings = {
   ),
   maxBody: env.setting('MAX_BODY', '1mb', env.size, 'maximum size of a JSON body, also after decompression'),
   maxWaiting: env.setting('MAX_WAITING', '512', env.integer(1, 100_000), 'maximum number of waiting requests per api'),
+  maxPolls: env.setting('MAX_POLLS', '512', env.integer(1, 100_000), 'maximum number of long polls per api'),
+  maxStreams: env.setting(
+    'MAX_STREAMS',
+    '256',
+    env.integer(1, 100_000),
+    'maximum number of event streams, followed rows, downloads and uploads per api',
+  ),
+  maxConnections: env.setting(
+    'MAX_CONNECTIONS',
+    '4096',
+    env.integer(1, 1_000_000),
+    'maximum number of open connections per api',
+  ),
+  stopDelay: env.setting(
+    'STOP_DELAY',
+    '2s',
+    env.delay,
+    'time from SIGTERM to the end of listening, while /readyz is 503; part of SHUTDOWN_GRACE',
+  ),
   filesUrl: env.setting(
     'FILES_URL',
     undefined,

@@ -21,7 +21,9 @@ import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
-import { UploadTimeouts } from './http/upload-timeout.ts'
+import { Connections } from './http/streams/connections.ts'
+import { UploadTimeouts } from './http/streams/upload-timeout.ts'
+import { Places } from './places.ts'
 
 const CONNECT_MS = 1_000
 
@@ -50,6 +52,11 @@ export interface Context {
   /** Runs batches in this process. */
   batchService: BatchService
   uploads: UploadTimeouts
+  connections: Connections
+  /** Places of long polls. */
+  polls: Places
+  /** Places of event streams, followed rows, downloads and uploads. */
+  streams: Places
   admin: AdminLogin
   /** Aborts when the process starts to shut down: it accepts no new work. */
   shutdown: AbortController
@@ -71,6 +78,11 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     if (reply) waiters.onReply(reply.id, reply.result)
   })
   const fleet = new FleetView(redis, onError)
+  const shutdown = new AbortController()
+  const placesOf = (what: string, max: number, retryAfter: number, reason: string) => {
+    const onRefused = () => metrics.refused.inc({ reason })
+    return new Places({ what, max, retryAfter, owners: config.apiKeys.length, onRefused })
+  }
   const batchService = new BatchService({
     apiId,
     config,
@@ -104,6 +116,9 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     batches: batchService.batches,
     batchService,
     uploads: new UploadTimeouts(),
+    connections: new Connections({ closing: shutdown.signal, onStalled: () => metrics.stalled.inc() }),
+    polls: placesOf('long polls', config.maxPolls, 1, 'too_many_polls'),
+    streams: placesOf('streams and transfers', config.maxStreams, 5, 'too_many_streams'),
     admin: new AdminLogin({
       redis,
       user: config.adminUser,
@@ -111,7 +126,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       logger,
       onOutcome: (outcome) => metrics.adminLogins.inc({ outcome }),
     }),
-    shutdown: new AbortController(),
+    shutdown,
     drainTimeout: new AbortController(),
   }
 }

@@ -1,6 +1,7 @@
 // The api as a service: start, and graceful shutdown.
 
 import type { Server } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
 import { retry, settledWithin } from '../async.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import type { Service } from '../lifecycle.ts'
@@ -26,7 +27,9 @@ export class ApiService implements Service {
 
   constructor(config: ApiConfig, logger: Logger) {
     this.#context = createContext(config, logger, createApiMetrics())
-    this.#server = createHttpServer(createApp(this.#context), this.#context.uploads)
+    const { uploads, connections } = this.#context
+    const { maxConnections } = config
+    this.#server = createHttpServer(createApp(this.#context), { uploads, connections, maxConnections })
   }
 
   /** @throws StartupError when the port is in use, or REQUIRE_DURABLE is on and Redis may lose jobs. */
@@ -47,16 +50,27 @@ export class ApiService implements Service {
     return this.#stopping
   }
 
+  /**
+   * From the first moment, /readyz is 503, streams and long polls end, and every answer ends its connection. The port
+   * stays open for STOP_DELAY, in which load balancers and clients with open connections notice.
+   */
   async #stop(): Promise<void> {
     const { shutdown, config, drainTimeout } = this.#context
     shutdown.abort()
     const batchesStopped = this.#context.batchService.stop()
-    const closed = this.port > 0 ? close(this.#server) : Promise.resolve()
-    const drained = await settledWithin(closed, Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS))
+    const drainMs = Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS)
+    const delayMs = Math.min(config.stopDelay, drainMs)
+    const closed = this.port > 0 ? this.#closeAfter(delayMs) : Promise.resolve()
+    const drained = await settledWithin(closed, drainMs)
     drainTimeout.abort()
     if (!drained && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
     await batchesStopped
     await stopContext(this.#context)
+  }
+
+  async #closeAfter(ms: number): Promise<void> {
+    await delay(ms)
+    await close(this.#server)
   }
 
   /** Waits until Redis answers. @throws StartupError when Redis may lose jobs. */

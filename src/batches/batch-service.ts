@@ -86,7 +86,7 @@ export class BatchService implements Service {
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
     this.files = new Files({ redis, store: this.#store, quota, ttl: config.fileTtl })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
-    this.batches = new Batches({ redis, producer, store, files, quota, ttl, maxLineBytes })
+    this.batches = new Batches({ redis, producer, store, files, quota, ttl, maxLineBytes, onError })
     const schemas = createPredictSchemas(config)
     this.#connection = consumerConnection(config.redisUrl, onError)
     this.#coordinator = new Coordinator({

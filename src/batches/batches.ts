@@ -1,7 +1,6 @@
 // Creates, reads, cancels and retries batches, and streams their rows.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
-import { pause } from '../async.ts'
 import { conflict, invalid, notFound } from '../errors.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import type { Producer } from '../queue/producer.ts'
@@ -10,6 +9,7 @@ import { readFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
 import type { BatchInput, FoundBatch, NewBatch } from './batch.ts'
+import { BatchWatcher } from './batch-watcher.ts'
 import type { Files, FoundFile } from './files.ts'
 import { findPart, readPart, rowsInOrder } from './output/parts.ts'
 import { inputOfRetry } from './retry-input.ts'
@@ -25,17 +25,20 @@ export interface BatchesOptions {
   /** Milliseconds that output files are kept, unless the request sets another retention. */
   ttl: number
   maxLineBytes: number
+  onError: (error: unknown) => void
 }
 
-const POLL_MS = 200
 /** The job is added right after the record; a record of this age without a job lost its api in between. */
 const ORPHANED_AFTER_MS = 10_000
 
 export class Batches {
   readonly #options: BatchesOptions
+  readonly #watcher: BatchWatcher
 
   constructor(options: BatchesOptions) {
     this.#options = options
+    const { redis, onError } = options
+    this.#watcher = new BatchWatcher({ read: (id) => readBatch(redis, id), onError })
   }
 
   /**
@@ -118,28 +121,39 @@ export class Batches {
   async *#rows({ id }: FoundBatch, after: number, follow: AbortSignal | undefined): AsyncGenerator<Buffer> {
     const { store, redis } = this.#options
     const batch = keyIdOf(id)
-    let index = await findPart(store, batch, after)
-    for (;;) {
-      // The record is read before the parts, since all parts of an ended batch are stored.
-      const record = await readBatch(redis, id)
-      for (let part = await readPart(store, batch, index); part; part = await readPart(store, batch, index)) {
-        yield rowsInOrder(part, Math.max(0, after - part.header.first))
-        index += 1
-      }
-      if (!follow || !record || record.ended_at !== undefined) return
-      if (!(await pause(POLL_MS, follow))) return
+    const position = { index: await findPart(store, batch, after), rows: after }
+    const records = follow ? this.#watcher.records(id, follow) : each([await readBatch(redis, id)])
+    // The record is read before the parts, since all parts of an ended batch are stored.
+    for await (const record of records) {
+      const isEnded = !record || record.ended_at !== undefined
+      if (isEnded || record.completed + record.failed > position.rows) yield* this.#partsFrom(batch, position)
+      if (isEnded) return
+    }
+  }
+
+  /** Yields the rows of the parts that are stored by now, and moves the position after them. */
+  async *#partsFrom(batch: string, position: { index: number; rows: number }): AsyncGenerator<Buffer> {
+    const { store } = this.#options
+    for (let part = await readPart(store, batch, position.index); part; ) {
+      const { first, rows } = part.header
+      yield rowsInOrder(part, Math.max(0, position.rows - first))
+      position.rows = first + rows
+      position.index += 1
+      part = await readPart(store, batch, position.index)
     }
   }
 
   /** Yields the batch now and after each change, until it has ended or `until` aborts. */
-  async *changes({ id, record }: FoundBatch, until: AbortSignal): AsyncGenerator<FoundBatch> {
-    yield { id, record }
-    for (let last = record; last.ended_at === undefined && (await pause(POLL_MS, until)); ) {
-      const now = await readBatch(this.#options.redis, id)
-      if (!now) return
-      if (JSON.stringify(now) === JSON.stringify(last)) continue
-      last = now
-      yield { id, record: now }
+  async *changes(batch: FoundBatch, until: AbortSignal): AsyncGenerator<FoundBatch> {
+    yield batch
+    if (batch.record.ended_at !== undefined) return
+    let last = JSON.stringify(batch.record)
+    for await (const record of this.#watcher.records(batch.id, until)) {
+      if (!record) return
+      const text = JSON.stringify(record)
+      if (text !== last) yield { id: batch.id, record }
+      last = text
+      if (record.ended_at !== undefined) return
     }
   }
 
@@ -171,4 +185,8 @@ export class Batches {
   async #addJob(batch: string): Promise<void> {
     await this.#options.producer.addBatch(batch, { v: JOB_VERSION, batch })
   }
+}
+
+async function* each<T>(items: T[]): AsyncGenerator<T> {
+  yield* items
 }

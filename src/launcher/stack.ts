@@ -76,7 +76,10 @@ export class Stack implements Service {
       FILES_URL: env['FILES_URL']?.trim() || pathToFileURL(join(dataDir, 'files')).href,
       MODELS_CACHE: env['MODELS_CACHE']?.trim() || join(dataDir, 'hub'),
     }
-    this.#api = this.#child('api', 'api', { ...common, HOST: settings.host, PORT: String(this.#port) })
+    // No load balancer has to notice that the only api stops.
+    const stopDelay = env['STOP_DELAY']?.trim() || '0s'
+    const apiEnv = { ...common, HOST: settings.host, PORT: String(this.#port), STOP_DELAY: stopDelay }
+    this.#api = this.#child('api', 'api', apiEnv)
     const api = `http://${this.#reachable(settings.host)}:${this.#port}`
     this.#health.push({ name: 'the api', url: `${api}/readyz` })
     const shared = settings.workers > 1 ? { INFERENCE_PROCESSES: processesPerWorker(settings.workers) } : {}

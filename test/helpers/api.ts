@@ -9,7 +9,13 @@ export interface StartedApi {
 }
 
 export async function startApi(redisUrl: string, more: NodeJS.ProcessEnv = {}): Promise<StartedApi> {
-  const config = readApiConfig({ REDIS_URL: redisUrl, PORT: '0', ADMIN_PASSWORD: 'test-password', ...more })
+  const config = readApiConfig({
+    REDIS_URL: redisUrl,
+    PORT: '0',
+    ADMIN_PASSWORD: 'test-password',
+    STOP_DELAY: '0s',
+    ...more,
+  })
   const api = new ApiService(config, createLogger('api', 'silent'))
   await api.start()
   return { url: `http://127.0.0.1:${api.port}`, stop: () => api.stop() }

@@ -61,6 +61,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         PORT: String(chosen),
         DEFAULT_MODEL: 'tiny-fp32',
         ADMIN_PASSWORD: 'test-password',
+        STOP_DELAY: '0s',
         FILES_URL: filesUrl,
         ...options.apiEnv,
       },

@@ -79,9 +79,19 @@ async function startApi(): Promise<Api> {
   const caller = await new Caller(redis.url, MODEL).start()
   const store = new DirectoryStore(dir, new DiskSpace(dir, 1_000, async () => disk))
   const { redis: connection, producer } = caller
+  const onError = () => undefined
   const quota = new StorageQuota(connection, { all: 1e9, owner: 1e9 })
   const files = new Files({ redis: connection, store, quota, ttl: 60_000 })
-  const batches = new Batches({ redis: connection, producer, store, files, quota, ttl: 60_000, maxLineBytes: 10_000 })
+  const batches = new Batches({
+    redis: connection,
+    producer,
+    store,
+    files,
+    quota,
+    ttl: 60_000,
+    maxLineBytes: 10_000,
+    onError,
+  })
   const ended: FoundBatch['id'][] = []
   const consumer = consumerConnection(redis.url, () => undefined)
   const coordinator = new Coordinator({

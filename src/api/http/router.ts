@@ -14,7 +14,7 @@ import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
 import { type RequestState, requestState } from './request-log.ts'
 import { type Route, type RouteReply, Streamed, type UploadBody } from './route.ts'
-import type { UploadTimeouts } from './upload-timeout.ts'
+import type { UploadTimeouts } from './streams/upload-timeout.ts'
 
 /** The part of the process's context that the router uses. */
 export interface HttpContext {
@@ -33,6 +33,8 @@ export interface HttpContext {
     maxWait: number
   }
   uploads: UploadTimeouts
+  /** Places of answers and bodies that are streamed. `take` throws AppError 429 when the owner gets none. */
+  streams: { take: (owner: string) => () => void }
 }
 
 const EVENT_STREAM = 'text/event-stream'
@@ -92,7 +94,7 @@ async function handleRequest<Context extends HttpContext>(
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
     query: route.query ? checked(route.query, { ...request.query }) : undefined,
     body: route.body && route.bodyLimits ? jsonBody(request, route.body, route.bodyLimits) : undefined,
-    uploadBody: route.form ? uploadBodyOf(context, request) : undefined,
+    uploadBody: route.form ? uploadBodyOf(context, owner, request, response) : undefined,
     owner,
     prefer: parsePrefer(request.get('prefer'), config.waitTimeout, config.maxWait),
     wantsEvents: route.supportsSse === true && request.accepts(['application/json', EVENT_STREAM]) === EVENT_STREAM,
@@ -102,10 +104,32 @@ async function handleRequest<Context extends HttpContext>(
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     disconnected: disconnected.signal,
   })
+  if (reply.body instanceof Streamed) await holdStreamPlace(context, owner, response, reply.body)
   await send(request, response, reply)
 }
 
-function uploadBodyOf({ uploads }: HttpContext, request: Request): UploadBody {
+/** Takes a place until the response is closed. @throws AppError 429, after the end of the content. */
+async function holdStreamPlace({ streams }: HttpContext, owner: string, response: Response, { content }: Streamed) {
+  try {
+    onceClosed(response, streams.take(owner))
+  } catch (error) {
+    await content[Symbol.asyncIterator]().return?.()
+    throw error
+  }
+}
+
+function onceClosed(response: Response, release: () => void): void {
+  if (response.closed) release()
+  else response.once('close', release)
+}
+
+function uploadBodyOf(
+  { uploads, streams }: HttpContext,
+  owner: string,
+  request: Request,
+  response: Response,
+): UploadBody {
+  onceClosed(response, streams.take(owner))
   return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
 }
 

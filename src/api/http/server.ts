@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
 import { problemOf } from './problem.ts'
-import type { UploadTimeouts } from './upload-timeout.ts'
+import type { Connections } from './streams/connections.ts'
+import type { UploadTimeouts } from './streams/upload-timeout.ts'
 
 const LIMITS = {
   headersTimeout: 10_000,
@@ -14,9 +15,22 @@ const LIMITS = {
 
 const IDLE_SWEEP_MS = 100
 
-/** @param uploads requests that requestTimeout does not cut off, since UploadTimeouts limits them. */
-export function createHttpServer(listener: RequestListener, uploads: UploadTimeouts, limits = LIMITS): Server {
+export interface ServerOptions {
+  /** Requests that requestTimeout does not cut off, since UploadTimeouts limits them. */
+  uploads: UploadTimeouts
+  connections: Connections
+  /** Open connections; further ones are closed immediately. */
+  maxConnections: number
+  limits?: typeof LIMITS
+}
+
+export function createHttpServer(listener: RequestListener, options: ServerOptions): Server {
+  const { uploads, connections, maxConnections, limits = LIMITS } = options
   const server = createServer({ ...limits, keepAliveTimeout: 65_000 }, listener)
+  connections.watch(server)
+  server.maxConnections = maxConnections
+  // Connections that wait for a next request make room for the next clients.
+  server.on('drop', () => server.closeIdleConnections())
   // One more than request-log.ts allows: Node drops the headers after this number, and the extra one shows the excess.
   server.maxHeadersCount = 101
   // An error of the listening socket, such as too many open files, affects one connection; the next one may succeed.

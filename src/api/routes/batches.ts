@@ -12,7 +12,8 @@ import type { Context } from '../context.ts'
 import { batchId, listObject, uuidFromId } from '../http/openai-format.ts'
 import { pageAfter } from '../http/pagination.ts'
 import { type ApiRequest, type Route, type RouteReply, Streamed } from '../http/route.ts'
-import { sseReply } from '../http/sse.ts'
+import { withHeartbeats } from '../http/streams/heartbeat.ts'
+import { sseReply } from '../http/streams/sse.ts'
 import { toBatchObject } from './batch-view.ts'
 import { route } from './route.ts'
 import { type BatchBody, batchObject, type Schemas } from './schema.ts'
@@ -83,7 +84,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       example,
       responses: { 200: batchResponse },
       supportsSse: true,
-      errorStatuses: [404, 503],
+      errorStatuses: [404, 429, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         if (!request.wantsEvents)
@@ -124,21 +125,23 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       tag: 'Batches',
       summary: 'The finished rows in input order, results and errors, as NDJSON',
       description:
-        'follow=1 streams further rows until the batch ends. To resume, set `after` to the number of rows received.',
+        'follow=1 streams further rows until the batch ends, with an empty line every 15 s without one. To resume, set ' +
+        '`after` to the number of rows received.',
       errors: 'openai',
       isBinary: true,
       params: idParams,
       query: resultsQuery,
       example,
       responses: { 200: { description: 'Rows', contentType: 'application/x-ndjson', schema: z.string() } },
-      errorStatuses: [400, 404, 503],
+      errorStatuses: [400, 404, 429, 503],
       handler: async (context, request) => {
         const batch = await find(context, request)
         const follow = request.query.follow === '1' || request.query.follow === 'true'
         const until = AbortSignal.any([request.disconnected, context.shutdown.signal])
         const rows = await context.batches.results(batch, request.query.after, follow ? until : undefined)
         const headers = { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-cache' }
-        return { status: 200, headers, body: new Streamed(rows) }
+        const body = follow ? withHeartbeats<Buffer | string>(rows, '\n', context.shutdown.signal) : rows
+        return { status: 200, headers, body: new Streamed(body) }
       },
     }),
   ]

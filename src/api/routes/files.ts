@@ -59,7 +59,7 @@ export const fileRoutes: Route<Context>[] = [
     errors: 'openai',
     form,
     responses: { 200: { description: 'The file', schema: fileObject } },
-    errorStatuses: [400, 408, 413, 415, 503, 507],
+    errorStatuses: [400, 408, 413, 415, 429, 503, 507],
     handler: async (context, request) => {
       const { replayed, ...file } = await upload(context, request)
       return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toFileObject(file) }
@@ -110,7 +110,7 @@ export const fileRoutes: Route<Context>[] = [
       200: { description: 'The whole content', contentType: CONTENT_TYPE, schema: content },
       206: { description: 'The range', contentType: CONTENT_TYPE, schema: content },
     },
-    errorStatuses: [404, 416, 503],
+    errorStatuses: [404, 416, 429, 503],
     handler: async (context, request) => {
       const file = await find(context, request)
       const { bytes, filename } = file.record

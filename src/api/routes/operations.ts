@@ -172,6 +172,8 @@ async function info(context: Context): Promise<RouteReply> {
       max_inputs: config.maxInputs,
       max_text_chars: config.maxTextChars,
       max_waiting: config.maxWaiting,
+      max_polls: config.maxPolls,
+      max_streams: config.maxStreams,
       max_queue_seconds: config.maxQueueSeconds / 1_000,
       wait_timeout_seconds: config.waitTimeout / 1_000,
       max_wait_seconds: config.maxWait / 1_000,
@@ -185,8 +187,11 @@ async function info(context: Context): Promise<RouteReply> {
 
 /** Sets the gauges just before a scrape. */
 function sampleGauges(context: Context): void {
-  const { batchService, metrics, waiters, fleet } = context
+  const { batchService, metrics, waiters, fleet, connections, polls, streams } = context
   metrics.batchesRunning.set(batchService.running)
+  metrics.connections.set(connections.size)
+  metrics.polls.set(polls.taken)
+  metrics.streams.set(streams.taken)
   metrics.waiting.set(waitingCalls(context))
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)

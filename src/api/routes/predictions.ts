@@ -82,7 +82,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
       responses: { 200: predictionResponse },
-      errorStatuses: [404, 410, 503],
+      errorStatuses: [404, 410, 429, 503],
       handler: getOne,
     }),
     route({
@@ -175,10 +175,12 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   const { owner, params, prefer, disconnected, baseUrl } = request
   const found = await context.predictions.find(owner, params.id)
   if (prefer.wait === undefined || hasEnded(found)) return reply(context, found, baseUrl, 200)
-  const deadline = startDeadline(prefer.wait, disconnected, context.drainTimeout.signal)
+  const release = context.polls.take(owner)
+  const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
   try {
     await context.predictions.waitFor(found.id, found.record, deadline.signal, true)
   } finally {
+    release()
     deadline.end()
   }
   return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)

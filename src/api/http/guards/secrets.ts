@@ -23,7 +23,7 @@ export function secretProblem(secret: string): string | undefined {
 export const adminPassword: z.ZodType<string | undefined, string | undefined> = optional(
   text.transform((password, context) => {
     if (password === NEW_PASSWORD || !isWeak(password)) return password
-    const message = `must have at least ${MIN_PASSWORD_CHARS} characters and be hard to guess; or ${NEW_PASSWORD}, to generate one`
+    const message = `must have ${MIN_PASSWORD_CHARS} or more characters that are hard to guess, such as openssl rand -hex 12 prints; or ${NEW_PASSWORD}, to generate one`
     context.addIssue({ code: 'custom', message })
     return z.NEVER
   }),

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
 import { close, createHttpServer, listen } from '../../../../src/api/http/server.ts'
-import { UploadTimeouts } from '../../../../src/api/http/upload-timeout.ts'
+import { Connections } from '../../../../src/api/http/streams/connections.ts'
+import { UploadTimeouts } from '../../../../src/api/http/streams/upload-timeout.ts'
 
 let stop: (() => Promise<void>) | undefined
 afterEach(() => stop?.())
@@ -11,7 +12,9 @@ const LIMITS = { headersTimeout: 200, requestTimeout: 300, connectionsCheckingIn
 
 /** Sends the pieces one after the other, each after something was received; resolves with everything received. */
 async function exchange(listener: Parameters<typeof createHttpServer>[0], ...pieces: string[]): Promise<string> {
-  const server = createHttpServer(listener, new UploadTimeouts(), LIMITS)
+  const connections = new Connections({ closing: new AbortController().signal })
+  const options = { uploads: new UploadTimeouts(), connections, maxConnections: 10, limits: LIMITS }
+  const server = createHttpServer(listener, options)
   const port = await listen(server, 0, '127.0.0.1')
   stop = () => close(server)
   const socket = connect(port, '127.0.0.1')

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { Streamed } from '../../../../src/api/http/route.ts'
-import { type ServerEvent, sseReply } from '../../../../src/api/http/sse.ts'
+import type { Streamed } from '../../../../../src/api/http/route.ts'
+import { type ServerEvent, sseReply } from '../../../../../src/api/http/streams/sse.ts'
 
 const unhandled: unknown[] = []
 const onUnhandled = (error: unknown) => void unhandled.push(error)

@@ -2,7 +2,7 @@
 // A large file may take longer than the server's requestTimeout, so an upload has a minimum rate instead of a deadline.
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { AppError } from '../../errors.ts'
+import { AppError } from '../../../errors.ts'
 
 export interface MinUploadRate {
   /** Interval of the check, milliseconds. */

@@ -3,9 +3,10 @@ import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createHttpServer, listen } from '../../../../src/api/http/server.ts'
-import { UploadTimeouts } from '../../../../src/api/http/upload-timeout.ts'
-import { waitFor } from '../../../helpers/wait-for.ts'
+import { createHttpServer, listen } from '../../../../../src/api/http/server.ts'
+import { Connections } from '../../../../../src/api/http/streams/connections.ts'
+import { UploadTimeouts } from '../../../../../src/api/http/streams/upload-timeout.ts'
+import { waitFor } from '../../../../helpers/wait-for.ts'
 
 const LIMITS = { headersTimeout: 100, requestTimeout: 100, connectionsCheckingInterval: 20, maxHeaderSize: 16_384 }
 let server: Server
@@ -28,7 +29,8 @@ async function startRequest(
     }
     request.resume().once('end', () => response.writeHead(200, { Connection: 'close' }).end())
   }
-  server = createHttpServer(listener, uploads, LIMITS)
+  const connections = new Connections({ closing: new AbortController().signal })
+  server = createHttpServer(listener, { uploads, connections, maxConnections: 10, limits: LIMITS })
   socket = connect(await listen(server, 0, '127.0.0.1'), '127.0.0.1')
   await once(socket, 'connect')
   let received = ''
