@@ -171,7 +171,7 @@ describe('a stop', () => {
     await newPrediction(api)
     for (const { headers } of [polled, ready, live, later]) expect(headers.connection).toBe('close')
     await stopping
-    await expect(fetch(`${api.url}/livez`)).rejects.toThrow()
+    await expect(fetch(`${api.url}/livez`)).rejects.toThrow('fetch failed')
   })
 
   it('is not held up by a client that does not read its download', async () => {
