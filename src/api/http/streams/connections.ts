@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** The slowest reader that is waited for. */
-export interface MinReadRate {
+interface MinReadRate {
   /** Time in which the bytes must be sent, milliseconds. */
   windowMs: number
   /** Bytes that must be sent in each window, while there are bytes to send. */

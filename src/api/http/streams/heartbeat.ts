@@ -1,7 +1,7 @@
 // A sign of life for streams that may have nothing to send for a long time.
 
 /** Proxies close connections that are idle for about a minute, and clients give up after some minutes. */
-export const HEARTBEAT_MS = 15_000
+const HEARTBEAT_MS = 15_000
 
 /**
  * Yields the items, and `beat` after each HEARTBEAT_MS without one.
