@@ -26,6 +26,8 @@ interface ServiceConfig {
 
 /** Exit code for settings that cannot be used: a restart does not help (sysexits.h, EX_CONFIG). */
 export const EXIT_CONFIG = 78
+/** Milliseconds in which a stopped process may write its last lines. */
+const EXIT_MS = 500
 
 /** A signal that aborts on the first SIGTERM or SIGINT; a second one kills the process. */
 export function closingSignal(): AbortSignal {
@@ -62,21 +64,34 @@ export async function runService<Config extends ServiceConfig>(
     if (!(error instanceof SettingsError) && !(error instanceof StartupError)) throw error
     process.stderr.write(`inferq ${program}: ${error.message}\n`)
     process.exitCode = error instanceof SettingsError ? EXIT_CONFIG : 1
+    exitSoon(EXIT_MS)
   }
 }
 
-/** Runs a service until a signal closes the process. A stop that outlasts `graceMs` ends with exit code 1. */
+/**
+ * Runs a service until a signal closes the process. A stop that outlasts `graceMs` ends with exit code 1.
+ * @throws what the start throws, after the service is stopped.
+ */
 async function runUntilClosed(service: Service, graceMs: number, logger: Logger): Promise<void> {
   const closing = closingSignal()
   const started = service.start()
   // A signal during the start is obeyed before the start is finished.
-  await Promise.race([started.then(() => aborted(closing)), aborted(closing)])
+  try {
+    await Promise.race([started.then(() => aborted(closing)), aborted(closing)])
+  } catch (error) {
+    await settledWithin(service.stop(), graceMs).catch((err: unknown) => logger.warn({ err }, 'did not stop'))
+    throw error
+  }
   started.catch((error: unknown) => logger.warn({ err: error }, 'did not start'))
   logger.info({ signal: closing.reason }, 'closing')
   const stopped = await settledWithin(service.stop(), graceMs)
   if (!stopped) logger.error({ graceMs }, 'did not stop in time')
   logger.info('closed')
-  // Native threads and half-open sockets may keep the event loop alive after the service has stopped.
   process.exitCode = stopped ? 0 : 1
-  setTimeout(() => process.exit(), stopped ? 500 : 0).unref()
+  exitSoon(stopped ? EXIT_MS : 0)
+}
+
+/** Native threads and half-open sockets may keep the event loop alive after the service has stopped. */
+function exitSoon(ms: number): void {
+  setTimeout(() => process.exit(), ms).unref()
 }
