@@ -86,6 +86,7 @@ class BlockRows {
   async settle(chunk: Chunk, end: ChunkEnd): Promise<void> {
     if (end.state === 'withdrawn') return chunk.rows.forEach(({ position }) => this.#setUnanswered(position))
     const texts = chunk.items.length
+    if (end.state === 'failed' && end.newer) return this.#failAll(chunk, end.newer)
     if (end.state === 'failed' || (end.result.rows.length > 0 && end.result.rows.length !== texts)) {
       return this.#failAll(chunk, new AppError('Backend', 424, 'the workers could not run this request'))
     }

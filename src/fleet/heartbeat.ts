@@ -2,15 +2,19 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
+import { parseStored } from '../redis/stored.ts'
 
+/** Members that a reader does not know are ignored; a worker of a newer version counts with those that it knows. */
 const heartbeat = z.object({
+  /** The version of the heartbeat; absent: 1. */
+  v: z.number().int().optional(),
   id: z.string(),
   host: z.string(),
   version: z.string(),
   /** Epoch milliseconds. */
   startedAt: z.number(),
   /** quiet: the worker takes no new jobs: it is about to stop, or has no inference process now. */
-  state: z.enum(['running', 'quiet']),
+  state: z.enum(['running', 'quiet']).catch('quiet'),
   models: z.array(
     z.object({
       name: z.string(),
@@ -34,6 +38,7 @@ const heartbeat = z.object({
 export type Heartbeat = z.infer<typeof heartbeat>
 
 export const HEARTBEAT_MS = 5_000
+export const HEARTBEAT_VERSION = 1
 const EXPIRES_SECONDS = 15
 const index = recordKey('workers')
 
@@ -62,8 +67,5 @@ export async function readHeartbeats(redis: Redis): Promise<Heartbeat[]> {
   const ids = await redis.zrange(index, 0, '-1')
   if (ids.length === 0) return []
   const values = await redis.mget(ids.map((id) => recordKey('worker', id)))
-  return values.flatMap((value) => {
-    const parsed = value === null ? undefined : heartbeat.safeParse(JSON.parse(value))
-    return parsed?.success ? [parsed.data] : []
-  })
+  return values.flatMap((value) => parseStored(heartbeat, value) ?? [])
 }

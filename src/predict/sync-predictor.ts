@@ -151,6 +151,7 @@ export class SyncPredictor {
 
 /** @throws AppError for every end but `done`. */
 export function finishedResult(end: JobEnd | JobSnapshot): TextsResult {
+  if (end.state === 'failed' && end.newer) throw end.newer
   if (end.state !== 'completed') throw new AppError('Backend', 424, 'the workers failed on this job')
   switch (end.result.outcome) {
     case 'done':

@@ -2,13 +2,21 @@
 // job-summaries.ts alone;
 // test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
-import { parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
+import {
+  JOB_VERSION,
+  NewerVersionError,
+  parseTextsJob,
+  parseTextsResult,
+  type TextsJob,
+  type TextsResult,
+  UnknownJobVersionError,
+} from './job.ts'
 import { jobKey, queueKey, replyKey } from './names.ts'
 
 /** The end of a job. `missing`: the job does not exist, or no longer. */
 export type JobEnd =
   | { state: 'completed'; result: TextsResult; finishedOn: number }
-  | { state: 'failed'; finishedOn: number }
+  | { state: 'failed'; finishedOn: number; newer?: NewerVersionError | undefined }
   | { state: 'missing' }
 
 export interface JobRef {
@@ -17,7 +25,10 @@ export interface JobRef {
 }
 
 interface Common {
+  /** NO_DATA when it was left out, or cannot be read. */
   data: TextsJob
+  /** Set when data or result were written by a newer version, which this process does not read. */
+  newer?: NewerVersionError | undefined
   /** Epoch milliseconds. */
   addedAt: number
   /** The number of times that a worker took it. */
@@ -38,6 +49,9 @@ export type JobSnapshot =
 const MAX_POSITION = 10_000
 const FIELDS = ['data', 'timestamp', 'processedOn', 'finishedOn', 'returnvalue', 'ats'] as const
 
+/** In place of data that is left out or cannot be read. */
+export const NO_DATA: TextsJob = { v: JOB_VERSION, model: '', items: [], truncate: 'right', replyTo: '' }
+
 /** A job with its data and place, in one round trip. */
 export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   const queue = queueKey(job.queue)
@@ -54,11 +68,13 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   })
   const [data, timestamp, processedOn, finishedOn, returnvalue, attempts] = fields as Array<string | null>
   if (!data) return { state: 'missing' }
-  const common = { data: parseTextsJob(JSON.parse(data)), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
+  const common = { ...dataOf(data), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
   if (finishedOn) {
     const ended = { ...common, finishedOn: Number(finishedOn) }
-    const result = returnvalue ? readableResult(returnvalue) : undefined
-    return result ? { ...ended, state: 'completed', result } : { ...ended, state: 'failed' }
+    const { result, newer } = resultOf(returnvalue)
+    return result
+      ? { ...ended, state: 'completed', result }
+      : { ...ended, state: 'failed', newer: newer ?? common.newer }
   }
   // A running job is locked; a requeued job keeps its processedOn but has no lock.
   if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
@@ -66,12 +82,26 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   return { ...common, state: 'waiting', position }
 }
 
-/** An unreadable result counts as a failure of this job alone. */
-export function readableResult(returnvalue: string): TextsResult | undefined {
+/** The data of a job. @throws Error when it does not fit the contract of a version that is supported. */
+function dataOf(data: string): Pick<Common, 'data' | 'newer'> {
   try {
-    return parseTextsResult(JSON.parse(returnvalue))
-  } catch {
-    return undefined
+    return { data: parseTextsJob(JSON.parse(data)) }
+  } catch (error) {
+    if (error instanceof UnknownJobVersionError) return { data: NO_DATA, newer: new NewerVersionError() }
+    throw error
+  }
+}
+
+/** The result of a job. One that is missing or unreadable counts as a failure of this job alone. */
+export function resultOf(returnvalue: string | null | undefined): {
+  result?: TextsResult
+  newer?: NewerVersionError | undefined
+} {
+  if (!returnvalue) return {}
+  try {
+    return { result: parseTextsResult(JSON.parse(returnvalue)) }
+  } catch (error) {
+    return { newer: error instanceof NewerVersionError ? error : undefined }
   }
 }
 
@@ -107,7 +137,7 @@ function endOf(finishedOn: number, returnvalue: string | null, onError: (error: 
     return { state: 'completed', result: parseTextsResult(JSON.parse(returnvalue)), finishedOn }
   } catch (error) {
     onError(error)
-    return { state: 'failed', finishedOn }
+    return { state: 'failed', finishedOn, newer: error instanceof NewerVersionError ? error : undefined }
   }
 }
 

@@ -1,7 +1,7 @@
 // Jobs as lists show them: one round trip for a page, and no large value leaves Redis.
 import type { Redis } from 'ioredis'
-import { JOB_VERSION, parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
-import { type JobRef, type JobSnapshot, lockKey, readableResult } from './job-state.ts'
+import { NewerVersionError, parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
+import { type JobRef, type JobSnapshot, lockKey, NO_DATA, resultOf } from './job-state.ts'
 import { jobKey } from './names.ts'
 
 /** A job as a list shows it: without its position, and without data and rows when they are large. */
@@ -82,15 +82,12 @@ function summaryOf([
     return { job: { ...common, state: 'active', startedAt }, omitted, failed: 0 }
   }
   const ended = { ...common, finishedOn: Number(finishedOn) }
-  const whole = result === null ? undefined : readableResult(result)
+  const { result: whole, newer } = resultOf(result)
   if (whole) return { job: { ...ended, state: 'completed', result: whole }, omitted, failed: 0 }
-  const { parsed, failed } = readableHead(head)
-  if (!parsed) return { job: { ...ended, state: 'failed' }, omitted, failed }
+  const { parsed, failed, newer: newerHead } = readableHead(head)
+  if (!parsed) return { job: { ...ended, state: 'failed', newer: newer ?? newerHead }, omitted, failed }
   return { job: { ...ended, state: 'completed', result: parsed }, omitted: [...omitted, 'output'], failed }
 }
-
-/** In place of data that is left out. */
-const NO_DATA: TextsJob = { v: JOB_VERSION, model: '', items: [], truncate: 'right', replyTo: '' }
 
 function readableData(data: string): TextsJob | undefined {
   try {
@@ -101,12 +98,16 @@ function readableData(data: string): TextsJob | undefined {
 }
 
 /** A result without its rows, from the members before them. Version 1 has no number of failed rows. */
-function readableHead(head: string | null): { parsed: TextsResult | undefined; failed: number } {
+function readableHead(head: string | null): {
+  parsed: TextsResult | undefined
+  failed: number
+  newer?: NewerVersionError | undefined
+} {
   if (head === null) return { parsed: undefined, failed: 0 }
   try {
     const members = JSON.parse(head) as { failed?: number; objectsFailed: number }
     return { parsed: parseTextsResult({ ...members, rows: [] }), failed: members.failed ?? members.objectsFailed }
-  } catch {
-    return { parsed: undefined, failed: 0 }
+  } catch (error) {
+    return { parsed: undefined, failed: 0, newer: error instanceof NewerVersionError ? error : undefined }
   }
 }

@@ -1,7 +1,8 @@
 // The contract between api and worker: the data of a job and its result. Both sides parse it, because they may have
 // different versions during an upgrade; readers accept JOB_VERSION and the version before.
 import * as z from 'zod'
-import { decodeResult } from './result-columns.ts'
+import { AppError } from '../errors.ts'
+import { decodeResult, RESULT_VERSION } from './result-columns.ts'
 
 export const JOB_VERSION = 1
 
@@ -29,8 +30,11 @@ const textsJob = z.object({
   trace: z.record(z.string(), z.string()).optional(),
 })
 
-/** `Canceled`: the text was not computed before its batch was stopped. */
-const rowError = z.object({ code: z.enum(['Tokenizer', 'Backend', 'Validation', 'Canceled']), message: z.string() })
+/** `Canceled`: the text was not computed before its batch was stopped. A code of a newer worker counts as `Backend`. */
+const rowError = z.object({
+  code: z.enum(['Tokenizer', 'Backend', 'Validation', 'Canceled']).catch('Backend'),
+  message: z.string(),
+})
 const row = z.union([
   z.object({
     /** One number a label, with the 9 significant digits that restore a float32. */
@@ -72,11 +76,22 @@ export type Row = z.infer<typeof row>
 export type TextsResult = z.infer<typeof textsResult>
 export type Truncate = TextsJob['truncate']
 
-/** The job has a version that this process does not support: it is delayed for a newer process, never failed. */
+/**
+ * The job has a version, or a value of a list of values, that this process does not support: it is delayed for a newer
+ * process, never failed.
+ */
 export class UnknownJobVersionError extends Error {
-  constructor(version: unknown) {
-    super(`job version ${String(version)} is not supported; supported are ${JOB_VERSION - 1} and ${JOB_VERSION}`)
-    this.name = 'UnknownJobVersion'
+  constructor(what: string) {
+    super(`${what} is not supported; supported are the versions ${JOB_VERSION - 1} and ${JOB_VERSION}`)
+    this.name = 'UnknownJobVersionError'
+  }
+}
+
+/** 503: a job or result has a version that this process does not read; a process of that version answers. */
+export class NewerVersionError extends AppError {
+  constructor() {
+    const detail = 'this was written by a newer version of inferq, which this api does not read; upgrade all apis'
+    super('Unhealthy', 503, detail, { headers: { 'Retry-After': '5' } })
   }
 }
 
@@ -86,18 +101,20 @@ export class UnknownJobVersionError extends Error {
  */
 export function parseTextsJob(data: unknown): TextsJob {
   refuseUnknownVersion(data)
-  return parse(textsJob, data)
+  return parse(textsJob, data, (path) => new UnknownJobVersionError(`the value of ${path}`))
 }
 
 /** The same for a batch's job. */
 export function parseBatchJob(data: unknown): BatchJob {
   refuseUnknownVersion(data)
-  return parse(batchJob, data)
+  return parse(batchJob, data, (path) => new UnknownJobVersionError(`the value of ${path}`))
 }
 
-/** Reads a result of any version. @throws Error with the paths of invalid fields. */
+/** Reads a result of any version so far. @throws NewerVersionError; Error with the paths of invalid fields. */
 export function parseTextsResult(data: unknown): TextsResult {
-  return parse(textsResult, decodeResult(data))
+  const version = versionOf(data)
+  if (typeof version === 'number' && version > RESULT_VERSION) throw new NewerVersionError()
+  return parse(textsResult, decodeResult(data), () => new NewerVersionError())
 }
 
 export function isFailed(given: Row): given is { error: RowError } {
@@ -105,13 +122,23 @@ export function isFailed(given: Row): given is { error: RowError } {
 }
 
 function refuseUnknownVersion(data: unknown): void {
-  const version = typeof data === 'object' && data !== null && 'v' in data ? data.v : undefined
-  if (version !== JOB_VERSION && version !== JOB_VERSION - 1) throw new UnknownJobVersionError(version)
+  const version = versionOf(data)
+  if (version === JOB_VERSION || version === JOB_VERSION - 1) return
+  throw new UnknownJobVersionError(`job version ${String(version)}`)
 }
 
-function parse<T>(schema: z.ZodType<T>, data: unknown): T {
+function versionOf(data: unknown): unknown {
+  return typeof data === 'object' && data !== null && 'v' in data ? data.v : undefined
+}
+
+/** @param ofUnknownValue the error when all that does not fit are values which a newer version may know, at this path. */
+function parse<T>(schema: z.ZodType<T>, data: unknown, ofUnknownValue: (path: string) => Error): T {
   const parsed = schema.safeParse(data)
   if (parsed.success) return parsed.data
+  const [first] = parsed.error.issues
+  if (first && parsed.error.issues.every(({ code }) => code === 'invalid_value')) {
+    throw ofUnknownValue(first.path.join('.'))
+  }
   const paths = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.code}`).join(', ')
   throw new Error(`does not fit the job contract: ${paths}`)
 }

@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
+import { parseStored } from '../redis/stored.ts'
 
 const modelRecord = z.object({
   name: z.string(),
@@ -52,10 +53,7 @@ export async function readModels(redis: Redis): Promise<ModelRecord[]> {
   const members = await redis.zrange(index, 0, '-1', 'REV')
   if (members.length === 0) return []
   const values = await redis.mget(members.map((member) => recordKey('model', member)))
-  return values.flatMap((value) => {
-    const parsed = value === null ? undefined : modelRecord.safeParse(JSON.parse(value))
-    return parsed?.success ? [parsed.data] : []
-  })
+  return values.flatMap((value) => parseStored(modelRecord, value) ?? [])
 }
 
 /** The names of all models ever published: queues outlive the records of their models. */

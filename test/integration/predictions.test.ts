@@ -1,6 +1,6 @@
 // Predictions on a real Redis without workers: the lifetime of records, and lists with unknown labels.
 import type { Redis } from 'ioredis'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PredictionObject } from '../../src/api/routes/schema.ts'
 import type { TextsResult } from '../../src/queue/job.ts'
 import { jobKey } from '../../src/queue/names.ts'
@@ -8,7 +8,7 @@ import { encodeResult } from '../../src/queue/result-columns.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
-import { predictionKey } from '../../src/redis/keys.ts'
+import { predictionKey, recordKey } from '../../src/redis/keys.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -120,4 +120,64 @@ it('have inputs and outputs in the list only when these are small', async () => 
   )
   expect(shown(107)).toEqual({ ...none, status: 'failed', omitted: ['input'] })
   expect(shown(108)).toEqual({ ...none, status: 'starting', omitted: ['input'] })
+})
+
+describe('that a newer version wrote', () => {
+  const created = async (number: number, change: { data?: object; result?: object }) => {
+    const id = { owner: 'public', uuid: uuid(number) }
+    const now = Date.now()
+    const options = JSON.stringify({ single: true, truncate: 'right', scores: {} })
+    const fields = { hash: 'h', model: 'm', revision: '', options, metadata: '{}', created_at: now }
+    await createPrediction(redis, id, fields, 60_000)
+    const data = { v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'x', ...change.data }
+    const result = { outcome: 'done', revision: 'known', worker: 'w', startedAt: now, rows: [], ...change.result }
+    await redis.hset(jobKey('m', `public_${id.uuid}`), {
+      name: 'prediction',
+      data: JSON.stringify(data),
+      timestamp: now,
+      ...(change.result ? { finishedOn: now, returnvalue: JSON.stringify(result) } : {}),
+    })
+    return `${api.url}/v1/predictions/${id.uuid}`
+  }
+
+  it('says so, can be deleted, and leaves the list readable', async () => {
+    const urls = [
+      await created(11, { data: { v: 2 } }),
+      await created(12, { data: { truncate: 'middle' } }),
+      await created(13, { result: { outcome: 'postponed' } }),
+      await created(14, { result: { v: 3, rows: {} } }),
+    ]
+    const list = await fetch(`${api.url}/v1/predictions`)
+    expect(list.status).toBe(200)
+    const { results } = (await list.json()) as { results: { id: string }[] }
+    expect(results.map(({ id }) => id)).toContain(uuid(2))
+    for (const url of urls) {
+      const response = await fetch(url)
+      expect(response.status).toBe(503)
+      expect(((await response.json()) as { detail: string }).detail).toContain('newer version')
+      expect((await fetch(url, { method: 'DELETE' })).status).toBe(204)
+      expect((await fetch(url)).status).toBe(410)
+    }
+  })
+})
+
+it('workers of another version, and broken records, do not hide the others', async () => {
+  const workers = ['a', 'b', 'c']
+  const models = [{ name: 'm', revision: 'known', capacity: 1, maxRunTokens: 1 }]
+  const beat = { host: 'h', version: '9', startedAt: 0, models, refused: [], slots: { interactive: 1, bulk: 1 } }
+  const values = [
+    { ...beat, id: 'a', state: 'running' },
+    { ...beat, v: 2, id: 'b', state: 'hibernating', mood: 'good' },
+  ].map((value) => JSON.stringify(value))
+  await redis.zadd(recordKey('workers'), ...workers.flatMap((id) => [1, id]))
+  for (const [index, value] of [...values, '{broken'].entries()) {
+    await redis.set(recordKey('worker', workers[index] ?? ''), value, 'EX', 60)
+  }
+  await redis.set(recordKey('model', 'm', 'broken'), '{broken')
+  await redis.zadd(recordKey('models'), 1, 'm:broken')
+  const found = (await (await fetch(`${api.url}/info`)).json()) as { workers: { id: string; state: string }[] }
+  expect(found.workers.map(({ id, state }) => [id, state])).toEqual([
+    ['a', 'running'],
+    ['b', 'quiet'],
+  ])
 })

@@ -7,13 +7,17 @@ import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
-/** @param baseUrl prefix of `urls`. @throws AppError 409 when the labels of the result's revision are not available. */
+/**
+ * @param baseUrl prefix of `urls`.
+ * @throws AppError 409 when the labels of the result's revision are not available; NewerVersionError (503).
+ */
 export async function toPredictionObject(
   prediction: Prediction,
   fleet: FleetView,
   baseUrl: string,
 ): Promise<PredictionObject> {
   const { id, record, job } = prediction
+  if (job.state !== 'missing' && job.newer) throw job.newer
   const options = JSON.parse(record.options) as AnswerOptions
   const result = job.state === 'completed' ? job.result : undefined
   const startedAt = result?.startedAt ?? (job.state === 'active' ? job.startedAt : undefined)

@@ -5,6 +5,7 @@ import { inputsOf } from '../../predict/inputs.ts'
 import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
 import { type ListedPrediction, MAX_ENTRY_BYTES, readPredictionPage } from '../../predict/prediction-list.ts'
 import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { NewerVersionError } from '../../queue/job.ts'
 import { isUuid } from '../../records/ids.ts'
 import { type Cursor, decodeCursor, encodeCursor } from '../../records/lists.ts'
 import type { Context } from '../context.ts'
@@ -195,14 +196,14 @@ async function listPredictions(
   const cursor = cursorText === undefined ? undefined : decodeCursor(cursorText)
   if (cursorText !== undefined && !cursor) throw malformed('invalid cursor')
   const { predictions, ...page } = await readPredictionPage(context.reads, owner, PAGE_SIZE, cursor, config.resultTtl)
-  const objects = await Promise.all(predictions.map((each) => objectIfLabelsKnown(context, each, baseUrl)))
+  const objects = await Promise.all(predictions.map((each) => objectIfReadable(context, each, baseUrl)))
   const results = objects.filter((object) => object !== undefined)
   const pageUrl = (to: Cursor | undefined) => (to ? `${baseUrl}/v1/predictions?cursor=${encodeCursor(to)}` : null)
   return { status: 200, body: { previous: pageUrl(page.previous), next: pageUrl(page.next), results } }
 }
 
-/** Omits a prediction from a list when its labels are not available; a request for its id gets the 409. */
-async function objectIfLabelsKnown(
+/** Omits a prediction from a list that cannot be shown now; a request for its id gets the 409 or 503 with the reason. */
+async function objectIfReadable(
   context: Context,
   prediction: ListedPrediction,
   baseUrl: string,
@@ -210,7 +211,7 @@ async function objectIfLabelsKnown(
   try {
     return await toListedObject(prediction, context.fleet, baseUrl)
   } catch (error) {
-    if (error instanceof AppError && error.status === 409) return undefined
+    if (error instanceof NewerVersionError || (error instanceof AppError && error.status === 409)) return undefined
     throw error
   }
 }

@@ -2,7 +2,13 @@
 import { hostname } from 'node:os'
 import type { Redis } from 'ioredis'
 import { every, settledWithin } from '../../async.ts'
-import { HEARTBEAT_MS, type Heartbeat, publishHeartbeat, removeHeartbeat } from '../../fleet/heartbeat.ts'
+import {
+  HEARTBEAT_MS,
+  HEARTBEAT_VERSION,
+  type Heartbeat,
+  publishHeartbeat,
+  removeHeartbeat,
+} from '../../fleet/heartbeat.ts'
 import { publishModel } from '../../records/models.ts'
 import type { Manifest } from '../models/manifest.ts'
 
@@ -73,6 +79,7 @@ export class Registration {
     const { id, version, slots, redis, models, refused } = this.#options
     await this.publishModels()
     await publishHeartbeat(redis, {
+      v: HEARTBEAT_VERSION,
       id,
       host: hostname(),
       version,
