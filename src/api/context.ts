@@ -16,6 +16,7 @@ import { newApiId, ResultVersion } from '../queue/result-version.ts'
 import { ReplyWaiter } from '../queue/waiter.ts'
 import { RedisClock } from '../redis/clock.ts'
 import { closeConnection, producerConnection, readConnection, subscriberConnection } from '../redis/connection.ts'
+import { DurabilityWatch } from '../redis/durability.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
@@ -37,6 +38,7 @@ export interface Context {
   /** For lists and other large reads. */
   reads: Redis
   clock: RedisClock
+  durability: DurabilityWatch
   memory: RedisMemory
   resultVersion: ResultVersion
   producer: Producer
@@ -103,6 +105,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     redis,
     reads,
     clock: new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError }),
+    durability: new DurabilityWatch({ redis, logger, isRequired: config.requireDurable, onError }),
     memory,
     resultVersion,
     producer,
@@ -137,6 +140,7 @@ export async function startContext(context: Context): Promise<void> {
   await context.clock.start(context.shutdown.signal)
   context.replies.start()
   context.waiters.start()
+  await context.durability.start(context.shutdown.signal)
   await context.memory.start()
   await context.resultVersion.start()
   await context.fleet.start()

@@ -93,15 +93,10 @@ export class ApiService implements Service {
     if (problems.length > 0) throw new StartupError(`REQUIRE_DURABLE is on, and ${problems.join('; ')}`)
   }
 
-  /** Creates the dashboard's login, and logs a warning when Redis may lose jobs, as soon as Redis answers. */
+  /** Creates the dashboard's login as soon as Redis answers. */
   async #prepareWhenRedisAnswers(): Promise<void> {
-    const { admin, shutdown, logger, redis } = this.#context
-    const prepare = async () => {
-      await admin.prepare()
-      const problems = await durabilityProblems(redis)
-      if (problems.length > 0) logger.warn({ problems }, 'Redis may lose jobs')
-    }
-    await retry(prepare, {
+    const { admin, shutdown, logger } = this.#context
+    await retry(() => admin.prepare(), {
       ms: RETRY_MS,
       signal: shutdown.signal,
       onError: (error) => logger.debug({ reason: messageOf(error) }, 'Redis does not answer yet'),

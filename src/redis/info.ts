@@ -1,8 +1,10 @@
 // Reads Redis' INFO: durability and memory.
 import type { Redis } from 'ioredis'
+import { messageOf } from '../errors.ts'
 
 /**
- * Checks that Redis keeps what it acknowledges: append-only file on, no eviction, version 6.2 or later.
+ * Checks that Redis keeps what it acknowledges: a master with an append-only file that is flushed, no eviction, version 6.2
+ * or later. How often the file is flushed is unknown where CONFIG GET is not permitted, as in managed Redis.
  * @returns one line for each problem; empty when there is none.
  */
 export async function durabilityProblems(redis: Redis): Promise<string[]> {
@@ -13,11 +15,33 @@ export async function durabilityProblems(redis: Redis): Promise<string[]> {
     problems.push(`Redis is version ${major}.${minor}; 6.2 or later is needed`)
   if (info.get('aof_enabled') !== '1')
     problems.push('the append-only file is off: a restart of Redis loses accepted jobs (--appendonly yes)')
+  else if ((await configOf(redis, 'appendfsync')) === 'no')
+    problems.push('appendfsync is no: a power failure loses up to half a minute of jobs (--appendfsync everysec)')
+  if ((info.get('aof_last_write_status') ?? 'ok') !== 'ok')
+    problems.push('the append-only file cannot be written: the disk of Redis may be full')
+  if ((info.get('role') ?? 'master') !== 'master')
+    problems.push('it is a replica, which takes no changes: REDIS_URL must be that of the master')
   const policy = info.get('maxmemory_policy')
   if (policy !== undefined && policy !== 'noeviction') {
     problems.push(`maxmemory-policy is ${policy}: a full Redis drops jobs (--maxmemory-policy noeviction)`)
   }
   return problems
+}
+
+/** The value of a setting of Redis; undefined when it cannot be read. */
+async function configOf(redis: Redis, name: string): Promise<string | undefined> {
+  try {
+    const reply = (await redis.config('GET', name)) as string[] | Record<string, string>
+    return Array.isArray(reply) ? reply[1] : reply[name]
+  } catch (error) {
+    if (isRefusedCommand(error)) return undefined
+    throw error
+  }
+}
+
+/** Whether the ACL or a managed Redis does not permit the command. */
+function isRefusedCommand(error: unknown): boolean {
+  return /NOPERM|unknown command|disabled|not allowed/i.test(messageOf(error))
 }
 
 export interface MemoryInfo {

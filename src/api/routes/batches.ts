@@ -15,6 +15,7 @@ import { type ApiRequest, type Route, type RouteReply, Streamed } from '../http/
 import { withHeartbeats } from '../http/streams/heartbeat.ts'
 import { sseReply } from '../http/streams/sse.ts'
 import { toBatchObject } from './batch-view.ts'
+import { requireDurable } from './capacity.ts'
 import { route } from './route.ts'
 import { type BatchBody, batchObject, type Schemas } from './schema.ts'
 
@@ -155,6 +156,7 @@ function find({ batches }: Context, { owner, params }: Pick<BatchRequest, 'owner
 
 async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
   const { owner, body, idempotencyKey } = request
+  requireDurable(context)
   admitMemory(context, 'kept')
   const newBatch: NewBatch = {
     endpoint: body.endpoint,
@@ -171,6 +173,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
 async function retry(context: Context, request: BatchRequest): Promise<RouteReply> {
   const batch = await find(context, request)
   const { record, id } = batch
+  requireDurable(context)
   admitMemory(context, 'kept')
   const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
   const newBatch: NewBatch = {

@@ -8,6 +8,11 @@ import { countExpirations } from '../../records/expirations.ts'
 import { readStoredSums } from '../../records/stored-bytes.ts'
 import type { Context } from '../context.ts'
 
+/** @throws AppError 503 when REQUIRE_DURABLE is on and Redis may lose what is accepted now. */
+export function requireDurable({ durability }: Context): void {
+  if (durability.refusal !== undefined) throw unavailable(durability.refusal)
+}
+
 /** What will refuse requests now, although the service is healthy. @throws AppError 503 when nothing is accepted. */
 export function capacityWarnings({ memory, batchService }: Context): string[] {
   const memoryProblem = memoryWarning(memory)

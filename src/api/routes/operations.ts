@@ -7,7 +7,7 @@ import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import { refusesChanges, toServiceUnavailable } from '../../redis/errors.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
-import { capacityWarnings, sampleCapacity } from './capacity.ts'
+import { capacityWarnings, requireDurable, sampleCapacity } from './capacity.ts'
 import { combineStats, modelStats } from './model-stats.ts'
 import { route } from './route.ts'
 
@@ -90,6 +90,7 @@ export const operationRoutes: Route<Context>[] = [
 
 async function checkReady(context: Context): Promise<void> {
   if (context.shutdown.signal.aborted) throw unavailable('the process is shutting down')
+  requireDurable(context)
   await context.redis.ping().catch((error: unknown) => {
     throw refusesChanges(error) ? toServiceUnavailable(error) : unavailable('Redis does not answer', error)
   })

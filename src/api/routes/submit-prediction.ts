@@ -13,6 +13,7 @@ import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import type { ApiRequest } from '../http/route.ts'
+import { requireDurable } from './capacity.ts'
 
 export interface Submission {
   target: ResolvedModel
@@ -43,6 +44,7 @@ export async function submit(
 ): Promise<Submitted> {
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs } = submission
+  requireDurable(context)
   admit(context, target, 'prediction')
   const labels = target.model.current.labels.length
   const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)

@@ -17,8 +17,8 @@ import {
   producerConnection,
   subscriberConnection,
 } from '../../redis/connection.ts'
+import { DurabilityWatch } from '../../redis/durability.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
-import { durabilityProblems } from '../../redis/info.ts'
 import { Subscription } from '../../redis/subscription.ts'
 import type { WorkerConfig } from '../config.ts'
 import type { Engine, EngineModel } from '../engine.ts'
@@ -60,6 +60,7 @@ export class Consumers {
   readonly #id = processId()
   readonly #cancellations = new Cancellations()
   readonly #registration: Registration
+  readonly #durability: DurabilityWatch
   readonly #circuitBreaker: CircuitBreaker
   readonly #log: (message: string) => void
   readonly #onRedisError: (error: unknown) => void
@@ -96,6 +97,8 @@ export class Consumers {
       replace: (consumer) => this.#replaceConsumer(consumer),
     })
     this.#circuitBreaker = new CircuitBreaker({ onOpen: (ms) => void this.#pauseConsumers(ms) })
+    const isRequired = config.requireDurable
+    this.#durability = new DurabilityWatch({ redis: this.#commandRedis, logger, isRequired, onError })
     this.#registration = new Registration({
       id: this.#id,
       version: VERSION,
@@ -135,6 +138,7 @@ export class Consumers {
     if (this.#closing.signal.aborted) return 'the worker is stopping'
     if (this.#notStarted !== undefined) return this.#notStarted
     if (this.#consumers.all.length === 0) return 'no model can be served any more'
+    if (this.#durability.refusal !== undefined) return this.#durability.refusal
     if (this.#laneWatch.stuck !== undefined) return `jobs wait in the queue ${this.#laneWatch.stuck} and are not taken`
     const answered = await settledWithin(this.#commandRedis.ping(), PING_MS).catch(() => false)
     return answered ? undefined : 'Redis does not answer'
@@ -186,6 +190,7 @@ export class Consumers {
     await this.#clock.start(signal)
     const served = engine.served()
     this.#consumers.add(...served.flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane))))
+    void this.#durability.start(signal)
     this.#registration.start(signal)
     this.#notStarted = undefined
     void every(WATCH_MS, signal, () => this.#watch(), this.#onRedisError)
@@ -195,12 +200,10 @@ export class Consumers {
 
   /** Checks that Redis is durable and publishes the models. @throws errors of Redis; NotDurableError. */
   async #checkRedis(): Promise<void> {
-    const { config, logger } = this.#options
     await this.#clock.read()
-    const problems = await durabilityProblems(this.#commandRedis)
-    if (problems.length > 0 && config.requireDurable) throw new NotDurableError(problems)
+    await this.#durability.check()
+    if (this.#durability.refusal !== undefined) throw new NotDurableError(this.#durability.refusal)
     await this.#registration.publishModels()
-    if (problems.length > 0) logger.warn({ problems }, 'this Redis may lose accepted jobs')
   }
 
   #onStartError(error: unknown): void {
@@ -272,8 +275,5 @@ export class Consumers {
 }
 
 class NotDurableError extends Error {
-  constructor(problems: string[]) {
-    super(`REQUIRE_DURABLE: ${problems.join('; ')}`)
-    this.name = 'NotDurableError'
-  }
+  override name = 'NotDurableError'
 }
