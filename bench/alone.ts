@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { pack } from '../src/worker/inference/tensors.ts'
 import { type Encoded, TextTokenizer } from '../src/worker/inference/tokenizer/tokenizer.ts'
+import type { PadToken } from '../src/worker/inference/tokenizer/tokenizer-config.ts'
 import { readManifest } from '../src/worker/models/inspect.ts'
 import { answerParent } from './child.ts'
 import type { LimitOrder, LimitResult } from './limit.ts'
@@ -17,7 +18,7 @@ answerParent<LimitOrder>(async ({ name, dir, texts, threads, way, warmUpSeconds,
   const prepare = () => {
     const encoded = texts.map((text) => tokenizer.encode(text, undefined, 'right'))
     const runs = way === 'alone' ? encoded.map((one) => [one]) : inRuns(encoded)
-    return runs.map((run) => feedsOf(run, tokenizer.padId, session.inputNames))
+    return runs.map((run) => feedsOf(run, tokenizer.padding, session.inputNames))
   }
   const prepared = prepare()
   await repeat(session, () => prepared, warmUpSeconds)
@@ -48,8 +49,8 @@ function inRuns(encoded: Encoded[]): Encoded[][] {
   )
 }
 
-function feedsOf(run: Encoded[], padId: number, inputs: readonly string[]): Feeds {
-  const { inputIds, attentionMask, tokenTypeIds, dims } = pack(run, { id: padId, side: 'right' })
+function feedsOf(run: Encoded[], padding: PadToken, inputs: readonly string[]): Feeds {
+  const { inputIds, attentionMask, tokenTypeIds, dims } = pack(run, padding)
   const all = { input_ids: inputIds, attention_mask: attentionMask, token_type_ids: tokenTypeIds }
   const taken = Object.entries(all).filter(([name]) => inputs.includes(name))
   return Object.fromEntries(taken.map(([name, data]) => [name, new Tensor('int64', data, dims)]))

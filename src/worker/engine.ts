@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts'
 import { onceASecond } from '../logger.ts'
 import type { WorkerMetrics } from '../metrics.ts'
 import type { WorkerConfig } from './config.ts'
+import { MAX_ROUNDING_SHARE } from './inference/benchmark.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
 import type { Loaded, ModelSource, SpeedAt } from './inference/ipc.ts'
 import { ProcessPool } from './inference/process-pool.ts'
@@ -193,10 +194,18 @@ export class Engine {
 
   #calibrate({ name, cost, speeds, movement, maxTokens }: Exclude<Loaded, { refused: string }>): void {
     this.#costModel.calibrate(name, cost, speeds)
-    if (movement) this.#sensitivities.set(name, movement.share)
+    if (movement) this.#setSensitivity(name, movement.share)
     // A model file with a fixed input length may accept fewer tokens than its config.json states.
     const manifest = this.#manifests.get(name)
     if (manifest && maxTokens !== undefined) manifest.maxTokens = Math.min(manifest.maxTokens, maxTokens)
+  }
+
+  #setSensitivity(name: string, share: number): void {
+    if (share > MAX_ROUNDING_SHARE && !this.#sensitivities.has(name)) {
+      const fields = { model: name, share: Number(share.toPrecision(2)) }
+      this.#options.logger.warn(fields, 'scores depend on the other texts of a run; "inferq models check" has a remedy')
+    }
+    this.#sensitivities.set(name, share)
   }
 
   #refuse(name: string, message: string): void {

@@ -76,6 +76,17 @@ describe('check', () => {
     expect([code, stderr]).toEqual([1, expect.stringMatching(/2 problems:\n.*problem_type.*\n.*tokenizer\.json/)])
   })
 
+  it.each([
+    ['int8-dynamic', undefined, /scores depend on its neighbors.*\n {2}Better: quantize the model statically/],
+    ['gpt2', 5, /scores depend on its neighbors.*\n {2}Better: set pad_token_id in config\.json to the padding token/],
+    ['gpt2', 1, /scores do not depend on its neighbors/],
+  ])('advises on the cause when scores of %s, padded with %j, depend on neighbors', async (kind, pad, advice) => {
+    cpSync(resolve('test/fixtures/kinds', kind), join(dir, 'mine'), { recursive: true })
+    if (kind === 'int8-dynamic') rmSync(file('onnx/model.onnx'))
+    editJson('config.json', (config) => (config['pad_token_id'] = pad ?? config['pad_token_id']))
+    expect(await models(['check', 'mine'])).toMatchObject({ code: 0, stdout: expect.stringMatching(advice) })
+  })
+
   it('reports a missing folder', async () => {
     expect(await models(['check', 'nope'])).toMatchObject({
       code: 1,

@@ -1,10 +1,12 @@
 // `inferq models check`: loads and measures a model as a worker does.
 
+import { join } from 'node:path'
 import { messageOf } from '../../errors.ts'
-import { measureBatchSensitivity, measureSpeed } from '../../worker/inference/benchmark.ts'
+import { MAX_ROUNDING_SHARE, measureBatchSensitivity, measureSpeed } from '../../worker/inference/benchmark.ts'
 import { OnnxClassifier } from '../../worker/inference/classifier.ts'
 import type { BatchSensitivity, SpeedAt } from '../../worker/inference/ipc.ts'
 import type { Manifest } from '../../worker/models/manifest.ts'
+import { isDynamicallyQuantized } from '../../worker/models/onnx-file.ts'
 import { CommandError, EXIT } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
 import { print, report, type Terminal } from '../terminal.ts'
@@ -12,8 +14,6 @@ import { inspect, listProblems } from './folder.ts'
 
 /** Longer than a worker measures, for figures that vary less. */
 const BENCHMARK_MS = 3_000
-/** Float rounding of reordered additions stays below; dynamic quantization is at a few hundredths. */
-const MAX_ROUNDING_SHARE = 1e-4
 
 /**
  * Scores that depend on the batch are not a failure; the output states the remedy.
@@ -26,7 +26,9 @@ export async function checkModel(folder: string, terminal: Terminal): Promise<nu
   const loaded = await loadForCheck(manifest, folder, terminal)
   const speeds = await measureSpeed(loaded.classifier, BENCHMARK_MS)
   const sensitivity = await measureBatchSensitivity(loaded.classifier)
-  await print(terminal.stdout, `${loaded.line}\n${speedTable(speeds)}${sensitivityText(sensitivity, manifest, folder)}`)
+  const isDynamic = await isDynamicallyQuantized(join(manifest.dir, manifest.file))
+  const depends = sensitivityText(sensitivity, manifest, folder, isDynamic)
+  await print(terminal.stdout, `${loaded.line}\n${speedTable(speeds)}${depends}`)
   return EXIT.ok
 }
 
@@ -52,6 +54,9 @@ ${problemType}, labels ${listed.join(', ')}; at most ${maxTokens} tokens
 `
 }
 
+/** For a model that is not quantized dynamically: then nothing but the padding depends on the neighbors. */
+const PADDING_ADVICE = 'Better: set pad_token_id in config.json to the padding token with which the model was exported.'
+
 function speedTable(speeds: SpeedAt[]): string {
   const rows = speeds.map(({ tokens, textsPerSecond }) => {
     const rate = textsPerSecond < 10 ? textsPerSecond.toFixed(1) : countText(textsPerSecond)
@@ -60,14 +65,19 @@ function speedTable(speeds: SpeedAt[]): string {
   return `speed of one process with one thread:\n${rows.join('')}`
 }
 
-function sensitivityText({ largest, share }: BatchSensitivity, { isolate }: Manifest, folder: string): string {
+function sensitivityText(
+  { largest, share }: BatchSensitivity,
+  { isolate }: Manifest,
+  folder: string,
+  isDynamic: boolean,
+): string {
   if (isolate) return `"isolate" is set: every text is computed alone, so its scores cannot depend on its neighbors\n`
   const percent = `${(share * 100).toPrecision(2)} % of their spread`
   const change =
     largest === 0 ? 'the logits do not change' : `the logits change by ${largest.toExponential(1)}, ${percent}`
   if (share <= MAX_ROUNDING_SHARE) return `a text's scores do not depend on its neighbors: ${change}\n`
   return `a text's scores depend on its neighbors: ${change}, between a text alone and in a batch.
-  Better: quantize the model statically (inferq models quantize ${folder}).
+  ${isDynamic ? `Better: quantize the model statically (inferq models quantize ${folder}).` : PADDING_ADVICE}
   Or: write {"isolate": true} to ${folder}/inferq.json; every text is then computed alone, which is slower.
 `
 }

@@ -11,6 +11,9 @@ export interface Measurable {
   batchLogits(texts: string[]): Promise<number[][]>
 }
 
+/** Float rounding of reordered additions stays below; dynamic quantization is at a few hundredths. */
+export const MAX_ROUNDING_SHARE = 1e-4
+
 const LENGTHS = [8, 32, 128]
 /** Tokens per benchmark run. */
 const RUN_TOKENS = 128

@@ -77,7 +77,7 @@ export class OnnxClassifier implements Classifier, Measurable {
 
   async runShape(texts: number, tokens: number): Promise<void> {
     // Token 0 is in every vocabulary, and the time does not depend on the token.
-    const blank = { ids: new Array<number>(tokens).fill(0), secondFrom: tokens, truncated: false }
+    const blank = { ids: new Array<number>(tokens).fill(0), types: undefined, truncated: false }
     for (const run of this.#runsOf(new Array<Encoded>(texts).fill(blank), FEW_RUNS_OVERHEAD)) {
       await this.#session.run(this.#pack(run))
     }
@@ -111,6 +111,7 @@ export class OnnxClassifier implements Classifier, Measurable {
         const encoded = this.#tokenizer.encode(text, pairs?.[index], truncate[index] ?? 'right')
         columns.tokens[index] = encoded.ids.length
         columns.truncated[index] = encoded.truncated ? 1 : 0
+        if (encoded.ids.length === 0) throw new NoTokensError()
         return [{ ...encoded, index }]
       } catch (error) {
         columns.errors.push([index, tokenizerError(error)])
@@ -129,13 +130,13 @@ export class OnnxClassifier implements Classifier, Measurable {
       overhead,
       maxTokens: MAX_PADDED_TOKENS,
       maxTexts,
-      sameLengthOnly: !masksPadding,
+      sameLengthOnly: !masksPadding || this.#tokenizer.padding.id === undefined,
     })
     return ends.map((end, run) => sorted.slice(ends[run - 1] ?? 0, end))
   }
 
   #pack(texts: Encoded[]): Packed {
-    return pack(texts, { ...this.#session.fixed, id: this.#tokenizer.padId, side: this.#tokenizer.padSide })
+    return pack(texts, { ...this.#session.fixed, ...this.#tokenizer.padding })
   }
 
   /** Bisects a run that throws, until only the text that makes it throw gets an error. */
@@ -165,8 +166,18 @@ export class OnnxClassifier implements Classifier, Measurable {
   }
 }
 
+/** A tokenizer without special tokens may find nothing in a text, such as one of control characters. */
+class NoTokensError extends Error {
+  override name = 'NoTokensError'
+
+  constructor() {
+    super('the text has no tokens for this model')
+  }
+}
+
 function tokenizerError(error: unknown): TextError {
-  if (error instanceof TextTooLongError) return { code: 'Validation', message: error.message }
+  if (error instanceof TextTooLongError || error instanceof NoTokensError)
+    return { code: 'Validation', message: error.message }
   // The library's message may contain the text.
   return { code: 'Tokenizer', message: 'the text could not be split into tokens' }
 }

@@ -1,5 +1,6 @@
 // Tensors of a session run: padding, positions, and the split of texts into runs.
-import type { Encoded, PadToken } from './tokenizer/tokenizer.ts'
+import type { Encoded } from './tokenizer/tokenizer.ts'
+import type { PadToken } from './tokenizer/tokenizer-config.ts'
 
 /** Three tensors of int64, each [texts, tokens]. */
 export interface Packed {
@@ -20,15 +21,16 @@ export interface Padding extends PadToken {
 export function pack(texts: Encoded[], padding: Padding): Packed {
   const width = padding.tokens ?? texts.reduce((longest, { ids }) => Math.max(longest, ids.length), 1)
   const rows = padding.texts ?? texts.length
-  const inputIds = new BigInt64Array(rows * width).fill(BigInt(padding.id))
+  const inputIds = new BigInt64Array(rows * width).fill(BigInt(padding.id ?? 0))
   const attentionMask = new BigInt64Array(inputIds.length)
-  const tokenTypeIds = new BigInt64Array(inputIds.length)
+  const tokenTypeIds = new BigInt64Array(inputIds.length).fill(BigInt(padding.type))
   for (let row = 0; row < rows; row += 1) {
-    const { ids, secondFrom } = texts[row % texts.length] as Encoded
+    const { ids, types } = texts[row % texts.length] as Encoded
     const start = row * width + (padding.side === 'left' ? width - ids.length : 0)
     for (let column = 0; column < ids.length; column += 1) inputIds[start + column] = BigInt(ids[column] as number)
     attentionMask.fill(1n, start, start + ids.length)
-    tokenTypeIds.fill(1n, start + secondFrom, start + ids.length)
+    tokenTypeIds.fill(0n, start, start + ids.length)
+    types?.forEach((type, column) => (tokenTypeIds[start + column] = BigInt(type)))
   }
   return { inputIds, attentionMask, tokenTypeIds, dims: [rows, width] }
 }

@@ -96,7 +96,7 @@ export async function externalFiles(dir: string, file: string): Promise<string[]
 
 async function locationsIn(file: string, path: string): Promise<Set<string>> {
   try {
-    return externalLocations(await readFile(path))
+    return readOnnx(await readFile(path)).locations
   } catch (error) {
     throw new ModelError(`${file} is not a complete ONNX model: ${messageOf(error)}`)
   }
@@ -116,10 +116,18 @@ const FIELDS: Record<string, Record<number, string>> = {
   sparse: { 1: 'tensor', 2: 'tensor' },
   tensor: { 13: 'entry' },
 }
+const OP_TYPE = 4
 
-/** `location` of every tensor's external data. @throws Error when the bytes are not a complete protobuf message. */
-export function externalLocations(onnx: Uint8Array): Set<string> {
-  const locations = new Set<string>()
+export interface OnnxContents {
+  /** `location` of every tensor's external data. */
+  locations: Set<string>
+  /** `op_type` of every node. */
+  operators: Set<string>
+}
+
+/** @throws Error when the bytes are not a complete protobuf message. */
+export function readOnnx(onnx: Uint8Array): OnnxContents {
+  const contents: OnnxContents = { locations: new Set(), operators: new Set() }
   const reader = new PbfReader(onnx)
   const walk = (message: string, end: number): void => {
     if (end > onnx.length) throw new Error('unexpected end of the file')
@@ -128,6 +136,7 @@ export function externalLocations(onnx: Uint8Array): Set<string> {
       (field) => {
         const inner = FIELDS[message]?.[field]
         if (inner) walk(inner, reader.readVarint() + reader.pos)
+        else if (message === 'node' && field === OP_TYPE) contents.operators.add(reader.readString())
         else if (message === 'entry' && field === 1) entry.key = reader.readString()
         else if (message === 'entry' && field === 2) entry.value = reader.readString()
       },
@@ -135,8 +144,17 @@ export function externalLocations(onnx: Uint8Array): Set<string> {
       end,
     )
     if (reader.pos > onnx.length) throw new Error('unexpected end of the file')
-    if (entry.key === 'location') locations.add(entry.value ?? '')
+    if (entry.key === 'location') contents.locations.add(entry.value ?? '')
   }
   walk('model', onnx.length)
-  return locations
+  return contents
+}
+
+/** Operators that take the scale of a quantization from the values of a run. */
+const DYNAMIC = /^(?:DynamicQuantize|MatMulInteger|ConvInteger)/
+
+/** Whether an ONNX file is quantized dynamically, so that a text's scores depend on the rest of its run. */
+export async function isDynamicallyQuantized(path: string): Promise<boolean> {
+  const { operators } = readOnnx(await readFile(path))
+  return [...operators].some((operator) => DYNAMIC.test(operator))
 }

@@ -3,44 +3,71 @@
 import { PreTrainedTokenizer } from '@xenova/transformers'
 import * as z from 'zod'
 import { messageOf } from '../../../errors.ts'
-import { ModelError, readJson } from '../../models/model-files.ts'
+import { ModelError, readJson, readOptionalJson } from '../../models/model-files.ts'
 import { type NormalizerPart, normalizerOf, readNormalizer } from './normalizer.ts'
+import { type PostProcessor, readPostProcessor, type Template, templateOf } from './post-processor.ts'
 import { readPreTokenizer, toSupportedPreTokenizer } from './pre-tokenizer.ts'
+import {
+  configuredNormalizer,
+  configuredPreTokenizer,
+  modelConfig,
+  type PadToken,
+  paddingOf,
+  tokenizerConfig,
+} from './tokenizer-config.ts'
 import { type UnigramModel, unigramSplitter } from './unigram.ts'
 
 const tokenizerFile = z.looseObject({
   normalizer: readNormalizer.nullish(),
   pre_tokenizer: readPreTokenizer.nullish(),
-  post_processor: z.looseObject({ type: z.string() }).nullish(),
+  post_processor: readPostProcessor.nullish(),
   model: z.looseObject({ type: z.string().optional(), byte_fallback: z.boolean().nullish() }),
 })
-const configFile = z.looseObject({})
 
 export interface HfTokenizer {
   tokenizer: PreTrainedTokenizer
-  /** Whether the tokens of the second text of a pair have type 1. */
-  typesPairs: boolean
+  template: Template
+  padding: PadToken
 }
 
 /** @throws ModelError when tokenizer.json has a part that cannot be handled as in Python. */
 export async function loadTokenizer(dir: string): Promise<HfTokenizer> {
   const file = await readJson(dir, 'tokenizer.json', tokenizerFile)
   // `remove_space` belongs to Python's slow tokenizers; the library applies it to all.
-  const { remove_space: _slowOnly, ...config } = await readJson(dir, 'tokenizer_config.json', configFile)
-  const { normalizer, pre_tokenizer, post_processor, model } = file
+  const { remove_space: _slowOnly, ...config } = await readJson(dir, 'tokenizer_config.json', tokenizerConfig)
+  const modelFile = await readOptionalJson(dir, 'config.json', modelConfig)
+  const { model } = file
   if (model.type === 'Unigram' && model.byte_fallback) {
     throw new ModelError('tokenizer.json: model.byte_fallback: is not supported for Unigram')
   }
+  const template = templateIn(file.post_processor)
+  const normalizer = configuredNormalizer(file.normalizer, config, modelFile)
   try {
-    const preTokenizer = pre_tokenizer ? toSupportedPreTokenizer(pre_tokenizer) : null
-    const tokenizer = new PreTrainedTokenizer({ ...file, pre_tokenizer: preTokenizer }, config)
+    const preTokenizer = file.pre_tokenizer
+      ? toSupportedPreTokenizer(configuredPreTokenizer(file.pre_tokenizer, config))
+      : null
+    // Special tokens and types are added by the template.
+    const parts = { ...file, normalizer, pre_tokenizer: preTokenizer, post_processor: null }
+    const tokenizer = new PreTrainedTokenizer(parts, config)
     if (normalizer) replaceNormalizer(tokenizer, normalizer)
     replaceUnigramSearch(tokenizer)
     fuseUnknownsByWord(tokenizer)
-    // RobertaProcessing gives type 0 to both texts; the library gives 1 to the second.
-    return { tokenizer, typesPairs: post_processor?.type !== 'RobertaProcessing' }
+    const { tokens_to_ids } = tokenizer._tokenizer.model as unknown as Model
+    return {
+      tokenizer,
+      template,
+      padding: paddingOf(modelFile, config, (token) => tokens_to_ids.get(token)),
+    }
   } catch (error) {
     throw new ModelError(`tokenizer.json cannot be used: ${messageOf(error)}`)
+  }
+}
+
+function templateIn(processor: PostProcessor | null | undefined): Template {
+  try {
+    return templateOf(processor)
+  } catch (error) {
+    throw new ModelError(`tokenizer.json: post_processor: ${messageOf(error)}`)
   }
 }
 

@@ -7,6 +7,7 @@ export interface NormalizerPart {
   type: string
   lowercase?: boolean | null | undefined
   handle_chinese_chars?: boolean | null | undefined
+  strip_accents?: boolean | null | undefined
   strip_left?: boolean | undefined
   strip_right?: boolean | undefined
   precompiled_charsmap?: string | null | undefined
@@ -18,6 +19,7 @@ export const readNormalizer: z.ZodType<NormalizerPart> = z.lazy(() =>
     type: z.string(),
     lowercase: z.boolean().nullish(),
     handle_chinese_chars: z.boolean().nullish(),
+    strip_accents: z.boolean().nullish(),
     strip_left: z.boolean().optional(),
     strip_right: z.boolean().optional(),
     precompiled_charsmap: z.string().nullish(),

@@ -2,32 +2,15 @@
 // truncation and token types are added here, by the rules of Python's tokenizers.
 
 import type { Truncate } from '../../../queue/job.ts'
-import { ModelError } from '../../models/model-files.ts'
 import { loadTokenizer } from './hf-tokenizer.ts'
+import type { Layout, Template } from './post-processor.ts'
+import type { PadToken } from './tokenizer-config.ts'
 
 export interface Encoded {
   ids: number[]
-  /** Index of the first token of type 1; the number of tokens when all are of type 0. */
-  secondFrom: number
+  /** Token types; undefined when all are 0. */
+  types: number[] | undefined
   truncated: boolean
-}
-
-/** The token and the side with which a text is padded. */
-export interface PadToken {
-  id: number
-  side: 'left' | 'right'
-}
-
-/** Special tokens around one text and around a pair. */
-export interface Template {
-  before: number[]
-  between: number[]
-  /** After a single text. */
-  after: number[]
-  /** After the second text of a pair. */
-  afterPair: number[]
-  /** Tokens from the end of the first text to the first token of type 1; undefined when all tokens are of type 0. */
-  secondTypeAfter: number | undefined
 }
 
 /** A text with more tokens than the model takes, where truncation is off. */
@@ -42,8 +25,7 @@ export class TextTooLongError extends Error {
 type EncodeText = (text: string) => number[]
 
 export class TextTokenizer {
-  readonly padId: number
-  readonly padSide: 'left' | 'right'
+  readonly padding: PadToken
   readonly #encodeText: EncodeText
   readonly #template: Template
   readonly #maxTokens: number
@@ -52,22 +34,18 @@ export class TextTokenizer {
     this.#encodeText = encodeText
     this.#template = template
     this.#maxTokens = maxTokens
-    this.padId = padding.id
-    this.padSide = padding.side
+    this.padding = padding
   }
 
-  /** @throws ModelError when tokenizer.json is of a kind that the library does not support. */
+  /** @throws ModelError when tokenizer.json is of a kind that is not supported. */
   static async load(dir: string, maxTokens: number): Promise<TextTokenizer> {
-    const { tokenizer, typesPairs } = await loadTokenizer(dir)
-    const encodeText = (text: string) => tokenizer.encode(text, { add_special_tokens: false })
-    const encode = (text: string, pair: string | null) =>
-      tokenizer(text, { text_pair: pair, return_tensor: false, return_token_type_ids: true })
-    const template = findTemplate(encodeText, (text, pair) => {
-      const { input_ids, token_type_ids } = encode(text, pair) as { input_ids: number[]; token_type_ids?: number[] }
-      return { ids: input_ids, types: (typesPairs && token_type_ids) || [] }
-    })
-    const side = tokenizer.padding_side === 'left' ? 'left' : 'right'
-    return new TextTokenizer(encodeText, template, maxTokens, { id: Number(tokenizer.pad_token_id ?? 0), side })
+    const { tokenizer, template, padding } = await loadTokenizer(dir)
+    return new TextTokenizer(
+      (text) => tokenizer.encode(text, { add_special_tokens: false }),
+      template,
+      maxTokens,
+      padding,
+    )
   }
 
   /** @throws TextTooLongError when `truncate` is `no` and the text does not fit. */
@@ -87,20 +65,19 @@ export class TextTokenizer {
   }
 
   #single(text: string, truncate: Truncate): Encoded {
-    const { before, after } = this.#template
-    const room = Math.max(0, this.#maxTokens - before.length - after.length)
+    const layout = this.#template.single
+    const room = Math.max(0, this.#maxTokens - layout.before.ids.length - layout.after.ids.length)
     const textIds = this.#encodeForRoom(text, room, truncate)
     const truncated = textIds.length > room
     if (truncated && truncate === 'no') {
-      throw new TextTooLongError(textIds.length + before.length + after.length, this.#maxTokens)
+      throw new TextTooLongError(textIds.length + this.#maxTokens - room, this.#maxTokens)
     }
-    const ids = [...before, ...(truncated ? cut(textIds, room, truncate) : textIds), ...after]
-    return { ids, secondFrom: ids.length, truncated }
+    return { ...assemble(layout, truncated ? cut(textIds, room, truncate) : textIds, []), truncated }
   }
 
   #pair(text: string, pair: string, truncate: Truncate): Encoded {
-    const { before, between, afterPair, secondTypeAfter } = this.#template
-    const special = before.length + between.length + afterPair.length
+    const layout = this.#template.pair
+    const special = layout.before.ids.length + layout.between.ids.length + layout.after.ids.length
     const room = Math.max(0, this.#maxTokens - special)
     // Both texts are encoded in full, because their lengths decide how they are truncated.
     let first = this.#encodeText(text)
@@ -112,9 +89,24 @@ export class TextTokenizer {
       first = cut(first, keepFirst, truncate)
       second = cut(second, keepSecond, truncate)
     }
-    const ids = [...before, ...first, ...between, ...second, ...afterPair]
-    const secondFrom = secondTypeAfter === undefined ? ids.length : before.length + first.length + secondTypeAfter
-    return { ids, secondFrom, truncated }
+    return { ...assemble(layout, first, second), truncated }
+  }
+}
+
+/** Puts the special tokens around the texts. */
+function assemble(layout: Layout, first: number[], second: number[]): Pick<Encoded, 'ids' | 'types'> {
+  const { before, firstType, between, secondType, after, isTyped } = layout
+  return {
+    ids: [...before.ids, ...first, ...between.ids, ...second, ...after.ids],
+    types: isTyped
+      ? [
+          ...before.types,
+          ...first.map(() => firstType),
+          ...between.types,
+          ...second.map(() => secondType),
+          ...after.types,
+        ]
+      : undefined,
   }
 }
 
@@ -146,40 +138,4 @@ export function longestFirst(first: number, second: number, room: number): [firs
     keep = [half, half + (room % 2)]
   }
   return first > second ? [keep[1], keep[0]] : keep
-}
-
-interface TypedIds {
-  ids: number[]
-  types: number[]
-}
-
-/**
- * Derives the special tokens from the encodings of two short texts.
- * @throws ModelError when the ids of the texts are not found in the encodings.
- */
-function findTemplate(encodeText: EncodeText, encode: (text: string, pair: string | null) => TypedIds): Template {
-  const [first, second] = [encodeText('a'), encodeText('b')]
-  const one = encode('a', null).ids
-  const { ids: two, types } = encode('a', 'b')
-  const start = indexOf(one, first, 0)
-  const pairStart = indexOf(two, second, start + first.length)
-  if (first.length === 0 || second.length === 0 || start < 0 || pairStart < 0) {
-    throw new ModelError('tokenizer.json: post_processor: the places of its special tokens are not supported')
-  }
-  const between = two.slice(start + first.length, pairStart)
-  const secondType = types.indexOf(1)
-  return {
-    before: one.slice(0, start),
-    between,
-    after: one.slice(start + first.length),
-    afterPair: two.slice(pairStart + second.length),
-    secondTypeAfter: secondType < 0 ? undefined : secondType - start - first.length,
-  }
-}
-
-function indexOf(ids: number[], part: number[], from: number): number {
-  for (let start = from; start + part.length <= ids.length; start += 1) {
-    if (part.every((id, offset) => ids[start + offset] === id)) return start
-  }
-  return -1
 }

@@ -28,6 +28,7 @@ const kinds = {
   'int8-dynamic': 5e-2,
   'int8-static': 5e-2,
   roberta: 1e-4,
+  gpt2: 1e-4,
 }
 
 function sourceOf(kind: string, more: Partial<ModelSource> = {}): ModelSource {

@@ -2,9 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromHalves, pack, positionsOf, splitIntoRuns } from '../../../../src/worker/inference/tensors.ts'
 
-const encoded = (ids: number[], secondFrom = ids.length) => ({ ids, secondFrom, truncated: false })
+const encoded = (ids: number[], secondFrom = ids.length) => ({
+  ids,
+  types: secondFrom < ids.length ? ids.map((_id, index) => (index >= secondFrom ? 1 : 0)) : undefined,
+  truncated: false,
+})
 
-const padding = { id: 0, side: 'right' } as const
+const padding = { id: 0, side: 'right', type: 0 } as const
 
 describe('pack', () => {
   it('pads to the longest, on the right', () => {
@@ -33,10 +37,10 @@ describe('pack, for a model of fixed sizes', () => {
   })
 
   it('pads on the left for a tokenizer that does', () => {
-    const packed = pack([encoded([5]), encoded([6, 7, 8], 2)], { id: 9, side: 'left' })
+    const packed = pack([encoded([5]), encoded([6, 7, 8], 2)], { id: 9, side: 'left', type: 3 })
     expect([...packed.inputIds].map(Number)).toEqual([9, 9, 5, 6, 7, 8])
     expect([...packed.attentionMask].map(Number)).toEqual([0, 0, 1, 1, 1, 1])
-    expect([...packed.tokenTypeIds].map(Number)).toEqual([0, 0, 0, 0, 0, 1])
+    expect([...packed.tokenTypeIds].map(Number)).toEqual([3, 3, 0, 0, 0, 1])
   })
 })
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { inspectFolder, readManifest } from '../../../../src/worker/models/inspect.ts'
-import { externalLocations } from '../../../../src/worker/models/onnx-file.ts'
+import { readOnnx } from '../../../../src/worker/models/onnx-file.ts'
 import { readRegistry } from '../../../../src/worker/models/registry.ts'
 
 const fixture = 'test/fixtures/models/tiny-fp32'
@@ -255,12 +255,12 @@ describe('a file outside the folder', () => {
 
   it('that is not ONNX is distinguished from one that is', async () => {
     const whole = readFileSync(path('onnx/model.onnx'))
-    expect(externalLocations(whole).size).toBe(0)
-    expect(() => externalLocations(whole.subarray(0, whole.length / 2))).toThrow('unexpected end of the file')
+    expect(readOnnx(whole).locations.size).toBe(0)
+    expect(() => readOnnx(whole.subarray(0, whole.length / 2))).toThrow('unexpected end of the file')
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         try {
-          externalLocations(bytes)
+          readOnnx(bytes)
         } catch (error) {
           expect(error).toBeInstanceOf(Error)
         }

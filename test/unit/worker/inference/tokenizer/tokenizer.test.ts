@@ -54,11 +54,11 @@ describe('TextTokenizer', () => {
     expect(small.encode('a b c d e f', undefined, 'no').ids).toHaveLength(8)
   })
 
-  it('returns where the tokens of the second text start', () => {
-    const { ids, secondFrom } = tokenizer.encode('a', 'b', 'right')
+  it('gives type 1 to the tokens of the second text', () => {
+    const { ids, types } = tokenizer.encode('a', 'b', 'right')
     expect(ids).toHaveLength(5)
-    expect(secondFrom).toBe(3)
-    expect(tokenizer.encode('a', undefined, 'right').secondFrom).toBe(3)
+    expect(types).toEqual([0, 0, 0, 1, 1])
+    expect(tokenizer.encode('a', undefined, 'right').types).toBeUndefined()
   })
 
   it.each(['left', 'right'] as const)('truncates a very long text as it truncates one end of it (%s)', (side) => {
@@ -81,11 +81,11 @@ describe('TextTokenizer', () => {
         fc.option(text, { nil: undefined }),
         fc.constantFrom('left', 'right'),
         (first, second, side) => {
-          const { ids, secondFrom } = small.encode(first, second, side)
+          const { ids, types } = small.encode(first, second, side)
           expect(ids.length).toBeLessThanOrEqual(8)
           expect(ids[0]).toBe(CLS)
           expect(ids.at(-1)).toBe(SEP)
-          expect(secondFrom).toBeLessThanOrEqual(ids.length)
+          expect(types?.length ?? ids.length).toBe(ids.length)
         },
       ),
     )
