@@ -2,7 +2,7 @@
 import * as z from 'zod'
 
 /** Tokens and their types, of the same length. */
-export interface TypedTokens {
+interface TypedTokens {
   ids: number[]
   types: number[]
 }
