@@ -26,11 +26,11 @@ WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE NOTICE ./
+COPY bin/health.sh bin/
 COPY web web
 COPY models models
 RUN mkdir /data /cache && chown node:node /data /cache
 USER node
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=3s --start-period=30s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + (process.env.PORT || 8000) + '/readyz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD bin/health.sh "${PORT:-8000}"
 CMD ["node", "dist/api/main.js"]

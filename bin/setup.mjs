@@ -113,8 +113,21 @@ function install() {
   report('installing dependencies (npm ci); the first time takes a minute …')
   // --include=dev: the build needs the compiler, also when NODE_ENV is "production".
   const result = npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'])
-  if (result.status === 0) return
+  if (result.status === 0) return removeOtherPlatforms()
   exitWith('"npm ci" failed (see above). Check the connection to the npm registry, then run the same command again.')
+}
+
+/** ONNX Runtime contains the libraries of every platform: 220 MB that this machine never loads. */
+function removeOtherPlatforms() {
+  const dir = 'node_modules/onnxruntime-node/bin/napi-v6'
+  const kept = [process.platform, process.arch]
+  const remove = (parent, name) =>
+    readdirSync(parent).forEach((each) => {
+      if (each !== name) rmSync(join(parent, each), { recursive: true, force: true })
+    })
+  if (!existsSync(join(dir, ...kept))) return
+  remove(dir, kept[0])
+  remove(join(dir, kept[0]), kept[1])
 }
 
 /** Runs npm: the one that started this process, or else the one on PATH. */

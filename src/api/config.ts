@@ -38,6 +38,12 @@ export const apiSettings = {
     corsOrigins,
     'origins whose web pages may use the api, such as https://app.example; *: any',
   ),
+  announceUrl: env.setting(
+    'ANNOUNCE_URL',
+    undefined,
+    env.optional(env.url('http:', 'https:')),
+    'URL in the line that is printed when a model is served, unless PUBLIC_URL is set; unset: no line',
+  ),
   defaultModel: env.setting('DEFAULT_MODEL', 'cola', env.text, 'model of requests that name none'),
   waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'timeout of a synchronous request'),
   maxWait: env.setting('MAX_WAIT', '60s', env.timeout, 'upper limit of Prefer: wait=n'),

@@ -2,7 +2,7 @@
 
 import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
-import { retry, settledWithin } from '../async.ts'
+import { pause, retry, settledWithin } from '../async.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
@@ -17,6 +17,7 @@ import { close, createHttpServer, listen } from './http/server.ts'
 /** The part of SHUTDOWN_GRACE that is reserved for closing connections, milliseconds. */
 const CLOSE_RESERVE_MS = 5_000
 const RETRY_MS = 1_000
+const POLL_MS = 250
 
 export class ApiService implements Service {
   readonly #context: Context
@@ -42,6 +43,7 @@ export class ApiService implements Service {
     this.port = await listen(this.#server, config.port, config.host)
     logger.info({ host: config.host, port: this.port }, 'listening')
     void this.#prepareWhenRedisAnswers()
+    void this.#announceWhenServed()
     void sweepUntilClosed(this.#context)
   }
 
@@ -71,6 +73,16 @@ export class ApiService implements Service {
   async #closeAfter(ms: number): Promise<void> {
     await delay(ms)
     await close(this.#server)
+  }
+
+  /** Prints one line for people, between the lines of the log, when a model is served. */
+  async #announceWhenServed(): Promise<void> {
+    const { config, shutdown, fleet } = this.#context
+    if (config.announceUrl === undefined) return
+    while (!fleet.models().some(({ workers }) => workers.length > 0)) {
+      if (!(await pause(POLL_MS, shutdown.signal))) return
+    }
+    process.stdout.write(`ready: ${config.publicUrl ?? config.announceUrl}\n`)
   }
 
   /** Waits until Redis answers. @throws StartupError when Redis may lose jobs. */

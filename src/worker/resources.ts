@@ -1,6 +1,7 @@
 // CPU and memory limits of this machine or container.
 import { readFileSync } from 'node:fs'
 import { availableParallelism, totalmem } from 'node:os'
+import { join } from 'node:path'
 
 /** The memory of an inference process: a small model, its tokenizer and Node itself. */
 const BYTES_PER_PROCESS = 300 * 1_048_576
@@ -13,13 +14,18 @@ export function defaultProcesses(): number {
 
 /** CPUs that this process may use, with respect to a container's quota. */
 function cpus(): number {
-  return Math.min(availableParallelism(), cpuQuota(readOptional('/sys/fs/cgroup/cpu.max')) ?? Number.POSITIVE_INFINITY)
+  return Math.min(availableParallelism(), cpuQuota('/sys/fs/cgroup') ?? Number.POSITIVE_INFINITY)
 }
 
-/** Returns the CPUs of a cgroup's `cpu.max` (quota and period in microseconds); undefined when there is no limit. */
-export function cpuQuota(cpuMax: string): number | undefined {
-  const [quota, period] = cpuMax.trim().split(/\s+/).map(Number)
-  return quota && period ? Math.max(1, Math.round(quota / period)) : undefined
+/**
+ * Returns the CPUs of a cgroup's quota, undefined when there is no limit. Version 2 has quota and period, microseconds,
+ * in `cpu.max`; version 1 in two files, and -1 for no limit.
+ */
+export function cpuQuota(dir: string): number | undefined {
+  const version1 = ['quota', 'period'].map((name) => readOptional(join(dir, `cpu/cpu.cfs_${name}_us`)).trim())
+  const text = readOptional(join(dir, 'cpu.max')) || version1.join(' ')
+  const [quota = 0, period = 0] = text.trim().split(/\s+/).map(Number)
+  return quota > 0 && period > 0 ? Math.max(1, Math.round(quota / period)) : undefined
 }
 
 function memory(): number {

@@ -24,7 +24,17 @@ describe('docs/operations.md', () => {
 
 describe('compose.yaml', () => {
   /** What the containers themselves decide. */
-  const fixed = ['PORT', 'HOST', 'REDIS_URL', 'FILES_URL', 'MODELS_DIR', 'MODELS_CACHE', 'MONITOR_PORT', 'MONITOR_HOST']
+  const fixed = [
+    'ANNOUNCE_URL',
+    'PORT',
+    'HOST',
+    'REDIS_URL',
+    'FILES_URL',
+    'MODELS_DIR',
+    'MODELS_CACHE',
+    'MONITOR_PORT',
+    'MONITOR_HOST',
+  ]
   const [, api = '', worker = ''] = read('compose.yaml').split(/^ {2}(?:api|worker):$/m)
   const passed = { api: [apiSettings, api], worker: [workerSettings, worker] } as const
 
