@@ -34,7 +34,7 @@ async function run(): Promise<void> {
     onSignals(closing, () => stack.kill())
     try {
       await Promise.race([stack.start(), aborted(closing.signal)])
-      if (!closing.signal.aborted) console.log(readyMessage(stack.address, dataDir, settings))
+      if (!closing.signal.aborted) console.log(readyMessage(stack, dataDir, settings))
       await aborted(closing.signal)
     } finally {
       await stack.stop()
@@ -77,17 +77,19 @@ function print(line: string): void {
   console.log(`inferq: ${line}`)
 }
 
-function readyMessage(address: string, dataDir: string, { adminUser, adminPassword }: LauncherConfig): string {
+function readyMessage({ address, privateRedis }: Stack, dataDir: string, config: LauncherConfig): string {
+  const { adminUser, adminPassword, apiKeys } = config
   const isGiven = adminPassword !== undefined && adminPassword !== 'new'
   const password = isGiven ? 'as in ADMIN_PASSWORD' : 'shown when it was generated; ADMIN_PASSWORD=new: another'
+  const key = apiKeys.length > 0 ? " -H 'Authorization: Bearer SECRET'" : ''
   return `
 inferq is ready.
 
   Page        ${address}/
-  Predict     curl '${address}/predict?text=The%20boy%20is%20sitting%20on%20a%20bench'
+  Predict     curl '${address}/predict?text=The%20boy%20is%20sitting%20on%20a%20bench'${key}
   API docs    ${address}/docs
   Dashboard   ${address}/admin/queues (user ${adminUser}, password: ${password})
-  Data        ${dataDir}
+  Data        ${dataDir}${privateRedis === undefined ? '' : `\n  Redis       redis-cli -u ${privateRedis}`}
 
 Press Ctrl-C to stop; the data is kept.
 `

@@ -33,6 +33,7 @@ const launcherSettings = {
   port: apiSettings.port,
   monitorPort: withoutDefault(workerSettings.monitorPort),
   adminUser: apiSettings.adminUser,
+  apiKeys: apiSettings.apiKeys,
   adminPassword: apiSettings.adminPassword,
 }
 

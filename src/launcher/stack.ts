@@ -58,6 +58,11 @@ export class Stack implements Service {
     return `http://${this.#isLocal(host) ? 'localhost' : this.#reachable(host)}:${this.#port}`
   }
 
+  /** The URL of the private Redis; undefined when REDIS_URL is set, or before the start. */
+  get privateRedis(): string | undefined {
+    return this.#redis?.url
+  }
+
   /** Resolves when the api and every worker are ready, or when it is stopped during the start. */
   async start(): Promise<void> {
     const { settings, env, dataDir, print } = this.#options
