@@ -56,7 +56,7 @@ beforeAll(async () => {
       MONITOR_PORT: '0',
       INFERENCE_PROCESSES: '1',
     },
-    readyLine: (line) => /^inferq is ready/.test(line),
+    readyLine: (line) => line.startsWith('inferq is ready'),
     within: 110_000,
   })
 })
