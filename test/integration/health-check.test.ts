@@ -3,11 +3,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { freePort } from '../../src/launcher/ports.ts'
 
 async function exitCode(port: number): Promise<number | null> {
-  const child = spawn('bin/health.sh', [`${port}`], { stdio: 'ignore' })
+  const child = spawn('bash', [resolve('bin/health.sh'), `${port}`], { stdio: 'ignore' })
   const [code] = (await once(child, 'exit')) as [number | null]
   return code
 }
