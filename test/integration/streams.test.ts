@@ -5,6 +5,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:h
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -189,5 +190,43 @@ describe('a stop', () => {
     // Without the cut, the stop takes all of the grace, which is longer than a test may take.
     await api.stop()
     stuck.destroy()
+  })
+
+  it('loses no call of clients that keep connections and look at /readyz, while apis are replaced', async () => {
+    const apis = [await start({ STOP_DELAY: '5s' }), await start({ STOP_DELAY: '5s' })]
+    let ready = [...apis]
+    let isDone = false
+    const balancer = (async () => {
+      while (!isDone) {
+        const states = await Promise.all(apis.map((api) => fetch(`${api.url}/readyz`).catch(() => ({ ok: false }))))
+        ready = apis.filter((_api, index) => states[index]?.ok)
+        await delay(100)
+      }
+    })()
+    const statuses: number[] = []
+    const failures: unknown[] = []
+    const body = JSON.stringify({ model: 'm', input: { text: 'a' } })
+    const caller = async (index: number) => {
+      for (let call = index; !isDone; call += 1) {
+        const api = ready[call % ready.length]
+        if (!api) throw new Error('no api is ready')
+        await send(api, '/v1/predictions', { method: 'POST', body }).then(
+          async ({ status, ended }) => (await ended, statuses.push(status)),
+          (error: unknown) => failures.push(error),
+        )
+      }
+    }
+    const callers = Array.from({ length: 8 }, (_, index) => caller(index))
+    for (const index of [0, 1]) {
+      const before = statuses.length
+      await waitFor('calls', () => statuses.length > before + 50)
+      await apis[index]?.stop()
+      apis[index] = await start({ STOP_DELAY: '5s' })
+      await waitFor('the new api', () => ready.length === 2)
+    }
+    isDone = true
+    await Promise.all([balancer, ...callers])
+    expect(failures).toEqual([])
+    expect(new Set(statuses)).toEqual(new Set([202]))
   })
 })
