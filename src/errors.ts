@@ -1,20 +1,23 @@
 // Errors that a caller may see: each has a type, an HTTP status and headers; the HTTP layer only formats them.
 
 /** The `error_type` of a response: Text Embeddings Inference's values first, then ours (http-api.md, "Errors"). */
-export type ErrorType =
-  | 'Empty'
-  | 'Validation'
-  | 'Tokenizer'
-  | 'Backend'
-  | 'Overloaded'
-  | 'Unhealthy'
-  | 'Timeout'
-  | 'NotFound'
-  | 'Gone'
-  | 'Conflict'
-  | 'Unauthorized'
-  | 'TooLarge'
-  | 'StorageFull'
+export type ErrorType = (typeof ERROR_TYPES)[number]
+
+export const ERROR_TYPES = [
+  'Empty',
+  'Validation',
+  'Tokenizer',
+  'Backend',
+  'Overloaded',
+  'Unhealthy',
+  'Timeout',
+  'NotFound',
+  'Gone',
+  'Conflict',
+  'Unauthorized',
+  'TooLarge',
+  'StorageFull',
+] as const
 
 export interface AppErrorOptions {
   /** HTTP headers of the response, for example `Retry-After`. */

@@ -12,7 +12,7 @@ import { basePathOf, stripBasePath } from './http/guards/public-url.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { assignRequestId, logRequests, rejectMalformedRequest, requestState } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
-import { createRoutes } from './routes/table.ts'
+import { createRoutes, TAGS } from './routes/table.ts'
 
 export function createApp(context: Context): Express {
   const app = express()
@@ -33,7 +33,7 @@ export function createApp(context: Context): Express {
   app.get(
     '/openapi.json',
     setRouteName('/openapi.json'),
-    sendDocument(() => openApiDocument(routes, config.apiKeys.length > 0, basePath)),
+    sendDocument(() => openApiDocument(routes, { hasKeys: config.apiKeys.length > 0, basePath, tags: TAGS })),
   )
   app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions(basePath)))
   const dashboard = createDashboard({ ...context, producer: context.dashboardProducer, basePath })

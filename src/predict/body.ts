@@ -20,12 +20,14 @@ export type PipelineParameters = z.infer<typeof pipelineParameters>
 export type InvocationsBody = z.infer<PredictSchemas['invocations']>
 export type PredictParameters = z.infer<typeof parameters>
 
+export const scoreFunction = z.enum(['softmax', 'sigmoid', 'none']).meta({ id: 'ScoreFunction' })
+
 const parameters = z
   .strictObject({
     top_k: z.int().min(1).optional().describe('At most this many labels, the best first'),
-    function_to_apply: z.enum(['softmax', 'sigmoid', 'none']).optional().describe("Default: the model's own"),
+    function_to_apply: scoreFunction.optional().describe("Default: the model's own"),
   })
-  .describe('How logits become scores')
+  .meta({ id: 'Parameters', description: 'How logits become scores' })
 
 /** Also what Python's pipeline("text-classification") takes, and its clients therefore send. */
 const pipelineParameters = parameters
@@ -41,19 +43,20 @@ const pipelineParameters = parameters
     max_length: z.int().min(1).optional().describe("Not below the model's limit, at which texts are cut"),
     return_all_scores: z.boolean().optional().describe('true: all labels; false: the best one, unless top_k is given'),
   })
-  .describe("How logits become scores, and the pipeline's other parameters")
+  .meta({ id: 'PipelineParameters', description: "How logits become scores, and the pipeline's other parameters" })
 
 /** The schemas of every API dialect's body; all share the same texts and options. */
 export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) {
   const text = z
     .string()
+    .min(1, { error: 'is empty', abort: true })
     .max(maxTextChars, { error: `is longer than ${maxTextChars} characters` })
     .refine((value) => value.trim() !== '', { error: 'is empty', params: { empty: true } })
     .refine((value) => value.isWellFormed(), { error: 'has an unpaired surrogate, which is not valid Unicode' })
   const pairError = 'must be a pair of texts: [text, second text]'
   const pair = z.array(text, { error: pairError }).min(1, { error: pairError }).max(2, { error: pairError })
   const eachError = 'must be a text, or a pair of texts'
-  const textObject = z.strictObject({ text, text_pair: text.optional() })
+  const textObject = z.strictObject({ text, text_pair: text.optional() }).meta({ id: 'TextObject' })
   const many = <T extends z.ZodType>(each: T) =>
     z
       .array(each)
@@ -74,7 +77,11 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     truncation_direction: z
       .enum(['Right', 'Left', 'right', 'left'])
       .optional()
-      .describe('Which end is cut off. Default Right'),
+      .meta({
+        id: 'TruncationDirection',
+        enum: ['Right', 'Left'],
+        description: 'Which end is cut off, also in small letters. Default Right',
+      }),
     raw_scores: z.boolean().optional().describe('Logits instead of scores'),
     parameters: parameters.optional(),
   }
@@ -107,15 +114,29 @@ export function createPredictSchemas({ maxInputs, maxTextChars }: SchemaLimits) 
     .refine(eitherText, either)
     .refine(noConflict, conflict)
     .refine(noDataUri, { error: 'has a data: URI where a text is expected: send the text itself', path: ['inputs'] })
-  const huggingFace = z.strictObject({
-    inputs: z.union([text, textObject, many(z.union([text, textObject, pair], { error: eachError }))], {
-      error: 'must be a text, or a list of texts',
-    }),
-    parameters: pipelineParameters.optional(),
-    options: z.record(z.string(), z.unknown()).optional().describe('Accepted and ignored'),
-    model,
-  })
-  return { predict, invocations, predictionInput, huggingFace, text, model, limits: limitsOf(maxInputs) }
+  const huggingFace = z
+    .strictObject({
+      inputs: z.union([text, textObject, many(z.union([text, textObject, pair], { error: eachError }))], {
+        error: 'must be a text, or a list of texts',
+      }),
+      parameters: pipelineParameters.optional(),
+      options: z.record(z.string(), z.unknown()).optional().describe('Accepted and ignored'),
+      model,
+    })
+    .meta({ id: 'HuggingFaceBody' })
+  const { inputs: _inputs, text: _text, ...common } = inputFields
+  const eitherOf = (id: string, fields: z.ZodRawShape) =>
+    exactlyOne(id, [
+      z.strictObject({ inputs, ...fields }).meta({ id: `${id}WithInputs` }),
+      z.strictObject({ text, ...fields }).meta({ id: `${id}WithText` }),
+    ])
+  /** The same bodies for the OpenAPI document, which has no other way to require one of two fields. */
+  const documented = {
+    predict: eitherOf('PredictBody', { ...common, model }),
+    invocations: eitherOf('InvocationsBody', { ...common, parameters: pipelineParameters.optional(), model }),
+    predictionInput: eitherOf('PredictionInput', common),
+  }
+  return { predict, invocations, predictionInput, huggingFace, text, model, limits: limitsOf(maxInputs), documented }
 }
 
 /** Replicate's clients send a file object as a data URI, which would be classified as it is. */
@@ -131,6 +152,11 @@ function notAnObject({ code, input }: z.core.$ZodRawIssue): string | undefined {
   return code === 'invalid_type' && input !== undefined
     ? 'must be an object, such as {"text": "…"} or {"inputs": ["…", "…"]}'
     : undefined
+}
+
+/** Schemas of which exactly one fits: `anyOf` that the OpenAPI document writes as `oneOf`. */
+export function exactlyOne(id: string, schemas: readonly [z.ZodObject, z.ZodObject]) {
+  return z.union(schemas).meta({ id, 'x-exactly-one': true })
 }
 
 /** Numbers of the largest valid body: a list of pairs, or of objects with two texts, and its options. */

@@ -66,7 +66,7 @@ describe('/docs', () => {
 
   it('executes a route with its example', async () => {
     await page.goto(`${stack.url}/docs/`)
-    const block = page.locator('#operations-Predict-getPredict')
+    const block = page.locator('#operations-Predict-classifyText')
     await block.locator('.opblock-summary-control').click()
     await block.getByRole('button', { name: 'Execute' }).click()
     const status = block.locator('.live-responses-table tbody .response-col_status')

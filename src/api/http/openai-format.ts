@@ -9,8 +9,8 @@ export const openAiErrorDocument = z
     error: z.object({
       message: z.string(),
       type: z.string(),
-      param: z.string().nullable(),
-      code: z.string().nullable(),
+      param: z.union([z.string(), z.null()]),
+      code: z.union([z.string(), z.null()]),
     }),
   })
   .meta({ id: 'OpenAIError' })
@@ -36,6 +36,31 @@ function typeOf({ status }: AppError): string {
   if (status === 401) return 'authentication_error'
   if (status === 429) return 'rate_limit_error'
   return status >= 500 ? 'server_error' : 'invalid_request_error'
+}
+
+/** A whole number in a query; the OpenAPI document would show the coercion as a number or null. */
+export function integerInQuery(minimum: number, fallback: number, maximum = Number.MAX_SAFE_INTEGER) {
+  return z.coerce
+    .number()
+    .int()
+    .min(minimum)
+    .max(maximum)
+    .default(fallback)
+    .meta({ type: 'integer', minimum, maximum, default: fallback })
+}
+
+/** The schema of a page. */
+export function listOf(item: z.ZodType, id: string) {
+  const idOrNull = z.union([z.string(), z.null()])
+  return z
+    .object({
+      object: z.literal('list'),
+      data: z.array(item),
+      first_id: idOrNull,
+      last_id: idOrNull,
+      has_more: z.boolean(),
+    })
+    .meta({ id })
 }
 
 /** One page of a list, in OpenAI's format. @param data objects with their public ids. */

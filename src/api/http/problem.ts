@@ -2,7 +2,7 @@
 // With `error` and `error_type` one body suits plain HTTP clients and those of TEI, Hugging Face and Replicate.
 import { STATUS_CODES } from 'node:http'
 import * as z from 'zod'
-import { AppError, type ErrorType } from '../../errors.ts'
+import { AppError, ERROR_TYPES, type ErrorType } from '../../errors.ts'
 import { isRedisUnavailable, toServiceUnavailable } from '../../redis/errors.ts'
 
 export interface ProblemDocument extends Record<string, unknown> {
@@ -56,14 +56,14 @@ export const problemDocument = z
   .object({
     type: z.string(),
     title: z.string(),
-    status: z.number(),
+    status: z.int(),
     detail: z.string(),
     instance: z.string(),
     request_id: z.string(),
     error: z.string(),
-    error_type: z.string(),
+    error_type: z.enum(ERROR_TYPES),
     errors: z
-      .array(z.object({ path: z.string().optional(), index: z.number().optional(), message: z.string() }))
+      .array(z.object({ path: z.string().optional(), index: z.int().optional(), message: z.string() }))
       .optional(),
   })
   .meta({ id: 'Problem' })

@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream'
 import type * as z from 'zod'
 import type { JsonLimits } from '../../validation/json-limits.ts'
+import type { HeaderName } from './openapi-headers.ts'
 import type { Preferences } from './prefer.ts'
 
 /** The input of a handler: validated values, independent of the HTTP framework. */
@@ -54,8 +55,12 @@ export interface RouteReply {
   body?: unknown
 }
 
+/** Headers of requests that the OpenAPI document describes. */
+export type RequestHeader = 'Prefer' | 'Idempotency-Key' | 'Range'
+
 export interface DocumentedResponse {
   description: string
+  headers?: HeaderName[]
   schema?: z.ZodType
   example?: unknown
   contentType?: string
@@ -66,6 +71,8 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   method: 'get' | 'post' | 'put' | 'delete'
   /** In Express's syntax; `:name` is a parameter. */
   path: string
+  /** Name of the operation: generators of clients make a function of it. */
+  operationId: string
   /** Section of the OpenAPI document. */
   tag: string
   summary: string
@@ -87,6 +94,9 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   params?: Params
   query?: Query
   body?: Body
+  /** The body as the OpenAPI document shows it; default: `body`. */
+  documentedBody?: z.ZodType
+  requestHeaders?: RequestHeader[]
   /** Structure of the largest valid body; a route with a body has them. */
   bodyLimits?: JsonLimits
   /** A body and parameters that are valid as they stand, for /docs. */

@@ -9,7 +9,8 @@ import { admitMemory } from '../../predict/memory-admission.ts'
 import { BATCHES_LIST, type BatchRecord, readBatches } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
-import { batchId, listObject, uuidFromId } from '../http/openai-format.ts'
+import { batchId, integerInQuery, listObject, listOf, uuidFromId } from '../http/openai-format.ts'
+import type { HeaderName } from '../http/openapi-headers.ts'
 import { pageAfter } from '../http/pagination.ts'
 import { type ApiRequest, type Route, type RouteReply, Streamed } from '../http/route.ts'
 import { withHeartbeats } from '../http/streams/heartbeat.ts'
@@ -33,13 +34,14 @@ const MAX_WINDOW_MS = 30 * 24 * 3_600_000
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
 const batchResponse = { description: 'The batch', schema: batchObject }
+const createdResponse = { ...batchResponse, headers: ['Idempotency-Replayed'] satisfies HeaderName[] }
 
 const listQuery = z.strictObject({
   after: z.string().optional().describe('The last id of the previous page'),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit: integerInQuery(1, 20, 100),
 })
 const resultsQuery = z.strictObject({
-  after: z.coerce.number().int().min(0).default(0).describe('Number of rows to skip: those already received'),
+  after: integerInQuery(0, 0).describe('Number of rows to skip: those already received'),
   follow: z.enum(['0', '1', 'true', 'false']).default('0').describe('1: stream rows until the batch ends'),
 })
 
@@ -48,25 +50,29 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'post',
       path: '/v1/batches',
+      operationId: 'createBatch',
       tag: 'Batches',
       summary: 'Create a batch from a file or from inline requests',
       description: 'Idempotency-Key: a repeated request returns the same batch.',
       errors: 'openai',
       body: schemas.batch,
+      documentedBody: schemas.documented.batch,
+      requestHeaders: ['Idempotency-Key'],
       bodyLimits: schemas.batchLimits,
       example: { body: EXAMPLE_BODY },
-      responses: { 200: batchResponse },
+      responses: { 200: createdResponse },
       errorStatuses: [400, 404, 409, 413, 415, 429, 503, 507],
       handler: create,
     }),
     route({
       method: 'get',
       path: '/v1/batches',
+      operationId: 'listBatches',
       tag: 'Batches',
       summary: 'List your batches, newest first',
       errors: 'openai',
       query: listQuery,
-      responses: { 200: { description: 'One page', schema: z.object({ data: z.array(batchObject) }) } },
+      responses: { 200: { description: 'One page', schema: listOf(batchObject, 'BatchList') } },
       errorStatuses: [400, 404, 503],
       handler: async ({ reads }, { owner, query: { after, limit }, disconnected }) => {
         const find = (uuids: string[]) => readBatches(reads, owner, uuids)
@@ -78,6 +84,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'get',
       path: '/v1/batches/:id',
+      operationId: 'getBatch',
       tag: 'Batches',
       summary: 'Get a batch; Accept: text/event-stream streams its changes',
       errors: 'openai',
@@ -96,6 +103,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'post',
       path: '/v1/batches/:id/cancel',
+      operationId: 'cancelBatch',
       tag: 'Batches',
       summary: 'Cancel a batch; its finished rows are kept',
       errors: 'openai',
@@ -111,18 +119,21 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'post',
       path: '/v1/batches/:id/retry',
+      operationId: 'retryBatch',
       tag: 'Batches',
       summary: 'Create a new batch from the rows that failed or have no result',
       errors: 'openai',
       params: idParams,
       example,
-      responses: { 200: { ...batchResponse, description: 'The new batch' } },
+      requestHeaders: ['Idempotency-Key'],
+      responses: { 200: { ...createdResponse, description: 'The new batch' } },
       errorStatuses: [404, 409, 429, 503, 507],
       handler: retry,
     }),
     route({
       method: 'get',
       path: '/v1/batches/:id/results',
+      operationId: 'getBatchResults',
       tag: 'Batches',
       summary: 'The finished rows in input order, results and errors, as NDJSON',
       description:

@@ -14,7 +14,7 @@ import {
 import { requestHash } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
 import { readForm } from '../http/multipart.ts'
-import { fileId, listObject, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
+import { fileId, integerInQuery, listObject, listOf, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
 import { pageAfter } from '../http/pagination.ts'
 import { parseRange } from '../http/range.ts'
 import { type ApiRequest, type Route, Streamed } from '../http/route.ts'
@@ -28,24 +28,34 @@ const MAX_NAME_CHARS = 512
 const CONTENT_TYPE = 'application/octet-stream'
 const content = z.string().meta({ format: 'binary' })
 
-const fileObject = z.object({
-  id: z.string(),
-  object: z.literal('file'),
-  bytes: z.number(),
-  created_at: z.number().describe('Unix seconds, as are all times of this object'),
-  expires_at: z.number(),
-  filename: z.string(),
-  purpose: z.enum(['batch', 'batch_output']),
-  status: z.literal('processed'),
-})
-const form = z.object({
-  purpose: z.literal('batch'),
-  file: z.string().meta({ format: 'binary' }),
-  'expires_after[seconds]': z.string().optional().describe('Default and maximum: FILE_TTL'),
-})
+const fileObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('file'),
+    bytes: z.int(),
+    created_at: z.int().describe('Unix seconds, as are all times of this object'),
+    expires_at: z.int(),
+    filename: z.string(),
+    purpose: z.enum(['batch', 'batch_output']),
+    status: z.literal('processed'),
+  })
+  .meta({ id: 'File' })
+const DAY = 86_400
+const form = z
+  .object({
+    purpose: z.literal('batch'),
+    file: z.string().meta({ format: 'binary' }),
+    'expires_after[anchor]': z.literal('created_at').optional(),
+    'expires_after[seconds]': z
+      .int()
+      .min(1)
+      .optional()
+      .meta({ example: DAY, description: 'Default and maximum: FILE_TTL' }),
+  })
+  .meta({ id: 'Upload' })
 const listQuery = z.strictObject({
   after: z.string().optional().describe('The last id of the previous page'),
-  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  limit: integerInQuery(1, 100, 10_000),
   order: z.enum(['asc', 'desc']).default('desc'),
   purpose: z.string().max(64).optional().describe('batch or batch_output; for any other purpose there are no files'),
 })
@@ -54,11 +64,13 @@ export const fileRoutes: Route<Context>[] = [
   route({
     method: 'post',
     path: '/v1/files',
+    operationId: 'uploadFile',
     tag: 'Files',
     summary: 'Upload a JSON Lines file, one request per line',
     errors: 'openai',
     form,
-    responses: { 200: { description: 'The file', schema: fileObject } },
+    requestHeaders: ['Idempotency-Key'],
+    responses: { 200: { description: 'The file', schema: fileObject, headers: ['Idempotency-Replayed'] } },
     errorStatuses: [400, 408, 413, 415, 429, 503, 507],
     handler: async (context, request) => {
       const { replayed, ...file } = await upload(context, request)
@@ -68,11 +80,12 @@ export const fileRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/files',
+    operationId: 'listFiles',
     tag: 'Files',
     summary: 'List your files, newest first',
     errors: 'openai',
     query: listQuery,
-    responses: { 200: { description: 'One page', schema: z.object({ data: z.array(fileObject) }) } },
+    responses: { 200: { description: 'One page', schema: listOf(fileObject, 'FileList') } },
     errorStatuses: [400, 404, 503],
     handler: async ({ reads }, { owner, query, disconnected }) => {
       const { after, purpose, ...rest } = query
@@ -88,6 +101,7 @@ export const fileRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/files/:id',
+    operationId: 'getFile',
     tag: 'Files',
     summary: 'Get the metadata of a file',
     errors: 'openai',
@@ -100,15 +114,27 @@ export const fileRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/files/:id/content',
+    operationId: 'getFileContent',
     tag: 'Files',
     summary: 'Download the content of a file, or a byte range of it',
     errors: 'openai',
     isBinary: true,
     params: idParams,
+    requestHeaders: ['Range'],
     example,
     responses: {
-      200: { description: 'The whole content', contentType: CONTENT_TYPE, schema: content },
-      206: { description: 'The range', contentType: CONTENT_TYPE, schema: content },
+      200: {
+        description: 'The whole content',
+        contentType: CONTENT_TYPE,
+        schema: content,
+        headers: ['Content-Disposition', 'Accept-Ranges'],
+      },
+      206: {
+        description: 'The range',
+        contentType: CONTENT_TYPE,
+        schema: content,
+        headers: ['Content-Disposition', 'Accept-Ranges', 'Content-Range'],
+      },
     },
     errorStatuses: [404, 416, 429, 503],
     handler: async (context, request) => {
@@ -132,6 +158,7 @@ export const fileRoutes: Route<Context>[] = [
   route({
     method: 'delete',
     path: '/v1/files/:id',
+    operationId: 'deleteFile',
     tag: 'Files',
     summary: 'Delete a file; 409 while a batch reads it',
     errors: 'openai',
@@ -140,7 +167,9 @@ export const fileRoutes: Route<Context>[] = [
     responses: {
       200: {
         description: 'Deleted',
-        schema: z.object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) }),
+        schema: z
+          .object({ id: z.string(), object: z.literal('file'), deleted: z.literal(true) })
+          .meta({ id: 'DeletedFile' }),
       },
     },
     errorStatuses: [404, 409, 503],

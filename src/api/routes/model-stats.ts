@@ -8,14 +8,16 @@ type ReportedModel = Heartbeat['models'][number]
 
 export const statsObject = z.object({
   /** The sum over all workers, by ascending length. */
-  texts_per_second_by_length: z.array(z.object({ tokens: z.number(), texts_per_second: z.number() })),
+  texts_per_second_by_length: z.array(
+    z.object({ tokens: z.int(), texts_per_second: z.int() }).meta({ id: 'SpeedAtLength' }),
+  ),
   /** The maximum over all workers; null when no worker serves the model. */
-  max_run_tokens: z.number().nullable(),
+  max_run_tokens: z.union([z.int(), z.null()]),
   /**
    * The largest change of a logit through batching, as a share of the logits' spread, with three significant digits;
    * null when no worker measured it.
    */
-  neighbour_movement: z.number().nullable(),
+  neighbour_movement: z.union([z.number(), z.null()]),
 })
 export type ModelStats = z.infer<typeof statsObject>
 

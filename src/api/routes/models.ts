@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { notFound } from '../../errors.ts'
 import { isLive, type ServedModel } from '../../fleet/fleet.ts'
 import { waitingTexts } from '../../predict/admission.ts'
+import { scoreFunction } from '../../predict/body.ts'
 import { parseReference, rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import { defaultFunction } from '../../predict/scores.ts'
 import type { Context } from '../context.ts'
@@ -11,62 +12,73 @@ import type { Route } from '../http/route.ts'
 import { modelStats, statsObject } from './model-stats.ts'
 import { replicateModel, toReplicateModel } from './replicate-models.ts'
 import { route } from './route.ts'
+import { orNull } from './schema.ts'
 
 const OWNER = 'inferq'
 
-const modelObject = z.object({
-  id: z.string(),
-  object: z.literal('model'),
-  created: z.int().describe('When its file was made, Unix seconds; 0 when unknown'),
-  owned_by: z.string(),
-  task: z.literal('text-classification'),
-  problem_type: z.string(),
-  function: z.enum(['softmax', 'sigmoid', 'none']),
-  labels: z.array(z.string()),
-  max_tokens: z.number(),
-  revision: z.string(),
-  revisions: z.array(z.object({ revision: z.string(), live: z.boolean() })),
-  file: z.string(),
-  bytes: z.number(),
-  architecture: z.string(),
-  isolate: z.boolean(),
-  state: z.enum(['ready', 'no_worker', 'refused']),
-  reason: z.string().optional(),
-  workers: z.number(),
-  texts_per_second: z.number(),
-  ...statsObject.shape,
-  default: z.boolean(),
-})
+const modelObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('model'),
+    created: z.int().describe('When its file was made, Unix seconds; 0 when unknown'),
+    owned_by: z.string(),
+    task: z.literal('text-classification'),
+    problem_type: z.string(),
+    function: scoreFunction,
+    labels: z.array(z.string()),
+    max_tokens: z.int(),
+    revision: z.string(),
+    revisions: z.array(z.object({ revision: z.string(), live: z.boolean() }).meta({ id: 'ModelRevision' })),
+    file: z.string(),
+    bytes: z.int(),
+    architecture: z.string(),
+    isolate: z.boolean(),
+    state: z.enum(['ready', 'no_worker', 'refused']),
+    reason: z.string().optional(),
+    workers: z.int(),
+    texts_per_second: z.int(),
+    ...statsObject.shape,
+    default: z.boolean(),
+  })
+  .meta({ id: 'Model' })
 
 const refusedModel = modelObject
   .pick({ id: true, object: true, created: true, owned_by: true })
   .extend({ state: z.literal('refused'), reason: z.string() })
+  .meta({ id: 'RefusedModel' })
 
-const modelList = z.object({
-  object: z.literal('list'),
-  data: z.array(z.union([modelObject, refusedModel])),
-  previous: z.null(),
-  next: z.null(),
-  results: z.array(replicateModel).describe("The served models again, in Replicate's format"),
-})
+const modelList = z
+  .object({
+    object: z.literal('list'),
+    data: z.array(z.union([modelObject, refusedModel])),
+    previous: z.null(),
+    next: z.null(),
+    results: z.array(replicateModel).describe("The served models again, in Replicate's format"),
+  })
+  .meta({ id: 'ModelList' })
 
-const queueObject = z.object({
-  models: z.record(
-    z.string(),
-    z.object({
-      depth: z.object({ interactive: z.number(), bulk: z.number() }),
-      active: z.number(),
-      workers: z.number(),
-      drain_per_second: z.number(),
-      eta_seconds: z.number().nullable(),
-    }),
-  ),
-})
+const queueObject = z
+  .object({
+    models: z.record(
+      z.string(),
+      z
+        .object({
+          depth: z.object({ interactive: z.int(), bulk: z.int() }),
+          active: z.int(),
+          workers: z.int(),
+          drain_per_second: z.int(),
+          eta_seconds: orNull(z.number()),
+        })
+        .meta({ id: 'QueueOfModel' }),
+    ),
+  })
+  .meta({ id: 'Queues' })
 
 export const modelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models',
+    operationId: 'listModels',
     tag: 'Models',
     summary: 'List served models, and refused models with the reason',
     responses: {
@@ -84,11 +96,14 @@ export const modelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models/:model',
+    operationId: 'getModel',
     tag: 'Models',
     summary: 'Get a model with its card',
     params: z.object({ model: z.string() }),
     example: { params: { model: 'cola' } },
-    responses: { 200: { description: 'The model', schema: modelObject.extend({ card: z.string() }) } },
+    responses: {
+      200: { description: 'The model', schema: modelObject.extend({ card: z.string() }).meta({ id: 'ModelWithCard' }) },
+    },
     errorStatuses: [404, 503],
     handler: async (context, { params }) => {
       const { model } = await resolveModel(context, params.model)
@@ -99,6 +114,7 @@ export const modelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/queue',
+    operationId: 'getQueue',
     tag: 'Operations',
     summary: 'Queue depth, throughput and estimated wait by model',
     responses: { 200: { description: 'Jobs by model and lane', schema: queueObject } },

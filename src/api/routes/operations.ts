@@ -8,20 +8,26 @@ import { refusesChanges, toServiceUnavailable } from '../../redis/errors.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
 import { capacityWarnings, requireDurable, sampleCapacity } from './capacity.ts'
+import { infoObject } from './info-object.ts'
 import { combineStats, modelStats } from './model-stats.ts'
 import { route } from './route.ts'
 
-const healthObject = z.object({
-  status: z.literal('ok'),
-  warnings: z.array(z.string()).optional().describe('What is nearly full, and what is refused because of it'),
-})
-const okResponses = { 200: { description: 'Healthy', schema: z.object({ status: z.literal('ok') }) } }
+const healthObject = z
+  .object({
+    status: z.literal('ok'),
+    warnings: z.array(z.string()).optional().describe('What is nearly full, and what is refused because of it'),
+  })
+  .meta({ id: 'Health' })
+const okResponses = {
+  200: { description: 'Healthy', schema: z.object({ status: z.literal('ok') }).meta({ id: 'Alive' }) },
+}
 const okReply: RouteReply = { status: 200, headers: { 'Cache-Control': 'no-store' }, body: { status: 'ok' } }
 
 export const operationRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/livez',
+    operationId: 'getLiveness',
     tag: 'Operations',
     public: true,
     anyHost: true,
@@ -32,6 +38,7 @@ export const operationRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/readyz',
+    operationId: 'getReadiness',
     tag: 'Operations',
     public: true,
     anyHost: true,
@@ -47,6 +54,7 @@ export const operationRoutes: Route<Context>[] = [
     route({
       method: 'get',
       path,
+      operationId: path === '/health' ? 'getHealth' : 'ping',
       tag: 'Operations',
       public: true,
       anyHost: true,
@@ -67,15 +75,17 @@ export const operationRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/info',
+    operationId: 'getInfo',
     tag: 'Operations',
     summary: 'Version, models, live workers and limits; the first fields are those of Text Embeddings Inference',
-    responses: { 200: { description: 'Server information', schema: z.record(z.string(), z.unknown()) } },
+    responses: { 200: { description: 'Server information', schema: infoObject } },
     errorStatuses: [503],
     handler: info,
   }),
   route({
     method: 'get',
     path: '/metrics',
+    operationId: 'getMetrics',
     tag: 'Operations',
     summary: 'Metrics for Prometheus',
     responses: { 200: { description: 'Prometheus text format', contentType: 'text/plain', schema: z.string() } },

@@ -9,6 +9,7 @@ import { resolveModel } from '../../predict/model-resolver.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
+import type { HeaderName } from '../http/openapi-headers.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
 import { answerHeaders } from './answer-headers.ts'
@@ -28,10 +29,12 @@ const exampleScores = [
   { label: 'unacceptable', score: 0.057 },
 ]
 const exampleBest = [[{ label: 'acceptable', score: 0.943 }], [{ label: 'unacceptable', score: 0.937 }]]
+const RESULT_HEADERS: HeaderName[] = ['X-Model', 'X-Model-Revision', 'X-Worker', 'Server-Timing', 'Preference-Applied']
 const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
 const pendingPrediction = {
   description: 'With Prefer: the prediction has not ended; poll it',
   schema: predictionObject,
+  headers: ['Location', 'Preference-Applied', 'Idempotency-Replayed'] satisfies HeaderName[],
 }
 
 export function predictRoutes(schemas: Schemas): Route<Context>[] {
@@ -39,17 +42,27 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
     description: 'Scores, highest first',
     schema: z.union([flatScores, nestedScores]),
     example: exampleScores,
+    headers: RESULT_HEADERS,
   }
   const nested = { description: 'One list of scores per text', schema: nestedScores, example: exampleBest }
   const predictBody = { body: { inputs: EXAMPLE_TEXT } }
   const nestedBody = { body: { inputs: EXAMPLE_PAIR, parameters: { top_k: 1 } } }
 
-  const post = (path: string, summary: string, body: typeof schemas.predict | typeof schemas.invocations) =>
+  const post = (
+    path: string,
+    operationId: string,
+    summary: string,
+    body: typeof schemas.predict | typeof schemas.invocations,
+    documentedBody: z.ZodType,
+  ) =>
     route({
       method: 'post',
       path,
+      operationId,
       tag: 'Predict',
       summary,
+      requestHeaders: ['Prefer', 'Idempotency-Key'],
+      documentedBody,
       isPredict: true,
       body,
       bodyLimits: schemas.limits,
@@ -61,14 +74,17 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
     })
   const huggingFace = (
     path: string,
+    operationId: string,
     params: z.ZodType<{ model?: string; name?: string }>,
     example: Record<string, string>,
   ) =>
     route({
       method: 'post',
       path,
+      operationId,
       tag: 'Predict',
       summary: 'Hugging Face Inference: always one list of scores per text',
+      requestHeaders: ['Prefer', 'Idempotency-Key'],
       isPredict: true,
       params,
       body: schemas.huggingFace,
@@ -86,6 +102,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'get',
       path: '/predict',
+      operationId: 'classifyText',
       tag: 'Predict',
       summary: 'Classify one text',
       isPredict: true,
@@ -96,11 +113,23 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       handler: (context, request) =>
         predictSync(context, request, inputsOf({ text: request.query.text }), request.query.model, 'flat'),
     }),
-    post('/predict', 'Classify one text, many texts, or pairs of texts', schemas.predict),
-    post('/invocations', 'The same as POST /predict, for SageMaker', schemas.invocations),
-    huggingFace('/', z.object({}), {}),
-    huggingFace('/models/:model', z.object({ model: z.string() }), { model: 'cola' }),
-    huggingFace('/models/:owner/:name', z.object({ owner: z.string(), name: z.string() }), {
+    post(
+      '/predict',
+      'classify',
+      'Classify one text, many texts, or pairs of texts',
+      schemas.predict,
+      schemas.documented.predict,
+    ),
+    post(
+      '/invocations',
+      'invoke',
+      'The same as POST /predict, for SageMaker',
+      schemas.invocations,
+      schemas.documented.invocations,
+    ),
+    huggingFace('/', 'classifyNested', z.object({}), {}),
+    huggingFace('/models/:model', 'classifyWithModel', z.object({ model: z.string() }), { model: 'cola' }),
+    huggingFace('/models/:owner/:name', 'classifyWithOwnedModel', z.object({ owner: z.string(), name: z.string() }), {
       owner: 'any',
       name: 'cola',
     }),

@@ -10,10 +10,11 @@ import { isUuid } from '../../records/ids.ts'
 import { type Cursor, decodeCursor, encodeCursor } from '../../records/lists.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
+import type { HeaderName } from '../http/openapi-headers.ts'
 import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
 import { toListedObject, toPredictionObject } from './prediction-view.ts'
 import { route } from './route.ts'
-import { type PredictionBody, type PredictionObject, predictionObject, type Schemas } from './schema.ts'
+import { orNull, type PredictionBody, type PredictionObject, predictionObject, type Schemas, url } from './schema.ts'
 import { submit } from './submit-prediction.ts'
 
 const PAGE_SIZE = 100
@@ -21,18 +22,25 @@ const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a be
 const EXAMPLE_ID = '0190f3f2-7c1e-7000-8000-000000000000'
 
 const predictionResponse = { description: 'The prediction', schema: predictionObject }
+const headers: HeaderName[] = ['Location', 'Preference-Applied', 'Idempotency-Replayed']
 const createResponses = {
-  201: { ...predictionResponse, description: 'Created, and finished within the wait' },
-  202: { ...predictionResponse, description: 'Created; poll urls.get' },
+  201: { ...predictionResponse, description: 'Created, and finished within the wait', headers },
+  202: { ...predictionResponse, description: 'Created; poll urls.get', headers },
 }
 const createErrorStatuses = [400, 404, 406, 409, 413, 415, 422, 429, 503]
-const idParams = z.object({ id: z.string().toLowerCase() })
+const idParams = z.object({ id: z.string().toLowerCase().describe('A UUID') })
 
 export function predictionRoutes(schemas: Schemas): Route<Context>[] {
-  const create = (path: string, params: z.ZodType<{ name?: string }>, example: Record<string, string>) =>
+  const create = (
+    path: string,
+    operationId: string,
+    params: z.ZodType<{ name?: string }>,
+    example: Record<string, string>,
+  ) =>
     route({
       method: 'post',
       path,
+      operationId,
       tag: 'Predictions',
       summary: 'Submit a prediction',
       description:
@@ -40,6 +48,8 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       isPredict: true,
       params,
       body: schemas.prediction,
+      documentedBody: schemas.documented.prediction,
+      requestHeaders: ['Prefer', 'Idempotency-Key'],
       bodyLimits: schemas.limits,
       example: { body: EXAMPLE_BODY, params: example },
       responses: createResponses,
@@ -47,24 +57,37 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       handler: (context, request) => createOne(context, request, path, request.params.name),
     })
   return [
-    create('/v1/predictions', z.object({}), {}),
-    create('/v1/models/:owner/:name/predictions', z.object({ owner: z.string(), name: z.string() }), {
-      owner: 'any',
-      name: 'cola',
-    }),
-    create('/v1/deployments/:owner/:name/predictions', z.object({ owner: z.string(), name: z.string() }), {
-      owner: 'any',
-      name: 'cola',
-    }),
+    create('/v1/predictions', 'createPrediction', z.object({}), {}),
+    create(
+      '/v1/models/:owner/:name/predictions',
+      'createPredictionOfModel',
+      z.object({ owner: z.string(), name: z.string() }),
+      {
+        owner: 'any',
+        name: 'cola',
+      },
+    ),
+    create(
+      '/v1/deployments/:owner/:name/predictions',
+      'createPredictionOfDeployment',
+      z.object({ owner: z.string(), name: z.string() }),
+      {
+        owner: 'any',
+        name: 'cola',
+      },
+    ),
     route({
       method: 'put',
       path: '/v1/predictions/:id',
+      operationId: 'putPrediction',
       tag: 'Predictions',
       summary:
         'Submit a prediction with a UUID of your choice; a repeat with the same body returns the same prediction',
       isPredict: true,
       params: idParams,
       body: schemas.prediction,
+      documentedBody: schemas.documented.prediction,
+      requestHeaders: ['Prefer', 'Idempotency-Key'],
       bodyLimits: schemas.limits,
       example: { body: EXAMPLE_BODY, params: { id: EXAMPLE_ID } },
       responses: createResponses,
@@ -78,8 +101,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'get',
       path: '/v1/predictions/:id',
+      operationId: 'getPrediction',
       tag: 'Predictions',
       summary: 'Get a prediction; Prefer: wait=n waits for its end',
+      requestHeaders: ['Prefer'],
       params: idParams,
       example: { params: { id: EXAMPLE_ID } },
       responses: { 200: predictionResponse },
@@ -89,6 +114,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'get',
       path: '/v1/predictions',
+      operationId: 'listPredictions',
       tag: 'Predictions',
       summary: 'List your predictions, newest first, 100 per page',
       description: `Input and output are left out (\`omitted\`) when a prediction is larger than ${MAX_ENTRY_BYTES / 1_024} kB, or the page would be too large; urls.get has them. \`queue\` has no position.`,
@@ -96,11 +122,13 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       responses: {
         200: {
           description: 'One page; next and previous are URLs of the adjacent pages, or null',
-          schema: z.object({
-            previous: z.string().nullable(),
-            next: z.string().nullable(),
-            results: z.array(predictionObject),
-          }),
+          schema: z
+            .object({
+              previous: orNull(url),
+              next: orNull(url),
+              results: z.array(predictionObject),
+            })
+            .meta({ id: 'PredictionList' }),
         },
       },
       errorStatuses: [400, 503],
@@ -109,6 +137,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'post',
       path: '/v1/predictions/:id/cancel',
+      operationId: 'cancelPrediction',
       tag: 'Predictions',
       summary: 'Cancel a prediction that waits or runs',
       params: idParams,
@@ -123,6 +152,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
     route({
       method: 'delete',
       path: '/v1/predictions/:id',
+      operationId: 'deletePrediction',
       tag: 'Predictions',
       summary: 'Delete a prediction with its input and output',
       params: idParams,

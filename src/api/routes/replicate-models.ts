@@ -37,7 +37,9 @@ export const replicateModel = z
   })
   .meta({ id: 'ReplicateModel' })
 
-const versionList = z.object({ previous: z.null(), next: z.null(), results: z.array(version) })
+const versionList = z
+  .object({ previous: z.null(), next: z.null(), results: z.array(version) })
+  .meta({ id: 'ReplicateVersionList' })
 const modelParams = z.object({ owner: z.string(), name: z.string() })
 const EXAMPLE = { owner: 'any', name: 'cola' }
 const errorStatuses = [404, 503]
@@ -46,6 +48,7 @@ export const replicateModelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models/:owner/:name',
+    operationId: 'getReplicateModel',
     tag: 'Models',
     summary: "Get a model in Replicate's format; the owner is ignored",
     params: modelParams,
@@ -60,6 +63,7 @@ export const replicateModelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models/:owner/:name/versions',
+    operationId: 'listModelVersions',
     tag: 'Models',
     summary: "List the known revisions of a model, in Replicate's format",
     params: modelParams,
@@ -75,6 +79,7 @@ export const replicateModelRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/v1/models/:owner/:name/versions/:version',
+    operationId: 'getModelVersion',
     tag: 'Models',
     summary: "Get a revision of a model, in Replicate's format",
     params: modelParams.extend({ version: z.string().describe('A revision, or latest') }),

@@ -1,7 +1,7 @@
 // Schemas of request bodies and response objects.
 // One schema is the type, the validation and the documentation.
 import * as z from 'zod'
-import { createPredictSchemas, MAX_DEPTH, MAX_FIELDS, type SchemaLimits } from '../../predict/body.ts'
+import { createPredictSchemas, exactlyOne, MAX_DEPTH, MAX_FIELDS, type SchemaLimits } from '../../predict/body.ts'
 import type { JsonLimits } from '../../validation/json-limits.ts'
 
 export type Schemas = ReturnType<typeof createSchemas>
@@ -19,6 +19,10 @@ const metadata = z
     error: 'has more than 16 entries',
   })
 
+const inlineRequest = z
+  .strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) })
+  .meta({ id: 'InlineRequest' })
+
 /** The schemas of all request bodies. */
 export function createSchemas(limits: SchemaLimits) {
   const schemas = createPredictSchemas(limits)
@@ -34,22 +38,22 @@ export function createSchemas(limits: SchemaLimits) {
     webhook: unsupported('is not supported yet: poll the prediction, or use Prefer: wait'),
     webhook_events_filter: unsupported('is not supported yet'),
   })
+  const requests = z
+    .array(inlineRequest)
+    .min(1, { error: 'is empty' })
+    .max(MAX_INLINE_REQUESTS, { error: `has more than ${MAX_INLINE_REQUESTS} requests; ${AS_A_FILE}` })
   const batch = z.strictObject({
-    input_file_id: z.string().optional().describe('A file with purpose "batch"'),
-    requests: z
-      .array(z.strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) }))
-      .min(1, { error: 'is empty' })
-      .max(MAX_INLINE_REQUESTS, { error: `has more than ${MAX_INLINE_REQUESTS} requests; ${AS_A_FILE}` })
-      .optional()
-      .describe('Inline requests, instead of a file'),
+    input_file_id: z.string().optional(),
+    requests: requests.optional(),
     endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: the route of every request'),
     completion_window: z
       .string()
       .max(20)
       .describe('A duration such as 24h; requests that are not finished by then expire'),
-    metadata: metadata.nullish().describe('Your data, returned with the batch'),
+    metadata: metadata.optional().describe('Your data, returned with the batch'),
     output_expires_after: z
       .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
+      .meta({ id: 'ExpiresAfter' })
       .optional()
       .describe('Retention of the output and error files. Default and maximum: BATCH_TTL'),
     webhook: unsupported('is not supported yet: poll the batch, or follow its results'),
@@ -61,7 +65,20 @@ export function createSchemas(limits: SchemaLimits) {
     values: VALUES_OF_INLINE_REQUESTS,
     advice: AS_A_FILE,
   }
-  return { ...schemas, batch, prediction, batchLimits }
+  const { input_file_id: _file, requests: _requests, ...common } = batch.shape
+  const documented = {
+    ...schemas.documented,
+    prediction: prediction.extend({ input: schemas.documented.predictionInput }).meta({ id: 'PredictionBody' }),
+    batch: exactlyOne('BatchBody', [
+      z
+        .strictObject({ input_file_id: z.string().describe('A file with purpose "batch"'), ...common })
+        .meta({ id: 'BatchBodyWithFile' }),
+      z
+        .strictObject({ requests: requests.describe('Inline requests, instead of a file'), ...common })
+        .meta({ id: 'BatchBodyWithRequests' }),
+    ]),
+  }
+  return { ...schemas, batch, prediction, batchLimits, documented }
 }
 
 /** A field that the API reserves and rejects with this message for now. */
@@ -70,94 +87,105 @@ function unsupported(message: string) {
     .unknown()
     .refine((value) => value === undefined, { error: message })
     .optional()
-    .describe('Rejected for now')
+    .meta({ type: 'null', description: 'Rejected for now' })
 }
 
-const labelScore = z.object({ label: z.string(), score: z.number() })
-export const flatScores = z.array(labelScore)
-export const nestedScores = z.array(z.union([flatScores, z.object({ error: z.string() })]))
-const unixSeconds = z.number().nullable()
+/** As `nullable`, which generators of clients do not understand for objects. */
+export function orNull<T extends z.ZodType>(schema: T) {
+  return z.union([schema, z.null()])
+}
+
+export const url = z.string().meta({ format: 'uri' })
+const dateTime = z.string().meta({ format: 'date-time' })
+const labelScore = z.object({ label: z.string(), score: z.number() }).meta({ id: 'LabelScore' })
+export const flatScores = z.array(labelScore).meta({ id: 'Scores', description: 'Scores of one text, highest first' })
+const itemError = z.object({ error: z.string() }).meta({ id: 'ItemError' })
+export const nestedScores = z
+  .array(z.union([flatScores, itemError]))
+  .meta({ id: 'ScoresOfTexts', description: 'One entry per text, in order' })
+const unixSeconds = orNull(z.int())
+const someMetadata = z.record(z.string(), z.string()).meta({ id: 'Metadata' })
+
+const lineProblem = z
+  .object({
+    code: z.string(),
+    message: z.string(),
+    param: orNull(z.string()),
+    line: orNull(z.int()).describe('Line of the input file, starting at 1'),
+  })
+  .meta({ id: 'BatchProblem' })
 
 /** OpenAI's batch object; times in Unix seconds. */
-export const batchObject = z.object({
-  id: z.string(),
-  object: z.literal('batch'),
-  endpoint: z.string(),
-  errors: z
-    .object({
-      object: z.literal('list'),
-      data: z.array(
-        z.object({
-          code: z.string(),
-          message: z.string(),
-          param: z.string().nullable(),
-          line: z.number().nullable().describe('Line of the input file, starting at 1'),
-        }),
-      ),
-    })
-    .nullable(),
-  input_file_id: z.string(),
-  completion_window: z.string(),
-  status: z.enum([
-    'validating',
-    'in_progress',
-    'finalizing',
-    'completed',
-    'failed',
-    'expired',
-    'cancelling',
-    'cancelled',
-  ]),
-  output_file_id: z.string().nullable(),
-  error_file_id: z.string().nullable(),
-  created_at: z.number(),
-  in_progress_at: unixSeconds,
-  expires_at: z.number(),
-  finalizing_at: unixSeconds,
-  completed_at: unixSeconds,
-  failed_at: unixSeconds,
-  expired_at: unixSeconds,
-  cancelling_at: unixSeconds,
-  cancelled_at: unixSeconds,
-  request_counts: z.object({ total: z.number(), completed: z.number(), failed: z.number() }),
-  metadata: z.record(z.string(), z.string()).nullable(),
-})
+export const batchObject = z
+  .object({
+    id: z.string(),
+    object: z.literal('batch'),
+    endpoint: z.string(),
+    errors: orNull(z.object({ object: z.literal('list'), data: z.array(lineProblem) }).meta({ id: 'BatchProblems' })),
+    input_file_id: z.string(),
+    completion_window: z.string(),
+    status: z
+      .enum(['validating', 'in_progress', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'])
+      .meta({ id: 'BatchStatus' }),
+    output_file_id: orNull(z.string()),
+    error_file_id: orNull(z.string()),
+    created_at: z.int(),
+    in_progress_at: unixSeconds,
+    expires_at: z.int(),
+    finalizing_at: unixSeconds,
+    completed_at: unixSeconds,
+    failed_at: unixSeconds,
+    expired_at: unixSeconds,
+    cancelling_at: unixSeconds,
+    cancelled_at: unixSeconds,
+    request_counts: z.object({ total: z.int(), completed: z.int(), failed: z.int() }).meta({ id: 'BatchCounts' }),
+    metadata: orNull(someMetadata),
+  })
+  .meta({ id: 'Batch' })
 
 export type BatchObject = z.infer<typeof batchObject>
 
-const predictionStatus = z.enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'])
+const predictionStatus = z
+  .enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted'])
+  .meta({ id: 'PredictionStatus' })
 
 /** A prediction in Replicate's format; times of `metrics` in seconds. */
-export const predictionObject = z.object({
-  id: z.string(),
-  model: z.string(),
-  version: z.string().describe('The revision that computed it; before, the one that is served now'),
-  status: predictionStatus,
-  input: z.record(z.string(), z.unknown()),
-  output: z.union([flatScores, nestedScores]).nullable(),
-  error: z.string().nullable(),
-  errors: z.array(z.object({ index: z.number(), message: z.string() })).optional(),
-  omitted: z
-    .array(z.enum(['input', 'output']))
-    .optional()
-    .describe('In lists: what is left out because of its size; urls.get has it'),
-  logs: z.string(),
-  metrics: z.object({
-    queue_time: z.number().optional(),
-    predict_time: z.number().optional(),
-    total_time: z.number().optional(),
-    batch_size: z.number().optional(),
-    tokens: z.number().optional(),
-    truncated: z.number().optional(),
-  }),
-  created_at: z.string(),
-  started_at: z.string().nullable(),
-  completed_at: z.string().nullable(),
-  urls: z.object({ get: z.string(), cancel: z.string() }),
-  queue: z.object({ position: z.number().nullable(), eta_seconds: z.number().nullable() }).nullable(),
-  attempts: z.number(),
-  metadata: z.record(z.string(), z.string()),
-})
+export const predictionObject = z
+  .object({
+    id: z.string().meta({ format: 'uuid' }),
+    model: z.string(),
+    version: z.string().describe('The revision that computed it; before, the one that is served now'),
+    status: predictionStatus,
+    input: z.record(z.string(), z.unknown()),
+    output: z.union([flatScores, nestedScores, z.null()]),
+    error: orNull(z.string()),
+    errors: z.array(z.object({ index: z.int(), message: z.string() }).meta({ id: 'FailedInput' })).optional(),
+    omitted: z
+      .array(z.enum(['input', 'output']))
+      .optional()
+      .describe('In lists: what is left out because of its size; urls.get has it'),
+    logs: z.string(),
+    metrics: z
+      .object({
+        queue_time: z.number().optional(),
+        predict_time: z.number().optional(),
+        total_time: z.number().optional(),
+        batch_size: z.int().optional(),
+        tokens: z.int().optional(),
+        truncated: z.int().optional(),
+      })
+      .meta({ id: 'PredictionMetrics' }),
+    created_at: dateTime,
+    started_at: orNull(dateTime),
+    completed_at: orNull(dateTime),
+    urls: z.object({ get: url, cancel: url }).meta({ id: 'PredictionUrls' }),
+    queue: orNull(
+      z.object({ position: orNull(z.int()), eta_seconds: orNull(z.number()) }).meta({ id: 'QueuePosition' }),
+    ),
+    attempts: z.int(),
+    metadata: someMetadata,
+  })
+  .meta({ id: 'Prediction' })
 
 export type PredictionObject = z.infer<typeof predictionObject>
 export type PredictionStatus = z.infer<typeof predictionStatus>

@@ -12,6 +12,17 @@ import { replicateModelRoutes } from './replicate-models.ts'
 import { createSchemas } from './schema.ts'
 import { pageRoutes } from './web-page.ts'
 
+/** The sections of the OpenAPI document. */
+export const TAGS = {
+  Predict: 'Classify texts and wait for the answer',
+  Predictions: "Classify texts with an id to poll, after Replicate's API",
+  Files: "Inputs and outputs of batches, after OpenAI's API",
+  Batches: "Many requests of one file, after OpenAI's API",
+  Models: 'What is served',
+  Operations: 'Health, metrics, and what the server is',
+  Pages: 'For browsers',
+}
+
 export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars'>): Route<Context>[] {
   const schemas = createSchemas(config)
   return [

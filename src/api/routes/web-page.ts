@@ -12,6 +12,7 @@ export const pageRoutes: Route<Context>[] = [
   route({
     method: 'get',
     path: '/',
+    operationId: 'getPage',
     tag: 'Pages',
     public: true,
     summary: 'Web page: classify a text, see the served models',
