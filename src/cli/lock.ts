@@ -44,7 +44,11 @@ export async function withLock<T>(
         await release().catch(() => undefined)
       }
     }
-    if (waited === 0) report(terminal, `waiting for the lock of ${name}`)
+    if (waited === 0)
+      report(
+        terminal,
+        `${name} is locked by another run; waiting (a run that crashed keeps its lock for ${STALE_MS / 1_000} s)`,
+      )
     if (waited > STALE_MS + 2 * RENEW_MS) {
       throw new CommandError(`another inferq command writes ${name}: wait for its end`)
     }

@@ -82,10 +82,13 @@ function showBar(terminal: Terminal, values: () => Values): Display {
   const { stderr } = terminal
   const draw = () => {
     const { share, counts, pace } = values()
-    const length = Math.floor(share * BAR_LENGTH)
-    const bar = `${'█'.repeat(length)}${'░'.repeat(BAR_LENGTH - length)}`
-    const line = `${bar} ${Math.floor(share * 100)} %  ${counts}  ${pace}`
-    stderr.write(`${CLEAR}${shorten(line, widthOf(stderr) - 1)}`)
+    const text = `${Math.floor(share * 100)} %  ${counts}  ${pace}`
+    const width = widthOf(stderr) - 1
+    // A narrow terminal has a shorter bar, or none.
+    const length = Math.max(0, Math.min(BAR_LENGTH, width - text.length - 1))
+    const filled = Math.floor(share * length)
+    const bar = length === 0 ? '' : `${'█'.repeat(filled)}${'░'.repeat(length - filled)} `
+    stderr.write(`${CLEAR}${shorten(bar + text, width)}`)
   }
   draw()
   // The rate and the time left change also while no items arrive.

@@ -19,6 +19,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { Inferq } from '../../src/client/client.ts'
 import { freePort } from '../../src/launcher/ports.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type CliOptions, runCli, startCli } from '../helpers/run-cli.ts'
@@ -238,6 +239,24 @@ it('runs one of two equal commands, and the other one reports its result', async
   // The second one waits for some seconds, and then finds a finished run or the lock.
   expect(both.map(({ stderr }) => stderr).join('')).toMatch(/already finished|another inferq command writes/)
   expect(both.map(({ code }) => code)).toContain(0)
+})
+
+it('ends the batch of an unfinished run that --restart replaces, and removes its files from the server', async () => {
+  write('in.txt', Array.from({ length: 2_500 }, (_, n) => `text number ${n}`).join('\n'))
+  const inferq = new Inferq({ url: stack.url })
+  const known = new Set((await inferq.files.list({ limit: 100 })).data.map(({ id }) => id))
+  const { child, ended } = startCli(['batch', 'in.txt', '--top-k', '1'], options())
+  await waitFor('a batch', () => {
+    const state = readdirSync(dir).find((name) => name.endsWith('.inferq.json'))
+    return state !== undefined && read(state).includes('batchId')
+  })
+  child.kill('SIGINT')
+  expect((await ended).code).toBe(130)
+  write('in.txt', 'another input\n')
+  expect((await batch(['in.txt', '--top-k', '1', '--restart'])).code).toBe(0)
+  expect(textsOf('in.txt.results.jsonl')).toEqual(['another input'])
+  const files = (await inferq.files.list({ limit: 100 })).data
+  expect(files.filter(({ id }) => !known.has(id))).toEqual([])
 })
 
 describe('SIGKILL at any moment', () => {

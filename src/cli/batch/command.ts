@@ -19,6 +19,7 @@ import { openInput, planInput, runPlan } from './run.ts'
 /** @returns the exit code: `failed` when any row failed. */
 export async function batch(inferq: Inferq, flags: BatchFlags, terminal: Terminal): Promise<number> {
   if (flags.input === '-') rejectTerminal(terminal)
+  else await openFile(flags.input)
   const began = Date.now()
   const target = await outputTarget(outputNameOf(flags))
   const summary =

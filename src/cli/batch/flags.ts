@@ -1,7 +1,7 @@
 // Options of `inferq batch`, and what they mean for the input and the output.
 import type { PredictOptions } from '../../client/types.ts'
 import { UsageError } from '../failure.ts'
-import type { InputOptions } from './input/input-rows.ts'
+import type { InputOptions, Layout } from './input/input-rows.ts'
 import { type Format, formatOf } from './input/source.ts'
 import type { OutputFormat } from './result-writer.ts'
 
@@ -32,6 +32,12 @@ export function outputFormatOf(flags: BatchFlags): OutputFormat {
   if (flags.outputFormat) return flags.outputFormat
   const name = outputNameOf(flags)
   return name !== undefined && formatOf(name) === 'csv' ? 'csv' : 'jsonl'
+}
+
+/** A `.tsv` has tabs; another table keeps semicolons or bars of its input. */
+export function outputDelimiterOf(flags: BatchFlags, { kind, delimiter }: Pick<Layout, 'kind' | 'delimiter'>): string {
+  if (outputNameOf(flags)?.toLowerCase().endsWith('.tsv')) return '\t'
+  return kind === 'table' && delimiter !== '\t' ? delimiter : ','
 }
 
 /** @throws UsageError for an input of an unknown format. */

@@ -15,6 +15,8 @@ export interface Result {
 
 export interface ResultWriterOptions {
   format: OutputFormat
+  /** Separator of CSV; a comma by default. */
+  delimiter?: string
   /** The lines of the server are written unchanged, for inputs of OpenAI's batch lines. */
   verbatim: boolean
   /** The keys or columns of the input. */
@@ -35,15 +37,20 @@ export class ResultWriter {
   /** The first line of the output; empty for JSONL. */
   get header(): string {
     const { format, names } = this.#options
-    return format === 'csv' ? stringify([[...names, ...this.#columns()]]) : ''
+    return format === 'csv' ? this.#table([[...names, ...this.#columns()]]) : ''
   }
 
   /** @returns text that ends with a newline. */
   format(results: Result[]): string {
     const { format, verbatim } = this.#options
-    if (format === 'csv') return stringify(results.map((result) => this.#cells(result)))
+    if (format === 'csv') return this.#table(results.map((result) => this.#cells(result)))
     if (verbatim) return results.map(({ line }) => `${JSON.stringify(line)}\n`).join('')
     return results.map((result) => `${this.#object(result)}\n`).join('')
+  }
+
+  #table(rows: string[][]): string {
+    const { delimiter = ',' } = this.#options
+    return stringify(rows, { delimiter })
   }
 
   #object({ row, line }: Result): string {

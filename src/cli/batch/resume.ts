@@ -92,6 +92,7 @@ export async function dropPrevious(inferq: Inferq, target: FileTarget, state: Ru
     // A batch that has ended or no longer exists cannot be canceled.
     await Promise.allSettled(sent.flatMap(({ batchId }) => (batchId ? [inferq.batches.cancel(batchId)] : [])))
     await removeRunFiles(target.path, previous.token)
+    state.discarded = [...(state.discarded ?? []), ...sent]
     previous = previous.previous
   }
   if (previous) state.previous = previous

@@ -81,6 +81,8 @@ export class PlanRun {
       await this.#forget(sent)
       Reflect.deleteProperty(state.sent, at)
     }
+    for (const sent of state.discarded ?? []) await this.#forget(sent)
+    delete state.discarded
   }
 
   async #end(): Promise<void> {

@@ -8,7 +8,7 @@ import { showProgress } from '../progress.ts'
 import { report, type Terminal } from '../terminal.ts'
 import type { Output } from './files/output.ts'
 import type { RunningState, StateFile } from './files/state.ts'
-import { type BatchFlags, inputOptionsOf, outputFormatOf } from './flags.ts'
+import { type BatchFlags, inputOptionsOf, outputDelimiterOf, outputFormatOf } from './flags.ts'
 import { type Layout, layoutOf } from './input/input-rows.ts'
 import type { Source } from './input/source.ts'
 import { type BatchLimits, type Plan, planOf } from './plan.ts'
@@ -100,6 +100,7 @@ export async function runPlan({ flags, input, terminal, ...options }: RunPlanOpt
   const { source, layout } = input
   const writer = new ResultWriter({
     format: outputFormatOf(flags),
+    delimiter: outputDelimiterOf(flags, layout),
     verbatim: layout.kind === 'requests',
     names: state.plan.names,
     topK: flags.topK,

@@ -27,17 +27,22 @@ function start(isTTY: boolean, columns = 80) {
 }
 
 it('is a bar that never fills the line and is erased at the end', () => {
-  const { progress, after, last } = start(true, 40)
+  const { progress, after, last } = start(true, 60)
   progress.set(50)
   const drawn = after(500)
-  expect(drawn).toContain('████████████░░░░░░░░░░░░ 50 %')
+  expect(drawn).toMatch(/2K█+░+ 50 %  50 of 100 rows  100 rows\/s, 1s left/)
   // oxlint-disable-next-line no-control-regex -- the sequence that erases a line
-  expect(drawn.replaceAll(/\r\u001b\[2K/g, '').length).toBeLessThan(40)
+  expect(drawn.replaceAll(/\r\u001b\[2K/g, '').length).toBeLessThan(60)
   progress.note('a note')
   expect(last()).toContain('\r\u001b[2Kinferq: a note\n')
   progress.stop()
   expect(last().endsWith('\r\u001b[2K')).toBe(true)
   expect(after(5_000)).toBe('')
+})
+
+it('is cut in a narrow terminal', () => {
+  const { after } = start(true, 20)
+  expect(after(500)).toBe('\r\u001b[2K0 %  0 of 100 rows…')
 })
 
 it('is a line every 10 s in a log', () => {

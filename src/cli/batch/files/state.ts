@@ -34,6 +34,8 @@ export interface RunningState extends Owned {
   failed: number
   /** The file and the batch of every unfinished part, by part number. */
   sent: Record<string, SentPart>
+  /** Files and batches of the unfinished runs that this one has replaced. */
+  discarded?: SentPart[]
   /** `mark` of the partial output that has all rows. */
   completed?: string
   /** The run that this one replaces; an unfinished one only until the server has accepted the first batch. */

@@ -102,6 +102,11 @@ describe('CSV', () => {
     ])
   })
 
+  it.each([';', '\t'])('quotes what contains its delimiter %j', (delimiter) => {
+    const { header, text } = written({ text: `a${delimiter}b, c` }, ok(scores), { format: 'csv', delimiter })
+    expect(parse(header + text, { delimiter })[1]).toEqual([`a${delimiter}b, c`, 'good', '0.75', ''])
+  })
+
   it('has columns for the requested number of labels', () => {
     expect(csv({ text: 'a' }, ok(scores), { topK: 3 })).toEqual([
       ['text', 'label', 'score', 'label_2', 'score_2', 'label_3', 'score_3', 'error'],
