@@ -1,10 +1,10 @@
 // The context of all handlers: created once at start.
-import { once } from 'node:events'
 import type { Redis } from 'ioredis'
 import { BatchService } from '../batches/batch-service.ts'
 import type { Batches } from '../batches/batches.ts'
 import type { Files } from '../batches/files.ts'
 import { FleetView } from '../fleet/fleet.ts'
+import { FleetLog } from '../fleet/fleet-log.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { Predictions } from '../predict/predictions.ts'
@@ -14,8 +14,15 @@ import { Producer } from '../queue/producer.ts'
 import { parseReply } from '../queue/replies.ts'
 import { newApiId, ResultVersion } from '../queue/result-version.ts'
 import { ReplyWaiter } from '../queue/waiter.ts'
+import { logAvailability } from '../redis/availability.ts'
 import { RedisClock } from '../redis/clock.ts'
-import { closeConnection, producerConnection, readConnection, subscriberConnection } from '../redis/connection.ts'
+import {
+  closeConnection,
+  producerConnection,
+  readConnection,
+  subscriberConnection,
+  waitForConnection,
+} from '../redis/connection.ts'
 import { DurabilityWatch } from '../redis/durability.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { RedisMemory } from '../redis/memory.ts'
@@ -25,8 +32,6 @@ import { AdminLogin } from './dashboard/login.ts'
 import { Connections } from './http/streams/connections.ts'
 import { UploadTimeouts } from './http/streams/upload-timeout.ts'
 import { Places } from './places.ts'
-
-const CONNECT_MS = 1_000
 
 export interface Context {
   config: ApiConfig
@@ -80,6 +85,9 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     if (reply) waiters.onReply(reply.id, reply.result)
   })
   const fleet = new FleetView(redis, onError)
+  const fleetLog = new FleetLog(logger)
+  fleet.onRead = (workers) => fleetLog.observe(workers)
+  logAvailability(redis, logger)
   const shutdown = new AbortController()
   const placesOf = (what: string, max: number, retryAfter: number, reason: string) => {
     const onRefused = () => metrics.refused.inc({ reason })
@@ -148,12 +156,6 @@ export async function startContext(context: Context): Promise<void> {
   void context.clock.firstRead.then(async () => {
     if (!context.shutdown.signal.aborted) await context.batchService.start()
   })
-}
-
-/** Resolves when Redis is connected, or after CONNECT_MS: later commands then fail with their own errors. */
-export async function waitForConnection(redis: Redis): Promise<void> {
-  if (redis.status === 'ready') return
-  await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)
 }
 
 export async function stopContext(context: Context): Promise<void> {

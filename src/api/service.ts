@@ -7,11 +7,12 @@ import { messageOf, StartupError } from '../errors.ts'
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import { createApiMetrics } from '../metrics.ts'
+import { waitForConnection } from '../redis/connection.ts'
 import { durabilityProblems } from '../redis/info.ts'
 import { createApp } from './app.ts'
 import { sweepUntilClosed } from './cleanup.ts'
 import type { ApiConfig } from './config.ts'
-import { type Context, createContext, startContext, stopContext, waitForConnection } from './context.ts'
+import { type Context, createContext, startContext, stopContext } from './context.ts'
 import { close, createHttpServer, listen } from './http/server.ts'
 
 /** The part of SHUTDOWN_GRACE that is reserved for closing connections, milliseconds. */

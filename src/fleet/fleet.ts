@@ -33,6 +33,8 @@ export class FleetView {
   #depths = new Map<string, ModelDepth>()
   #workers: Heartbeat[] = []
   #refreshing: Promise<void> | undefined
+  /** Called after each read with the live workers. */
+  onRead: (workers: Heartbeat[]) => void = () => undefined
   #loops: Promise<void[]> | undefined
 
   constructor(redis: Redis, onError: (error: unknown) => void) {
@@ -95,6 +97,7 @@ export class FleetView {
     const [workers, records] = await Promise.all([readHeartbeats(this.#redis), readModels(this.#redis)])
     this.#workers = workers
     this.#models = assemble(workers, records)
+    this.onRead(workers)
   }
 
   /** Reads the depth of all queues now. */

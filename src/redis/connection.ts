@@ -1,4 +1,5 @@
 // Connections to Redis. The options follow from fault tests (docs/operations.md, "Redis").
+import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 
 type OnError = (error: Error) => void
@@ -48,6 +49,14 @@ function open(url: string, onError: OnError, options: Omit<RedisOptions, 'replyM
     if (error.message.includes('DB index is out of range')) redis.disconnect(true)
   })
   return redis
+}
+
+const CONNECT_MS = 1_000
+
+/** Resolves when Redis is connected, or after CONNECT_MS: later commands then fail with their own errors. */
+export async function waitForConnection(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') return
+  await once(redis, 'ready', { signal: AbortSignal.timeout(CONNECT_MS) }).catch(() => undefined)
 }
 
 /** Closes a connection in any state without waiting for a reply. */

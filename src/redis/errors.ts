@@ -38,13 +38,14 @@ function reasonOf(message: string): string {
 
 /**
  * Returns a handler that counts every error and logs each kind at most once a second: unthrottled, an outage of Redis
- * fills the disk.
+ * fills the disk. Commands that fail because the connection is closed are not logged; availability.ts logs that.
  */
 export function redisErrorHandler(logger: Logger, counter: { inc(): void }): (error: unknown) => void {
   const log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, `Redis: ${message}`))
   return (error) => {
     counter.inc()
-    log(describe(error))
+    const message = describe(error)
+    if (!/^(Stream isn't writeable|Connection is closed)/.test(message)) log(message)
   }
 }
 

@@ -10,6 +10,8 @@ import { requestState } from './request-log.ts'
 /** Minimum age of a predict request when its 503 is sent, milliseconds: some clients retry a 503 without back-off. */
 const MIN_503_AGE_MS = 1_000
 
+const MAX_LOGGED_CHARS = 500
+
 const OPENAI_PREFIX = '/v1/'
 
 /** @param paths of the route table: under /v1, where OpenAI's clients ask, the error names what there is. */
@@ -26,7 +28,9 @@ export function notFoundHandler(paths: string[]): RequestHandler {
 export function errorHandler(logger: Logger): ErrorRequestHandler {
   return (thrown, request, response, next) => {
     const error = asAppError(thrown)
-    const { id, startedAt, isPredict, errors } = requestState(response)
+    const state = requestState(response)
+    const { id, startedAt, isPredict, errors } = state
+    state.detail = error.message.slice(0, MAX_LOGGED_CHARS)
     if (error.status === 500) logger.error({ err: thrown, request_id: id }, 'internal error')
     if (response.headersSent) return next(thrown)
     if (error instanceof ClientDisconnectedError) return void response.destroy()

@@ -21,6 +21,10 @@ export interface RequestState {
   owner: string
   /** Whether this is a predict route, whose 503 is delayed (error-handler.ts). */
   isPredict: boolean
+  /** The model that was found for the request. */
+  model?: string | undefined
+  /** The message of the error that it got. */
+  detail?: string | undefined
   /** Format of an error's body. */
   errors: 'problem' | 'openai'
 }
@@ -73,17 +77,23 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
   return (request, response, next) => {
     const address = request.ip
     response.on('close', () => {
-      const { id, startedAt, route, owner } = requestState(response)
+      const { id, startedAt, route, owner, model, detail } = requestState(response)
       const seconds = (performance.now() - startedAt) / 1_000
       const status = response.writableFinished ? response.statusCode : 499
       metrics.requests.observe({ method: request.method, route, status }, seconds)
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)
-      logger[level]({ request_id: id, method: request.method, route, status, ms, owner, address }, 'request')
+      const fields = { request_id: id, method: request.method, route, status, ms, owner, address, model }
+      logger[level](isRefusal(status) ? { ...fields, detail } : fields, 'request')
     })
     next()
   }
+}
+
+/** Their messages name models, limits and dependencies, never what a client sent. */
+function isRefusal(status: number): boolean {
+  return status === 429 || status > 500
 }
 
 /** Only a 500 is a fault of this program: a 503 or 504 means that a dependency is unavailable or slow. */

@@ -29,6 +29,8 @@ export interface ApiRequest<Params, Query, Body> {
   baseUrl: string
   /** Aborts when the client disconnects. */
   disconnected: AbortSignal
+  /** Adds the model that was found to the log line of the request. */
+  logModel: (name: string) => void
 }
 
 /** A streamed request body, which may be too large for memory. */

@@ -103,6 +103,7 @@ async function handleRequest<Context extends HttpContext>(
     traceparent: traceparentOf(request),
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     disconnected: disconnected.signal,
+    logModel: (name) => void (requestState(response).model = name),
   })
   if (reply.body instanceof Streamed) await holdStreamPlace(context, owner, response, reply.body)
   await send(request, response, reply)

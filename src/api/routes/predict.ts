@@ -162,6 +162,7 @@ async function predictSync(
   shape: Shape,
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
+  request.logModel(target.model.name)
   checkMaxTokens(inputs, target.model.current.maxTokens)
   admit(context, target, 'plain')
   admitMemory(context, 'plain')

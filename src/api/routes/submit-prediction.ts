@@ -44,6 +44,7 @@ export async function submit(
 ): Promise<Submitted> {
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs } = submission
+  request.logModel(target.model.name)
   requireDurable(context)
   admit(context, target, 'prediction')
   const labels = target.model.current.labels.length

@@ -10,12 +10,14 @@ import { forgetStalls, readTakeable } from '../../queue/job-state.ts'
 import { type Lane, processId, queueName } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import { releaseResultMemory } from '../../records/predictions.ts'
+import { logAvailability } from '../../redis/availability.ts'
 import { RedisClock } from '../../redis/clock.ts'
 import {
   closeConnection,
   consumerConnection,
   producerConnection,
   subscriberConnection,
+  waitForConnection,
 } from '../../redis/connection.ts'
 import { DurabilityWatch } from '../../redis/durability.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
@@ -86,6 +88,7 @@ export class Consumers {
     this.#onRedisError = onError
     this.#blockingRedis = consumerConnection(redisUrl, onError)
     this.#commandRedis = producerConnection(redisUrl, onError)
+    logAvailability(this.#commandRedis, logger)
     this.#clock = new RedisClock({ redis: this.#commandRedis, logger, gauge: metrics.clockOffset, onError })
     this.#cancelMessages = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
       this.#cancellations.receive(id),
@@ -180,6 +183,7 @@ export class Consumers {
 
   async #startWhenReady(): Promise<void> {
     const { signal } = this.#closing
+    await waitForConnection(this.#commandRedis)
     try {
       await retry(() => this.#checkRedis(), { ms: RETRY_MS, signal, onError: (error) => this.#onStartError(error) })
     } catch (error) {
