@@ -68,6 +68,12 @@ export function createApiMetrics() {
       labelNames: ['model', 'lane', 'state'] as const,
       registers,
     }),
+    queueWork: new Gauge({
+      name: 'inferq_queue_work_seconds',
+      help: 'Estimated work in a queue, waiting and running, in seconds of one inference process',
+      labelNames: ['model', 'lane'] as const,
+      registers,
+    }),
     workers: new Gauge({
       name: 'inferq_live_workers',
       help: 'Workers with a heartbeat that serve a model',

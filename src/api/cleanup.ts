@@ -31,10 +31,12 @@ export function sweepUntilClosed(context: Context): Promise<void> {
 async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
   const jobs = { redis, producer }
   for (const name of await readModelNames(redis)) {
-    const queue = queueName(name, 'interactive')
-    await removeEndedJobs(jobs, queue, 'completed', config.resultTtl)
-    await removeEndedJobs(jobs, queue, 'failed', FAILED_TTL)
-    await removeExcessFailedTexts(jobs, queue)
+    for (const lane of ['interactive', 'async'] as const) {
+      const queue = queueName(name, lane)
+      await removeEndedJobs(jobs, queue, 'completed', config.resultTtl)
+      await removeEndedJobs(jobs, queue, 'failed', FAILED_TTL)
+      await removeExcessFailedTexts(jobs, queue)
+    }
     const chunks = queueName(name, 'bulk')
     await removeEndedJobs(jobs, chunks, 'completed', CHUNK_TTL)
     await removeEndedJobs(jobs, chunks, 'failed', CHUNK_TTL)

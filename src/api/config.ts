@@ -113,13 +113,19 @@ export const apiSettings = {
     env.integer(1, 10_000_000),
     'maximum number of requests in a batch',
   ),
+  maxOpenBatches: env.setting(
+    'MAX_OPEN_BATCHES',
+    '1000',
+    env.integer(1, 5_000),
+    'maximum number of batches that have not ended, shared between API keys',
+  ),
   fileTtl: env.setting('FILE_TTL', '30d', env.duration, 'retention of an uploaded file'),
   batchTtl: env.setting('BATCH_TTL', '30d', env.duration, 'retention of a batch and its output after its end'),
   apiKeys: env.secret(
     'API_KEYS',
     undefined,
     apiKeys,
-    'name:secret pairs, separated by commas, of 16 or more characters a secret; unset: no key is needed',
+    'name:secret or name:secret:weight, separated by commas, of 16 or more characters a secret; unset: no key is needed',
   ),
   adminUser: env.setting('ADMIN_USER', 'admin', env.text, 'user name for the dashboard'),
   adminPassword: env.secret(

@@ -7,8 +7,10 @@ import { FleetView } from '../fleet/fleet.ts'
 import { FleetLog } from '../fleet/fleet-log.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
+import { PlaceLimiter } from '../predict/place-limiter.ts'
 import { Predictions } from '../predict/predictions.ts'
 import { SyncPredictor } from '../predict/sync-predictor.ts'
+import { publishCancel } from '../queue/cancellations.ts'
 import { replyChannel } from '../queue/names.ts'
 import { Producer } from '../queue/producer.ts'
 import { parseReply } from '../queue/replies.ts'
@@ -29,6 +31,7 @@ import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
+import { weights } from './http/api-keys.ts'
 import { Connections } from './http/streams/connections.ts'
 import { UploadTimeouts } from './http/streams/upload-timeout.ts'
 import { Places } from './places.ts'
@@ -54,6 +57,10 @@ export interface Context {
   fleet: FleetView
   syncPredictor: SyncPredictor
   predictions: Predictions
+  /** The weight of an owner of an API key. */
+  weightOf: (owner: string) => number
+  /** The places of calls that wait in this process, shared between owners. */
+  waitingPlaces: PlaceLimiter
   files: Files
   batches: Batches
   /** Runs batches in this process. */
@@ -84,6 +91,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     const reply = parseReply(message)
     if (reply) waiters.onReply(reply.id, reply.result)
   })
+  const weightOf = weights(config.apiKeys)
   const fleet = new FleetView(redis, onError)
   const fleetLog = new FleetLog(logger)
   fleet.onRead = (workers) => fleetLog.observe(workers)
@@ -103,6 +111,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     producer,
     waiters,
     fleet,
+    weightOf,
     onError,
   })
   return {
@@ -121,8 +130,17 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     waiters,
     replies,
     fleet,
-    syncPredictor: new SyncPredictor({ apiId, producer, waiters, metrics, onError }),
+    syncPredictor: new SyncPredictor({
+      apiId,
+      producer,
+      waiters,
+      metrics,
+      stopJob: (id) => publishCancel(redis, id),
+      onError,
+    }),
     predictions: new Predictions({ apiId, redis, reads, producer, waiters, resultTtl: config.resultTtl }),
+    weightOf,
+    waitingPlaces: new PlaceLimiter(config.maxWaiting, config.apiKeys.length),
     files: batchService.files,
     batches: batchService.batches,
     batchService,

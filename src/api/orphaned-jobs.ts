@@ -3,7 +3,7 @@
 import type { JobType } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { parseJobId } from '../queue/job-ids.ts'
-import { type Lane, queueName } from '../queue/names.ts'
+import { LANES, type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
 import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
@@ -23,13 +23,14 @@ const MARGIN_MS = 3_600_000
 
 /** Jobs that wait, and chunks that ended after their batch: their texts must not stay. */
 const STATES: Record<Lane, JobType[]> = {
-  interactive: ['wait', 'delayed'],
-  bulk: ['wait', 'delayed', 'completed', 'failed'],
+  interactive: ['wait', 'prioritized', 'delayed'],
+  async: ['wait', 'prioritized', 'delayed'],
+  bulk: ['wait', 'prioritized', 'delayed', 'completed', 'failed'],
 }
 
 /** Removes the orphans among the oldest jobs of a model; a job of an unknown kind stays. */
 export async function removeOrphanedJobs(options: OrphanedJobsOptions, model: string): Promise<void> {
-  for (const lane of ['interactive', 'bulk'] satisfies Lane[]) {
+  for (const lane of LANES) {
     const queue = queueName(model, lane)
     const ids = await options.producer.queue(queue).getRanges(STATES[lane], 0, MAX_JOBS_PER_STATE - 1, true)
     const orphaned = lane === 'bulk' ? await orphanedChunks(options, ids) : await orphanedInteractive(options, ids)

@@ -1,19 +1,18 @@
-// Runs one batch from its input file to its end.
-// Output is stored as parts, each written whole and once, so an api that takes over continues after the last part.
+// Runs one batch from its input file to its end. Output is stored as parts, each written whole and once, so an api that takes over continues after the last part.
 
 import { every } from '../async.ts'
-import { AppError } from '../errors.ts'
+import type { PlaceQueue } from '../predict/place-queue.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { type StartedBlock, startBlock } from './block-run.ts'
-import { type Block, type BlockRow, blocksOf } from './blocks.ts'
+import { type Block, blocksOf } from './blocks.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { EventLoopTurns } from './event-loop-turns.ts'
 import { uploadName } from './files.ts'
 import { type BatchEnding, closeBatch, type FinishOptions, finishBatch } from './finish.ts'
-import { isProblem, readRequest } from './input/input-line.ts'
 import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
+import { readRow } from './input/read-row.ts'
 import { type InputLimits, validate } from './input/validate.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
 import {
@@ -27,6 +26,7 @@ import {
   type Totals,
   ZERO_TOTALS,
 } from './output/parts.ts'
+import { UnwrittenBlocks } from './output/unwritten-blocks.ts'
 import { RetryStorage } from './retry-storage.ts'
 import { type FileStore, StorageFullError } from './storage/file-store.ts'
 import type { StorageQuota } from './storage/quota.ts'
@@ -39,6 +39,10 @@ export interface BatchRunOptions extends FinishOptions {
   limits: InputLimits
   /** Shared by all batches of this process. */
   turns: EventLoopTurns
+  /** Milliseconds of one process that a block may take. */
+  blockWork: () => number
+  /** Places of batches that are validated, and of batches that run; shared by all batches of this process. */
+  places: { validation: PlaceQueue; run: PlaceQueue }
   onRows: (answered: number, failed: number) => void
 }
 
@@ -63,8 +67,8 @@ class RunAbortedError extends Error {
 }
 
 const STATE_POLL_MS = 500
-/** A block of 1,024 short texts fills four chunks of 256. */
-const CHUNKS_PER_BLOCK = 4
+/** A batch that waits for its place is checked this much less often, because a thousand may wait. */
+const WAITING_POLL_FACTOR = 4
 
 /**
  * Runs the batch until it ends, this process stops, or another api holds the job.
@@ -92,6 +96,10 @@ class BatchRun {
   #stopped: { end: 'cancelled' | 'expired'; code: string; message: string } | undefined
   /** The rows from this one on are not written: the batch was stopped while the file store was full. */
   #unwrittenFrom: number | undefined
+  /** Aborts when the batch is stopped, so that it no longer waits for a place. */
+  readonly #stopping = new AbortController()
+  #waitsForPlace = false
+  #polls = 0
   #part = 0
   #totals: Totals = ZERO_TOTALS
 
@@ -133,7 +141,28 @@ class BatchRun {
   async #run(): Promise<void> {
     this.#checkDeadline()
     if (this.#record.cancelling_at !== undefined) this.#stop('cancelled')
-    if (this.#record.stage === 'validating' && !(await this.#validate())) return
+    if (this.#record.stage === 'validating') {
+      const valid = await this.#inPlace(this.#options.places.validation, () => this.#validate())
+      if (!valid) return
+    }
+    await this.#inPlace(this.#options.places.run, () => this.#runToEnd())
+  }
+
+  /** Runs a task in a place of the process. A batch that is stopped does not wait for one: it ends without much work. */
+  async #inPlace<T>(places: PlaceQueue, task: () => Promise<T>): Promise<T> {
+    this.#waitsForPlace = true
+    const signal = AbortSignal.any([this.#stopping.signal, this.#abort.signal])
+    const release = await places.acquire(this.#id.owner, signal).catch(() => undefined)
+    this.#waitsForPlace = false
+    try {
+      this.#abort.signal.throwIfAborted()
+      return await task()
+    } finally {
+      release?.()
+    }
+  }
+
+  async #runToEnd(): Promise<void> {
     const { count, header } = await readLastPart(this.#options.store, this.#batch)
     this.#part = count
     this.#totals = header?.totals ?? ZERO_TOTALS
@@ -169,12 +198,13 @@ class BatchRun {
 
   /** Sends blocks while the lane has room, and concurrently writes answered blocks in input order. */
   async #runRows(last: PartHeader | undefined): Promise<void> {
-    const { endpoints, limits, sender, turns } = this.#options
+    const { blockWork, endpoints, limits, sender, turns } = this.#options
     const from = last?.next ?? FILE_START
     const content = await this.#readInput(from.offset)
     if (!content) throw new Error('the input file no longer exists')
     const lines = readLines(this.#untilAborted(content), limits.maxLineBytes, from)
-    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, (line) => this.#readRow(line), turns)
+    const read = (line: InputLine) => readRow(line, this.#record.endpoint, endpoints, limits.body)
+    const blocks = blocksOf(lines, last ? last.first + last.rows : 0, read, turns, blockWork)
     const blockOptions = {
       batch: this.#batch,
       endpoints,
@@ -185,32 +215,16 @@ class BatchRun {
       aborted: this.#abort.signal,
     }
     let written: Promise<void> = Promise.resolve()
-    const unwritten: Promise<void>[] = []
+    const unwritten = new UnwrittenBlocks(() => 2 * sender.room())
     for await (const block of blocks) {
       const started = await startBlock(blockOptions, block)
       written = written.then(() => this.#write(block, started))
       written.catch((error: unknown) => this.#abort.abort(error))
-      unwritten.push(written)
       if (this.#unwrittenFrom !== undefined) break
-      // An answered block stays in memory until the blocks before it are written, so their number is limited.
-      while (unwritten.length > 2 + (2 * sender.width()) / CHUNKS_PER_BLOCK) await unwritten.shift()
+      await unwritten.add(written, block.work)
       this.#abort.signal.throwIfAborted()
     }
     await written
-  }
-
-  #readRow(line: InputLine): BlockRow {
-    const { endpoint } = this.#record
-    const read = readRequest(line, endpoint, this.#options.limits.body)
-    if (isProblem(read)) throw new Error(`line ${line.number} of the input file has changed since its validation`)
-    const { customId, body } = read
-    if (body instanceof AppError) return { customId, request: body }
-    try {
-      return { customId, request: this.#options.endpoints.read(endpoint, body) }
-    } catch (error) {
-      if (error instanceof AppError) return { customId, request: error }
-      throw error
-    }
   }
 
   async #write({ first, next }: Block, started: StartedBlock): Promise<void> {
@@ -227,7 +241,7 @@ class BatchRun {
     if (!isStored) throw new RunAbortedError('lost')
     this.#part += 1
     this.#totals = part.header.totals
-    const { completed, failed } = part.header.totals
+    const { completed, failed } = this.#totals
     this.#options.onRows(part.header.completed, part.header.failed)
     await this.#retry.command(async () => {
       await writeProgress(this.#options.redis, this.#id, { completed, failed })
@@ -264,6 +278,8 @@ class BatchRun {
   /** Aborts the run when the job or the record is lost; stops it on cancellation and at the deadline. */
   async #checkState(): Promise<void> {
     this.#checkDeadline()
+    this.#polls += 1
+    if (this.#waitsForPlace && this.#polls % WAITING_POLL_FACTOR !== 0) return
     if (!(await this.#lock.isHeld())) return this.#abort.abort(new RunAbortedError('lost'))
     const record = await readBatch(this.#options.redis, this.#id)
     if (!record) this.#abort.abort(new RunAbortedError('ended'))
@@ -279,5 +295,6 @@ class BatchRun {
     const event = end === 'cancelled' ? 'the batch was cancelled' : 'the completion window of the batch ended'
     this.#stopped = { end, code: `batch_${end}`, message: `This request was not answered before ${event}.` }
     this.#sender.cancel()
+    this.#stopping.abort()
   }
 }

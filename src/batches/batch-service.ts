@@ -11,6 +11,7 @@ import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
 import { hasMemory } from '../predict/memory-admission.ts'
+import { PlaceQueue } from '../predict/place-queue.ts'
 import { publishCancel } from '../queue/cancellations.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
@@ -39,6 +40,8 @@ interface BatchSettings extends SchemaLimits {
   maxStoredBytes: number
   maxStoredBytesPerKey: number
   diskReserve: number
+  maxOpenBatches: number
+  apiKeys: readonly unknown[]
 }
 
 export interface BatchServiceOptions {
@@ -51,14 +54,18 @@ export interface BatchServiceOptions {
   producer: Producer
   waiters: ReplyWaiter
   fleet: FleetView
+  /** The weight of an owner. */
+  weightOf: (owner: string) => number
   onError: (error: unknown) => void
 }
 
-/** Chunks in the lanes per bulk slot of the workers: one runs while the next one waits, so no slot becomes idle. */
-const CHUNKS_PER_SLOT = 2
-const MIN_CHUNKS = 4
-/** Limits the memory that chunks take in Redis and in this process. */
-const MAX_CHUNKS = 512
+/** Milliseconds of work in the lanes per inference process: enough that no process becomes idle between two chunks. */
+const ROOM_MS = 2_000
+/** Milliseconds of work in a block per inference process, so that the counts of a batch move every few seconds. */
+const BLOCK_MS = 2_000
+const MAX_VALIDATIONS = 4
+/** Batches that one api runs at the same time. */
+const MAX_RUNS = 100
 /** Expired objects that one sweep removes: rounds and names in a round. */
 const MAX_ROUNDS = 100
 const NAMES_PER_ROUND = 100
@@ -68,6 +75,7 @@ export class BatchService implements Service {
   readonly #options: BatchServiceOptions
   readonly #store: DirectoryStore
   readonly #coordinator: Coordinator
+  readonly #runs = new PlaceQueue(MAX_RUNS)
   readonly #connection: Redis
   #stopping: Promise<void> | undefined
   readonly #closing = new AbortController()
@@ -86,7 +94,18 @@ export class BatchService implements Service {
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
     this.files = new Files({ redis, store: this.#store, quota, ttl: config.fileTtl })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
-    this.batches = new Batches({ redis, producer, store, files, quota, ttl, maxLineBytes, onError })
+    this.batches = new Batches({
+      maxOpen: config.maxOpenBatches,
+      owners: config.apiKeys.length,
+      redis,
+      producer,
+      store,
+      files,
+      quota,
+      ttl,
+      maxLineBytes,
+      onError,
+    })
     const schemas = createPredictSchemas(config)
     this.#connection = consumerConnection(config.redisUrl, onError)
     this.#coordinator = new Coordinator({
@@ -103,11 +122,14 @@ export class BatchService implements Service {
         producer,
         waiters,
         replyTo: apiId,
-        width: () => this.#width(),
+        room: () => this.#room(),
+        weightOf: options.weightOf,
         stopChunks: (batch) => publishCancel(redis, batch),
         hasRoom: () => hasMemory(memory, 'chunk'),
         onError,
       },
+      blockWork: () => BLOCK_MS * this.#processes(),
+      places: { validation: new PlaceQueue(MAX_VALIDATIONS), run: this.#runs },
       onEnd: () => metrics.batches.inc(),
       onUnknownVersion: () => metrics.unknownVersions.inc(),
       onRows: (answered, failed) => {
@@ -120,7 +142,7 @@ export class BatchService implements Service {
 
   /** Batches that this process runs now. */
   get running(): number {
-    return this.#coordinator.running
+    return this.#runs.taken
   }
 
   async start(): Promise<void> {
@@ -168,13 +190,18 @@ export class BatchService implements Service {
     }
   }
 
-  /** Chunks that one batch may have in the lanes; the running batches of this process share the total. */
-  #width(): number {
-    const slots = this.#options.fleet.workers
-      .filter(({ state }) => state === 'running')
-      .reduce((sum, worker) => sum + worker.slots.bulk, 0)
-    const share = (CHUNKS_PER_SLOT * slots) / Math.max(1, this.running)
-    return Math.min(MAX_CHUNKS, Math.max(MIN_CHUNKS, Math.ceil(share)))
+  /** Milliseconds of work that one batch may have in the lanes; the running batches of this process share the total. */
+  #room(): number {
+    return (ROOM_MS * this.#processes()) / Math.max(1, this.running)
+  }
+
+  /** Inference processes of the workers that take jobs, at least one. */
+  #processes(): number {
+    const running = this.#options.fleet.workers.filter(({ state }) => state === 'running')
+    return Math.max(
+      1,
+      running.reduce((sum, { processes = 1 }) => sum + processes, 0),
+    )
   }
 }
 

@@ -2,9 +2,18 @@
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { conflict, invalid, notFound } from '../errors.ts'
+import { OverloadedError } from '../predict/admission.ts'
+import { PlaceLimiter } from '../predict/place-limiter.ts'
 import { JOB_VERSION } from '../queue/job.ts'
 import type { Producer } from '../queue/producer.ts'
-import { type BatchRecord, createBatch, readBatch, readOpenBatches, requestBatchCancel } from '../records/batches.ts'
+import {
+  type BatchRecord,
+  countOpenByOwner,
+  createBatch,
+  readBatch,
+  readOpenBatches,
+  requestBatchCancel,
+} from '../records/batches.ts'
 import { readFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
@@ -26,8 +35,14 @@ export interface BatchesOptions {
   ttl: number
   maxLineBytes: number
   onError: (error: unknown) => void
+  /** Batches that may be open, shared between owners. */
+  maxOpen: number
+  /** Owners that may come; a single one may have every open batch. */
+  owners: number
 }
 
+/** Retry-After while an owner has its share of the open batches. */
+const RETRY_SECONDS = 30
 /** The job is added right after the record; a record of this age without a job lost its api in between. */
 const ORPHANED_AFTER_MS = 10_000
 
@@ -44,8 +59,8 @@ export class Batches {
   /**
    * Creates the batch, or returns the one that the same request created before.
    * @param key the Idempotency-Key.
-   * @throws AppError 404 without the input file, 422 when the key was used with another request, 507 when the file
-   * store is full, or a limit of stored bytes is reached.
+   * @throws OverloadedError (429) when too many batches are open; AppError 404 without the input file, 422 when the key was
+   * used with another request, 507 when the file store is full, or a limit of stored bytes is reached.
    */
   async create(
     owner: string,
@@ -57,6 +72,7 @@ export class Batches {
     const id = { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
     const before = key === undefined ? undefined : await readBatch(redis, id)
     if (before) return this.#replay(id, before, request.hash)
+    await this.#requirePlace(owner)
     await this.#options.quota.check(owner)
     const file = await this.#inputFile(id, request.hash, input)
     const now = Date.now()
@@ -166,6 +182,17 @@ export class Batches {
     if (record.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     if (record.ended_at === undefined) await this.#addJob(keyIdOf(id))
     return { id, record, replayed: true }
+  }
+
+  /** @throws OverloadedError (429) when the owner has its share of the open batches. */
+  async #requirePlace(owner: string): Promise<void> {
+    const { redis, maxOpen, owners } = this.#options
+    const open = await countOpenByOwner(redis)
+    const own = open.get(owner) ?? 0
+    const places = new PlaceLimiter(maxOpen, owners)
+    for (const [other, count] of open) places.occupy(other, count)
+    if (places.hasRoom(owner)) return
+    throw new OverloadedError('too_many_batches', `${own} of your batches have not ended`, RETRY_SECONDS)
   }
 
   async #inputFile({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<FoundFile> {

@@ -5,6 +5,7 @@ import { AppError, conflict } from '../errors.ts'
 import { isFailed, type Row } from '../queue/job.ts'
 import { chunkJobId } from '../queue/job-ids.ts'
 import type { JobRef } from '../queue/job-state.ts'
+import type { ModelRecord } from '../records/models.ts'
 import type { Block } from './blocks.ts'
 import { type ChunkEnd, type ChunkSender, jobOf } from './chunk-sender.ts'
 import { type Chunk, chunksOf, type PendingRow } from './chunks.ts'
@@ -35,9 +36,9 @@ const RETRY_MS = 500
 
 /** Resolves when every chunk of the block is sent or answered. @throws the abort's reason. */
 export async function startBlock(options: BlockRunOptions, block: Block): Promise<StartedBlock> {
-  const { batch, sender, turns } = options
+  const { batch, endpoints, sender, turns } = options
   const rows = new BlockRows(options, block)
-  const chunks = chunksOf(await rows.pendingRows())
+  const chunks = chunksOf(await rows.pendingRows(), (model) => endpoints.chunkTokens(model))
   const jobs: JobRef[] = []
   const settled: Promise<void>[] = []
   for (const [index, chunk] of chunks.entries()) {
@@ -46,7 +47,9 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
     const { target, truncate, items } = chunk
     const id = chunkJobId(batch, block.first, index, [target, truncate, items])
     jobs.push(jobOf(id, chunk))
-    const end = sender.send(id, chunk).then((ended) => rows.settle(chunk, ended))
+    const end = sender
+      .send(id, chunk, endpoints.work(target.model, chunk.tokens))
+      .then((ended) => rows.settle(chunk, ended))
     end.catch(() => undefined) // `lines` rejects with this error
     settled.push(end)
   }
@@ -58,6 +61,8 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
 class BlockRows {
   readonly #options: BlockRunOptions
   readonly #block: Block
+  /** The rows of texts whose row of the batch is not complete, by position. */
+  readonly #parts = new Map<number, { rows: Row[]; missing: number; model: ModelRecord }>()
   readonly lines: OutputRow[]
 
   constructor(options: BlockRunOptions, block: Block) {
@@ -70,14 +75,14 @@ class BlockRows {
   async pendingRows(): Promise<PendingRow[]> {
     const targets = new Map<string | undefined, RowTarget | AppError>()
     const pending: PendingRow[] = []
-    for (const [position, { request }] of this.#block.rows.entries()) {
+    for (const [position, { request, tokens }] of this.#block.rows.entries()) {
       if (this.#options.stopped()) this.#setUnanswered(position)
       else if (request instanceof AppError) this.#refuse(position, request)
       else {
         const target = targets.get(request.model) ?? (await this.#target(request))
         targets.set(request.model, target)
         if (target instanceof AppError) this.#refuse(position, target)
-        else pending.push({ position, target, truncate: request.truncate, items: request.items })
+        else pending.push({ position, target, truncate: request.truncate, items: request.items, tokens })
       }
     }
     return pending
@@ -97,15 +102,32 @@ class BlockRows {
       return this.#failAll(chunk, conflict('no worker serves this revision of the model any more'))
     const model = await this.#resolve(() => this.#options.endpoints.labels(chunk.target.model, revision))
     if (model instanceof AppError) return this.#failAll(chunk, model)
-    let from = 0
-    for (const [index, { position, texts: count }] of chunk.rows.entries()) {
+    let first = 0
+    for (const [index, { position, from, texts: count }] of chunk.rows.entries()) {
       if (index % ROWS_PER_TURN === 0) await this.#options.turns.wait()
-      this.#answer(position, rows.slice(from, from + count), model)
-      from += count
+      this.#put(position, from, rows.slice(first, first + count), model)
+      first += count
     }
   }
 
-  #answer(position: number, rows: Row[], model: Parameters<ParsedRequest['answer']>[1]): void {
+  /** Sets the rows of some texts; the row of the batch is answered when the last of its texts has a row. */
+  #put(position: number, from: number, rows: Row[], model: ModelRecord): void {
+    if (this.lines[position] !== undefined) return
+    const { request } = this.#row(position)
+    const texts = (request as ParsedRequest).items.length
+    if (rows.length === texts) return this.#answer(position, rows, model)
+    const part = this.#parts.get(position) ?? { rows: new Array<Row>(texts), missing: texts, model }
+    this.#parts.set(position, part)
+    rows.forEach((row, index) => (part.rows[from + index] = row))
+    part.missing -= rows.length
+    if (part.missing > 0) return
+    this.#parts.delete(position)
+    // During an update, chunks of one row may be computed by two revisions, whose labels may differ.
+    if (part.model.revision === model.revision) this.#answer(position, part.rows, model)
+    else this.#refuse(position, conflict('the model was updated while this request was computed'))
+  }
+
+  #answer(position: number, rows: Row[], model: ModelRecord): void {
     if (rows.some((row) => isFailed(row) && row.error.code === 'Canceled')) return this.#setUnanswered(position)
     const { customId, request } = this.#row(position)
     try {

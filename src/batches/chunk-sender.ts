@@ -7,6 +7,7 @@ import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { requestJob } from '../queue/request.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
+import { ownedIdOf } from '../records/ids.ts'
 import type { Chunk } from './chunks.ts'
 
 export interface ChunkSenderOptions {
@@ -14,8 +15,9 @@ export interface ChunkSenderOptions {
   waiters: ReplyWaiter
   /** The api process that waits for the replies. */
   replyTo: string
-  /** Chunks that one batch may have in the lane now. */
-  width: () => number
+  /** Milliseconds of work that one batch may have in the lane now. */
+  room: () => number
+  weightOf: (owner: string) => number
   /** Stops the running chunks of the batch; their computed rows are kept. */
   stopChunks: (batch: string) => Promise<void>
   /** Whether Redis has memory for more; false: the sender waits. */
@@ -28,6 +30,8 @@ export type ChunkEnd = Exclude<JobEnd, { state: 'missing' }> | { state: 'withdra
 
 /** Retention of ended chunks that their api did not remove because it died. */
 const KEEP: JobsOptions = { removeOnComplete: { age: 24 * 3_600 }, removeOnFail: { age: 24 * 3_600 } }
+/** Limits the memory that chunks take in Redis and in this process. */
+const MAX_CHUNKS = 64
 const RETRY_MS = 500
 /** The wait for a chunk that is running when its batch is stopped. */
 const RUNNING_CHUNK_WAIT_MS = 5_000
@@ -35,7 +39,8 @@ const RUNNING_CHUNK_WAIT_MS = 5_000
 export class ChunkSender {
   readonly #options: ChunkSenderOptions
   readonly #batch: string
-  readonly #inFlight = new Set<AbortController>()
+  readonly #inFlight = new Map<AbortController, number>()
+  #workInFlight = 0
   readonly #slotWaiters: (() => void)[] = []
   readonly #aborted: AbortSignal
   #canceled = false
@@ -57,21 +62,25 @@ export class ChunkSender {
 
   /** Resolves when one more chunk may be sent, or the sender is canceled. @throws the abort's reason. */
   async waitForSlot(): Promise<void> {
-    const { width, hasRoom } = this.#options
+    const { room, hasRoom } = this.#options
     for (;;) {
       this.#aborted.throwIfAborted()
       if (this.#canceled) return
       if (!hasRoom()) await pause(RETRY_MS, this.#aborted)
-      else if (this.#inFlight.size < width()) return
+      else if (this.#inFlight.size < MAX_CHUNKS && this.#workInFlight < room()) return
       else await new Promise<void>((resolve) => this.#slotWaiters.push(resolve))
     }
   }
 
-  /** Sends a chunk, or attaches to the existing job of that id, and waits for its end. @throws the abort's reason. */
-  async send(id: string, chunk: Chunk): Promise<ChunkEnd> {
-    const request = { ...jobOf(id, chunk), name: 'chunk' as const, data: this.#dataOf(chunk), keep: KEEP }
+  /**
+   * Sends a chunk, or attaches to the existing job of that id, and waits for its end.
+   * @param work milliseconds of one inference process. @throws the abort's reason.
+   */
+  async send(id: string, chunk: Chunk, work: number): Promise<ChunkEnd> {
+    const request = { ...jobOf(id, chunk), name: 'chunk' as const, data: this.#dataOf(chunk), keep: KEEP, work }
     const interruption = new AbortController()
-    this.#inFlight.add(interruption)
+    this.#inFlight.set(interruption, work)
+    this.#workInFlight += work
     let sent = false
     try {
       for (;;) {
@@ -88,6 +97,7 @@ export class ChunkSender {
       }
     } finally {
       this.#inFlight.delete(interruption)
+      this.#workInFlight -= work
       this.#slotWaiters.shift()?.()
     }
   }
@@ -107,12 +117,14 @@ export class ChunkSender {
   }
 
   #dataOf({ target: { model, revision }, truncate, items }: Chunk) {
-    const { replyTo } = this.#options
-    return { v: JOB_VERSION, model, ...(revision === undefined ? {} : { revision }), items, truncate, replyTo }
+    const { replyTo, weightOf } = this.#options
+    const { owner } = ownedIdOf(this.#batch)
+    const flow = { owner, weight: weightOf(owner) }
+    return { v: JOB_VERSION, model, ...(revision === undefined ? {} : { revision }), items, truncate, replyTo, ...flow }
   }
 
   #interrupt(): void {
-    for (const interruption of this.#inFlight) interruption.abort(new Error('interrupted'))
+    for (const interruption of this.#inFlight.keys()) interruption.abort(new Error('interrupted'))
     for (const resolve of this.#slotWaiters.splice(0)) resolve()
   }
 }

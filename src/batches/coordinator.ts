@@ -19,8 +19,8 @@ export interface CoordinatorOptions extends BatchRunOptions {
   onError: (error: Error) => void
 }
 
-/** Batches that one api runs at the same time. */
-const CONCURRENCY = 100
+/** Batches that one api holds at the same time; most of them wait for a place (BatchRunOptions.places). */
+const CONCURRENCY = 10_000
 /** Deadline for requeueing the jobs on stop; after it another api takes them once their locks expire. */
 const CLOSE_MS = 3_000
 /** The delay after an unexpected error, for example of the disk. */
@@ -35,7 +35,6 @@ export class Coordinator implements Service {
   readonly #options: CoordinatorOptions
   readonly #closing = new AbortController()
   readonly #worker: Worker
-  readonly #running = new Set<string>()
   #loop: Promise<void> | undefined
 
   constructor(options: CoordinatorOptions) {
@@ -44,11 +43,6 @@ export class Coordinator implements Service {
       ...workerOptions(options.connection, CONCURRENCY),
     })
     this.#worker.on('error', options.onError)
-  }
-
-  /** Batches that this process runs now. */
-  get running(): number {
-    return this.#running.size
   }
 
   async start(): Promise<void> {
@@ -67,15 +61,10 @@ export class Coordinator implements Service {
       this.#options.onUnknownVersion()
       return delayJob(job, token, UNKNOWN_VERSION_DELAY_MS)
     }
-    this.#running.add(batch)
-    try {
-      const end = await this.#run(ownedIdOf(batch), String(job.id), token)
-      if (end === 'lost') throw new Error('another api holds this batch')
-      if (end === 'ended') return
-      return await requeueJob(job, token)
-    } finally {
-      this.#running.delete(batch)
-    }
+    const end = await this.#run(ownedIdOf(batch), String(job.id), token)
+    if (end === 'lost') throw new Error('another api holds this batch')
+    if (end === 'ended') return
+    return requeueJob(job, token)
   }
 
   /** Runs a batch and retries it after errors; after too many consecutive failures it ends as failed. */

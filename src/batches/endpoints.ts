@@ -5,10 +5,12 @@ import type { ServedModel } from '../fleet/fleet.ts'
 import { modelRecordOf, scoreRow, throwIfRowsFailed } from '../predict/answers.ts'
 import type { InvocationsBody, PredictSchemas } from '../predict/body.ts'
 import { checkMaxTokens, type Inputs, inputsOf, inputsOfHuggingFace } from '../predict/inputs.ts'
-import { type ModelsContext, resolveModel } from '../predict/model-resolver.ts'
+import { type ModelsContext, parseReference, resolveModel } from '../predict/model-resolver.ts'
 import type { Item, Row, Truncate } from '../queue/job.ts'
+import { estimateTokens } from '../queue/token-estimate.ts'
 import type { ModelRecord } from '../records/models.ts'
 import { checkedBody } from '../validation/check.ts'
+import { ModelCosts } from './model-costs.ts'
 
 /** The validated body of a request. */
 export interface ParsedRequest {
@@ -35,6 +37,12 @@ export interface Endpoints {
    * @throws AppError when the model does not exist; any other error when that cannot be determined now.
    */
   target(model: string | undefined): Promise<RowTarget>
+  /** Estimated tokens of each text for the model, and the milliseconds of one process that they take. */
+  estimate(request: Pick<ParsedRequest, 'model' | 'items'>): { tokens: number[]; work: number }
+  /** The estimated tokens of a chunk that takes a process about half a second, a power of two. */
+  chunkTokens(model: string): number
+  /** Milliseconds of one process for texts of these numbers of tokens. */
+  work(model: string, tokens: readonly number[]): number
   /** @throws AppError when the record of that revision has expired. */
   labels(model: string, revision: string): Promise<ModelRecord>
 }
@@ -53,6 +61,7 @@ export function createEndpoints(
   schemas: Pick<PredictSchemas, 'predict' | 'invocations' | 'huggingFace'>,
 ): Endpoints {
   const { fleet } = context
+  const models = new ModelCosts(fleet)
   // A batch waits for workers, so a published revision is valid without a live worker.
   const isPublished = async ({ name }: ServedModel, revision: string) =>
     (await fleet.findRevision(name, revision)) !== undefined
@@ -77,6 +86,14 @@ export function createEndpoints(
         throw error
       }
     },
+    estimate: ({ model: wanted, items }) => {
+      const name = parseReference(wanted ?? context.config.defaultModel)?.name ?? ''
+      const model = models.find(name)
+      const tokens = items.map(({ text, pair }) => estimateTokens(text, pair, model?.current.maxTokens ?? 1_024))
+      return { tokens, work: models.work(name, tokens) }
+    },
+    chunkTokens: (model) => models.chunkTokens(model),
+    work: (model, tokens) => models.work(model, tokens),
     labels: (model, revision) => modelRecordOf(fleet, model, revision),
   }
 }

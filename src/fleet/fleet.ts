@@ -2,10 +2,13 @@
 // immediately for an unknown name.
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
+import { type QueueLoad, readLoads } from '../queue/flow.ts'
 import { type LaneDepth, readDepths } from '../queue/job-state.ts'
-import { type Lane, queueName } from '../queue/names.ts'
+import { LANES, type Lane, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
+import { fairWait, LoadView, type ServingShare, sum } from './load.ts'
+import { type TextCost, textCosts } from './work.ts'
 
 export interface ServedModel {
   name: string
@@ -16,6 +19,10 @@ export interface ServedModel {
   workers: Heartbeat[]
   /** Texts a second of all live workers together. */
   capacity: number
+  /** Inference processes of the workers that take jobs. */
+  processes: number
+  /** What a text costs by its length. */
+  costs: TextCost[]
 }
 
 const REFRESH_MS = 1_000
@@ -23,7 +30,8 @@ const DEPTH_MS = 500
 
 export type ModelDepth = Record<Lane, LaneDepth>
 
-const noDepth: ModelDepth = { interactive: { waiting: 0, active: 0 }, bulk: { waiting: 0, active: 0 } }
+const EMPTY: LaneDepth = { waiting: 0, active: 0 }
+const noDepth: ModelDepth = { interactive: EMPTY, async: EMPTY, bulk: EMPTY }
 
 export class FleetView {
   readonly #redis: Redis
@@ -32,6 +40,7 @@ export class FleetView {
   #models = new Map<string, ServedModel>()
   #depths = new Map<string, ModelDepth>()
   #workers: Heartbeat[] = []
+  readonly load = new LoadView()
   #refreshing: Promise<void> | undefined
   /** Called after each read with the live workers. */
   onRead: (workers: Heartbeat[]) => void = () => undefined
@@ -65,8 +74,72 @@ export class FleetView {
     return [...this.#models.values()].sort((a, b) => a.name.localeCompare(b.name))
   }
 
+  /** The model of that name as it was last read, without a call. */
+  get(name: string): ServedModel | undefined {
+    return this.#models.get(name)
+  }
+
   depth(model: string): ModelDepth {
     return this.#depths.get(model) ?? noDepth
+  }
+
+  /**
+   * Milliseconds until a new job of the owner starts in a lane of the model, with all work that shares the model's workers.
+   * @param weightOf the weight of an owner.
+   */
+  wait(model: ServedModel, lane: Lane, owner: string, weightOf: (owner: string) => number): number {
+    const models = this.#sharing(model)
+    return fairWait((each) => this.load.sharedOwners(models, each), {
+      lane,
+      owner,
+      weightOf,
+      processes: model.processes,
+      interactiveShare: interactiveShareOf(model),
+    })
+  }
+
+  /** Milliseconds until all work that is in a lane of the model now is done. */
+  drainTime(model: ServedModel, lane: Lane): number {
+    const all = new Map(LANES.map((each) => [each, sum(this.load.sharedOwners(this.#sharing(model), each).values())]))
+    return fairWait((each) => new Map([['all', all.get(each) ?? 0]]), {
+      lane,
+      owner: 'all',
+      weightOf: () => 1,
+      processes: model.processes,
+      interactiveShare: interactiveShareOf(model),
+    })
+  }
+
+  /** Milliseconds of one process of an average job in a lane; 0 when there is none. */
+  averageWork(model: string, lane: Lane): number {
+    const { waiting, active } = this.depth(model)[lane]
+    return this.load.work(model, lane) / Math.max(1, waiting + active)
+  }
+
+  /**
+   * Milliseconds until a job starts that has `ahead` milliseconds of work before it in its lane of the model. Other models
+   * of the workers take turns with it, and the lanes above run first.
+   */
+  waitBehind(model: ServedModel, lane: Lane, owner: string, ahead: number): number {
+    const others = this.#sharing(model).filter(({ model: name }) => name !== model.name)
+    const aheadOfOthers = Math.min(ahead, sum(this.load.sharedOwners(others, lane).values()))
+    const owners = (each: Lane) => {
+      return each === lane
+        ? new Map([[owner, ahead + aheadOfOthers]])
+        : this.load.sharedOwners(this.#sharing(model), each)
+    }
+    const { processes } = model
+    return fairWait(owners, { lane, owner, weightOf: () => 1, processes, interactiveShare: interactiveShareOf(model) })
+  }
+
+  /** The models that run on the model's workers, each with the part of its work that does. */
+  #sharing(model: ServedModel): ServingShare[] {
+    const ids = new Set(model.workers.map(({ id }) => id))
+    return [...this.#models.values()].flatMap(({ name, workers }) => {
+      const shared = workers.filter(({ id }) => ids.has(id)).length
+      if (name === model.name) return [{ model: name, share: 1 }]
+      return shared > 0 ? [{ model: name, share: shared / workers.length }] : []
+    })
   }
 
   /** The model of that name, if a worker published it in the last days; reads Redis for a name without a live worker. */
@@ -103,12 +176,22 @@ export class FleetView {
   /** Reads the depth of all queues now. */
   async sample(): Promise<void> {
     const names = [...this.#models.keys()]
-    const depths = await readDepths(
+    const queues = names.flatMap((name) => LANES.map((lane) => queueName(name, lane)))
+    this.load.beginSample()
+    const depths = await readDepths(this.#redis, queues)
+    const loads = await readLoads(
       this.#redis,
-      names.flatMap((name) => [queueName(name, 'interactive'), queueName(name, 'bulk')]),
+      queues,
+      depths.map(({ waiting, active }) => waiting + active),
     )
-    const at = (index: number) => depths[index] ?? noDepth.interactive
-    this.#depths = new Map(names.map((name, index) => [name, { interactive: at(2 * index), bulk: at(2 * index + 1) }]))
+    this.load.endSample(new Map(queues.map((queue, index) => [queue, loads[index] as QueueLoad])))
+    const depthOf = new Map(queues.map((queue, index) => [queue, depths[index] ?? EMPTY]))
+    this.#depths = new Map(
+      names.map((name) => {
+        const at = (lane: Lane) => depthOf.get(queueName(name, lane)) ?? EMPTY
+        return [name, { interactive: at('interactive'), async: at('async'), bulk: at('bulk') }]
+      }),
+    )
   }
 }
 
@@ -123,6 +206,8 @@ export function assemble(workers: Heartbeat[], records: ModelRecord[]): Map<stri
       records: new Map<string, ModelRecord>(),
       workers: serving,
       capacity: capacityOf(serving, record.name),
+      processes: runningOf(serving).reduce((sum, { processes = 1 }) => sum + processes, 0),
+      costs: textCosts(record.name, serving),
     }
     known.records.set(record.revision, record)
     if (!isLive(known, known.current.revision) && isLive(known, record.revision)) known.current = record
@@ -139,8 +224,18 @@ export function isLive(model: ServedModel, revision: string): boolean {
 }
 
 function capacityOf(workers: Heartbeat[], name: string): number {
-  return workers
-    .filter(({ state }) => state === 'running')
+  return runningOf(workers)
     .flatMap(({ models }) => models.filter((model) => model.name === name))
     .reduce((sum, { capacity }) => sum + capacity, 0)
+}
+
+/** The average over the workers that take jobs. */
+function interactiveShareOf({ workers }: ServedModel): number {
+  const running = runningOf(workers)
+  if (running.length === 0) return 0
+  return running.reduce((total, { interactiveShare = 0 }) => total + interactiveShare, 0) / running.length
+}
+
+function runningOf(workers: Heartbeat[]): Heartbeat[] {
+  return workers.filter(({ state }) => state === 'running')
 }

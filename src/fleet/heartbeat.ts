@@ -25,6 +25,8 @@ const heartbeat = z.object({
       maxRunTokens: z.number(),
       /** Texts a second by length in tokens; absent from workers of earlier versions. */
       speeds: z.array(z.object({ tokens: z.number(), textsPerSecond: z.number() })).optional(),
+      /** The duration of runs over the measured speeds' estimate; absent from workers of earlier versions. */
+      slowdown: z.number().positive().optional(),
       /** The change of logits with a text's batch, over their spread; absent from workers of earlier versions. */
       movement: z.number().optional(),
     }),
@@ -33,6 +35,10 @@ const heartbeat = z.object({
   refused: z.array(z.object({ name: z.string(), reason: z.string() })),
   /** Jobs that are fetched at the same time, by lane. */
   slots: z.object({ interactive: z.number(), bulk: z.number() }),
+  /** Inference processes; absent from workers of earlier versions. */
+  processes: z.number().int().positive().optional(),
+  /** The share of the last seconds' compute that interactive jobs took, 0 to 1. */
+  interactiveShare: z.number().min(0).max(1).optional(),
 })
 
 export type Heartbeat = z.infer<typeof heartbeat>

@@ -42,6 +42,11 @@ export class PlaceLimiter {
     }
   }
 
+  /** Counts places that the owner holds elsewhere. */
+  occupy(owner: string, places: number): void {
+    this.#add(owner, places)
+  }
+
   #add(owner: string, places: number): void {
     this.#taken += places
     const held = this.held(owner) + places

@@ -52,7 +52,7 @@ export async function readPredictionPage(
       return summary === undefined ? [] : [{ ...each, ...summary }]
     })
     .filter(({ record, job }) => !isExpired(record, job, resultTtl))
-  const listed = new Set(predictions.map(({ id }) => id.uuid))
-  await removeFromPredictions(reads, owner, ...ids.filter((uuid) => !listed.has(uuid)))
+  // A job that is missing may be moving to another lane, so only entries without a record are removed.
+  await removeFromPredictions(reads, owner, ...ids.filter((_uuid, index) => records[index] === undefined))
   return { predictions, next, previous }
 }

@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis'
 import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { publishCancel } from '../queue/cancellations.ts'
+import { readWorkBefore } from '../queue/flow.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import { type JobEnd, type JobRef, type JobSnapshot, readJob } from '../queue/job-state.ts'
 import { jobKey, queueName } from '../queue/names.ts'
@@ -15,6 +16,7 @@ import {
   type PredictionRecord,
   readPrediction,
   removePrediction,
+  writeLane,
 } from '../records/predictions.ts'
 import type { Inputs } from './inputs.ts'
 
@@ -29,6 +31,9 @@ export interface PredictionsOptions {
   resultTtl: number
 }
 
+/** `interactive` while a caller waits for the prediction, else `async`. */
+export type PredictionLane = PredictionRecord['lane']
+
 export interface NewPrediction {
   model: string
   revision?: string
@@ -37,6 +42,11 @@ export interface NewPrediction {
   hash: string
   /** Memory to reserve for the result, bytes. */
   resultBytes: number
+  lane: PredictionLane
+  /** The owner's share of the compute. */
+  weight: number
+  /** Estimated milliseconds of one inference process. */
+  work: number
   traceparent?: string | undefined
 }
 
@@ -45,6 +55,8 @@ export interface Prediction {
   id: OwnedId
   record: PredictionRecord
   job: JobSnapshot
+  /** Milliseconds of one process that run before a waiting job; undefined: not read. */
+  workBefore?: number
 }
 
 /** The options of the answer, stored in the record. */
@@ -58,15 +70,9 @@ const ERASE_WAIT_MS = 5_000
 
 export class Predictions {
   readonly #options: PredictionsOptions
-  #waiting = 0
 
   constructor(options: PredictionsOptions) {
     this.#options = options
-  }
-
-  /** The number of calls that wait now. */
-  get waiting(): number {
-    return this.#waiting
   }
 
   /**
@@ -89,6 +95,7 @@ export class Predictions {
       revision: asked.revision ?? '',
       options: JSON.stringify(kept),
       metadata: JSON.stringify(asked.metadata),
+      lane: asked.lane,
       created_at: Date.now(),
     }
     const existing = await createPrediction(
@@ -102,7 +109,8 @@ export class Predictions {
       throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     }
     // The api that created an existing record may have died before it added the job; adding the same id again is harmless.
-    const data = await this.#addJob(id, asked)
+    const data = this.#dataOf(id, asked)
+    await this.#addJob(jobRefOf(id, existing ?? record), data, asked.work)
     return { replayed: existing !== undefined, record: existing ?? record, data }
   }
 
@@ -112,26 +120,56 @@ export class Predictions {
     const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
     if (!record) throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
     const job = await readJob(this.#options.reads, jobRefOf(id, record))
+    if (job.state === 'missing' && (await this.#hasMoved(id, record))) return this.find(owner, uuid)
     if (isExpired(record, job, this.#options.resultTtl)) throw gone('this prediction has expired')
     return { id, record, job }
+  }
+
+  /** The prediction with the work before its job, if it waits. */
+  async withWorkBefore(prediction: Prediction): Promise<Prediction> {
+    if (prediction.job.state !== 'waiting') return prediction
+    const { queue, id } = jobRefOf(prediction.id, prediction.record)
+    return { ...prediction, workBefore: await readWorkBefore(this.#options.redis, queue, id) }
   }
 
   /** Resolves with the job's end, or undefined when the signal aborts. @param repliedElsewhere see ReplyWaiter.wait. */
   async waitFor(
     id: OwnedId,
-    record: Pick<PredictionRecord, 'model'>,
+    record: Pick<PredictionRecord, 'model' | 'lane'>,
     signal: AbortSignal,
     repliedElsewhere: boolean,
   ): Promise<JobEnd | undefined> {
-    this.#waiting += 1
     try {
-      return await this.#options.waiters.wait(jobRefOf(id, record), signal, repliedElsewhere)
+      const end = await this.#options.waiters.wait(jobRefOf(id, record), signal, repliedElsewhere)
+      if (end.state !== 'missing') return end
+      const now = await readPrediction(this.#options.redis, id)
+      return now && now.lane !== record.lane ? await this.waitFor(id, now, signal, repliedElsewhere) : end
     } catch (error) {
       if (signal.aborted) return undefined
       throw error
-    } finally {
-      this.#waiting -= 1
     }
+  }
+
+  /**
+   * Moves a waiting prediction to another lane; false when a worker has taken it. The job is added to the new lane before
+   * it is removed from the old one, so an api that dies in between loses nothing.
+   * @param work estimated milliseconds of one inference process.
+   */
+  async move({ id, record, job }: Prediction, lane: PredictionLane, work: number): Promise<boolean> {
+    const { apiId, redis, producer } = this.#options
+    if (job.state !== 'waiting' || record.lane === lane || record.canceled_at !== undefined) return false
+    const [from, to] = [jobRefOf(id, record), jobRefOf(id, { ...record, lane })]
+    await this.#addJob(to, { ...job.data, replyTo: apiId }, work)
+    await writeLane(redis, id, lane)
+    if (await producer.remove(from.queue, from.id)) return true
+    await writeLane(redis, id, record.lane)
+    await producer.remove(to.queue, to.id)
+    return false
+  }
+
+  async #hasMoved(id: OwnedId, { lane }: PredictionRecord): Promise<boolean> {
+    const now = await readPrediction(this.#options.redis, id)
+    return now !== undefined && now.lane !== lane
   }
 
   /** @throws AppError 409 when it has ended already. */
@@ -168,20 +206,23 @@ export class Predictions {
     await removePrediction(redis, id)
   }
 
-  async #addJob(id: OwnedId, asked: NewPrediction): Promise<TextsJob> {
-    const { apiId, producer } = this.#options
-    const data = {
+  #dataOf({ owner }: OwnedId, asked: NewPrediction): TextsJob {
+    return {
       v: JOB_VERSION,
       model: asked.model,
       ...(asked.revision === undefined ? {} : { revision: asked.revision }),
       items: asked.inputs.items,
       truncate: asked.inputs.truncate,
-      replyTo: apiId,
+      replyTo: this.#options.apiId,
+      owner,
+      weight: asked.weight,
       ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
     }
+  }
+
+  async #addJob({ queue, id }: JobRef, data: TextsJob, work: number): Promise<void> {
     // BullMQ's own retention would leave the records; the cleanup removes both.
-    await producer.add(queueName(asked.model, 'interactive'), 'prediction', keyIdOf(id), data, {})
-    return data
+    await this.#options.producer.add(queue, 'prediction', id, data, {}, work)
   }
 
   #isExpired(uuid: string): boolean {
@@ -208,6 +249,6 @@ function isRecent(record: PredictionRecord): boolean {
 }
 
 /** The job of a prediction. */
-export function jobRefOf(id: OwnedId, record: Pick<PredictionRecord, 'model'>): JobRef {
-  return { queue: queueName(record.model, 'interactive'), id: keyIdOf(id) }
+export function jobRefOf(id: OwnedId, record: Pick<PredictionRecord, 'model' | 'lane'>): JobRef {
+  return { queue: queueName(record.model, record.lane), id: keyIdOf(id) }
 }

@@ -1,10 +1,11 @@
 // Plain calls, which wait for their answer and have no id. Texts that arrive together become one anonymous job.
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
+import { workOf } from '../fleet/work.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
 import { newTextsJobId } from '../queue/job-ids.ts'
-import type { JobEnd, JobSnapshot } from '../queue/job-state.ts'
+import type { JobEnd, JobRef, JobSnapshot } from '../queue/job-state.ts'
 import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { requestJob } from '../queue/request.ts'
@@ -17,6 +18,9 @@ export interface SyncRequest {
   /** Only this revision may answer. */
   revision?: string
   truncate: Truncate
+  /** The API key's owner, and its share of the compute. */
+  owner: string
+  weight: number
   /** Epoch milliseconds. */
   deadline: number
   /** Aborts when the caller disconnects or the deadline passes; its reason is the error to throw. */
@@ -35,12 +39,9 @@ export interface SyncPredictorOptions {
   producer: Producer
   waiters: ReplyWaiter
   metrics: ApiMetrics
+  /** Stops a job whose callers are all gone. */
+  stopJob: (id: string) => Promise<void>
   onError: (error: unknown) => void
-}
-
-interface InFlight {
-  texts: number
-  jobs: number
 }
 
 interface Entry {
@@ -54,21 +55,9 @@ const MAX_TEXTS = 64
 export class SyncPredictor {
   readonly #options: SyncPredictorOptions
   readonly #coalescers = new Map<string, Coalescer<Entry, Answer>>()
-  readonly #outstanding = new Map<string, InFlight>()
-  #waiting = 0
 
   constructor(options: SyncPredictorOptions) {
     this.#options = options
-  }
-
-  /** The number of calls that wait now. */
-  get waiting(): number {
-    return this.#waiting
-  }
-
-  /** The work of this process that is in flight for a model. */
-  inFlight(model: string): Readonly<InFlight> {
-    return this.#counts(model)
   }
 
   /**
@@ -77,28 +66,12 @@ export class SyncPredictor {
    */
   async predict(items: Item[], call: SyncRequest): Promise<Answer[]> {
     const coalescer = this.#coalescerFor(call)
-    const counts = this.#counts(call.model.name)
-    counts.texts += items.length
-    this.#waiting += 1
-    try {
-      return await orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
-    } finally {
-      counts.texts -= items.length
-      this.#waiting -= 1
-    }
+    return orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
   }
 
-  #counts(model: string): InFlight {
-    const known = this.#outstanding.get(model)
-    if (known) return known
-    const counts = { texts: 0, jobs: 0 }
-    this.#outstanding.set(model, counts)
-    return counts
-  }
-
-  /** Only texts of the same model, revision and truncation share a job. */
+  /** Only texts of the same owner, model, revision and truncation share a job. */
   #coalescerFor(call: SyncRequest): Coalescer<Entry, Answer> {
-    const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate}`
+    const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate} ${call.owner}`
     const known = this.#coalescers.get(key)
     if (known) return known
     const coalescer = new Coalescer<Entry, Answer>({ maxItems: MAX_TEXTS, send: (entries) => this.#send(entries) })
@@ -120,12 +93,12 @@ export class SyncPredictor {
       items: entries.map(({ item }) => item),
       truncate: call.truncate,
       replyTo: this.#options.apiId,
+      owner: call.owner,
+      weight: call.weight,
       deadline: Math.max(...entries.map((entry) => entry.call.deadline)),
       ...(call.traceparent === undefined ? {} : { trace: { traceparent: call.traceparent } }),
     }
     this.#options.metrics.jobTexts.observe({ model: call.model.name }, entries.length)
-    const counts = this.#counts(call.model.name)
-    counts.jobs += 1
     try {
       const request = {
         ...job,
@@ -133,6 +106,7 @@ export class SyncPredictor {
         data,
         // A waiter reads a failed job, so it stays; the cleanup removes it.
         keep: { removeOnComplete: true },
+        work: workOf(call.model.costs, data.items, call.model.current.maxTokens),
       }
       const result = finishedResult(await requestJob(this.#options, request, abandoned.signal))
       if (result.rows.length !== entries.length) {
@@ -140,12 +114,16 @@ export class SyncPredictor {
       }
       return result.rows.map((row) => ({ row, result }))
     } catch (error) {
-      if (abandoned.signal.aborted) this.#options.producer.remove(job.queue, job.id).catch(this.#options.onError)
+      if (abandoned.signal.aborted) this.#withdraw(job).catch(this.#options.onError)
       throw error
     } finally {
-      counts.jobs -= 1
       abandoned.stop()
     }
+  }
+
+  /** Removes a job that waits; stops one that a worker has taken. */
+  async #withdraw({ queue, id }: JobRef): Promise<void> {
+    if (!(await this.#options.producer.remove(queue, id))) await this.#options.stopJob(id)
   }
 }
 

@@ -59,10 +59,11 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
     .pipeline()
     .hmget(jobKey(job.queue, job.id), ...FIELDS)
     .exists(lockKey(job))
+    .zrank(`${queue}:prioritized`, job.id)
     .lpos(`${queue}:wait`, job.id, 'RANK', -1, 'MAXLEN', MAX_POSITION)
     .llen(`${queue}:wait`)
     .exec()
-  const [fields, locked, index, waiting] = (replies ?? []).map(([error, reply]) => {
+  const [fields, locked, rank, index, waiting] = (replies ?? []).map(([error, reply]) => {
     if (error) throw error
     return reply
   })
@@ -78,8 +79,13 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
   }
   // A running job is locked; a requeued job keeps its processedOn but has no lock.
   if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
-  const position = typeof index === 'number' ? Number(waiting) - 1 - index : undefined
-  return { ...common, state: 'waiting', position }
+  return { ...common, state: 'waiting', position: positionOf(rank, index, Number(waiting)) }
+}
+
+/** Jobs without a priority, from apis of earlier versions and jobs that were given back, run before the others. */
+function positionOf(rank: unknown, index: unknown, waiting: number): number | undefined {
+  if (typeof rank === 'number') return waiting + rank
+  return typeof index === 'number' ? waiting - 1 - index : undefined
 }
 
 /** The data of a job. @throws Error when it does not fit the contract of a version that is supported. */
@@ -199,16 +205,19 @@ export interface LaneDepth {
   active: number
 }
 
-/** The numbers of waiting and running jobs of each queue, in one round trip. */
+/** The numbers of waiting (also delayed) and running jobs of each queue, in one round trip. */
 export async function readDepths(redis: Redis, queues: string[]): Promise<LaneDepth[]> {
   const pipeline = redis.pipeline()
-  for (const queue of queues) pipeline.llen(`${queueKey(queue)}:wait`).llen(`${queueKey(queue)}:active`)
+  for (const queue of queues) {
+    const key = queueKey(queue)
+    pipeline.llen(`${key}:wait`).zcard(`${key}:prioritized`).zcard(`${key}:delayed`).llen(`${key}:active`)
+  }
   const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
     if (error) throw error
     return Number(count)
   })
   return queues.map((_queue, index) => {
-    const [waiting = 0, active = 0] = counts.slice(index * 2, index * 2 + 2)
-    return { waiting, active }
+    const [waiting = 0, prioritized = 0, delayed = 0, active = 0] = counts.slice(index * 4, index * 4 + 4)
+    return { waiting: waiting + prioritized + delayed, active }
   })
 }

@@ -26,6 +26,10 @@ const textsJob = z.object({
   deadline: z.number().optional(),
   /** The newest version of results that every reader of this job supports; absent: 1. */
   results: z.number().int().optional(),
+  /** The API key's owner; jobs of one owner share the compute fairly with those of another. */
+  owner: z.string().optional(),
+  /** The owner's relative share; 1 when absent. */
+  weight: z.number().positive().optional(),
   /** W3C trace context. */
   trace: z.record(z.string(), z.string()).optional(),
 })

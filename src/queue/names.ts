@@ -4,13 +4,18 @@ import { hostname } from 'node:os'
 
 /** BullMQ's key prefix. */
 export const QUEUE_PREFIX = 'inferq:q'
-const BULK_SUFFIX = '-bulk'
 /** The queue of batches, which apis take jobs from. */
 export const BATCHES_QUEUE = 'batches'
 const RESERVED = new Set([BATCHES_QUEUE, 'webhooks'])
 
-/** The urgency of a job: interactive calls wait for it, bulk comes from batches. Each lane of a model is a queue. */
-export type Lane = 'interactive' | 'bulk'
+/**
+ * The urgencies of a job, the highest first: a caller waits for an interactive job, no caller waits for an async
+ * prediction, and bulk comes from batches. Each lane of a model is a queue.
+ */
+export const LANES = ['interactive', 'async', 'bulk'] as const
+export type Lane = (typeof LANES)[number]
+
+const SUFFIXES: Record<Lane, string> = { interactive: '', async: '-async', bulk: '-bulk' }
 
 /** The reason why a folder's name cannot be a model's name; undefined when it can. */
 export function modelNameProblem(name: string): string | undefined {
@@ -18,12 +23,14 @@ export function modelNameProblem(name: string): string | undefined {
     return 'a model name has 1 to 64 lower-case letters, digits, dots, underscores and dashes, and begins with a letter or digit'
   }
   if (RESERVED.has(name)) return `"${name}" is reserved for a queue of inferq`
-  if (name.endsWith(BULK_SUFFIX)) return `names that end in "${BULK_SUFFIX}" are reserved for the bulk lane`
+  for (const lane of ['async', 'bulk'] as const) {
+    if (name.endsWith(SUFFIXES[lane])) return `names that end in "${SUFFIXES[lane]}" are reserved for the ${lane} lane`
+  }
   return undefined
 }
 
 export function queueName(model: string, lane: Lane): string {
-  return lane === 'bulk' ? `${model}${BULK_SUFFIX}` : model
+  return model + SUFFIXES[lane]
 }
 
 /** The prefix of a BullMQ queue's keys. */

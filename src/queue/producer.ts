@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
+import { enterJob, leaveJob } from './flow.ts'
 import type { BatchJob, JobName, TextsJob } from './job.ts'
 import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
 import { RESULT_VERSION } from './result-columns.ts'
@@ -11,6 +12,8 @@ import { RESULT_VERSION } from './result-columns.ts'
 const RETRIES = { attempts: 3, backoff: { type: 'exponential', delay: 500, jitter: 0.5 } } satisfies JobsOptions
 /** BullMQ's event streams have no reader here, so they stay short. */
 const MAX_EVENTS = 100
+/** The owner of jobs of a version before owners were sent. */
+const DEFAULT_OWNER = 'public'
 const RECONNECT_MS = 2_000
 
 export class Producer {
@@ -47,11 +50,24 @@ export class Producer {
   }
 
   /**
-   * Adds a job under the given id; a job that exists under this id is left unchanged.
+   * Adds a job under the given id, in the fair order of its owner; a job that exists under this id is left unchanged.
+   * @param work estimated milliseconds of one inference process.
    * @throws AppError 503 when Redis cannot be reached.
    */
-  async add(queueName: string, name: JobName, jobId: string, data: TextsJob, keep: JobsOptions): Promise<void> {
-    await this.#add(queueName, name, jobId, { ...data, results: this.#resultVersion() }, keep)
+  async add(
+    queue: string,
+    name: JobName,
+    jobId: string,
+    data: TextsJob,
+    keep: JobsOptions,
+    work: number,
+  ): Promise<void> {
+    const flow = { owner: data.owner ?? DEFAULT_OWNER, weight: data.weight ?? 1, work }
+    const priority = await enterJob(this.#redis, queue, jobId, flow).catch((error: unknown) => {
+      throw toServiceUnavailable(error)
+    })
+    if (priority !== undefined)
+      await this.#add(queue, name, jobId, { ...data, results: this.#resultVersion() }, { ...keep, priority })
   }
 
   /** Adds a batch's job unless it exists. @throws AppError 503 when Redis cannot be reached. */
@@ -66,6 +82,7 @@ export class Producer {
   /** Removes a waiting or ended job; false when there is none, or a worker has it locked. */
   async remove(queueName: string, jobId: string): Promise<boolean> {
     const removed = await this.#tryTwice(() => this.queue(queueName).remove(jobId))
+    if (removed === 1) await leaveJob(this.#redis, queueName, jobId)
     return removed === 1
   }
 

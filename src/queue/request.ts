@@ -9,6 +9,8 @@ export interface JobRequest extends JobRef {
   name: JobName
   data: TextsJob
   keep: JobsOptions
+  /** Estimated milliseconds of one inference process. */
+  work: number
 }
 
 /**
@@ -18,7 +20,7 @@ export interface JobRequest extends JobRef {
  */
 export async function requestJob(
   { producer, waiters }: { producer: Producer; waiters: ReplyWaiter },
-  { queue, id, name, data, keep }: JobRequest,
+  { queue, id, name, data, keep, work }: JobRequest,
   signal: AbortSignal,
 ): Promise<Exclude<JobEnd, { state: 'missing' }>> {
   for (;;) {
@@ -28,7 +30,7 @@ export async function requestJob(
     // The signal may abort while the job is being added, when nothing awaits the end yet.
     end.catch(() => undefined)
     try {
-      await producer.add(queue, name, id, data, keep)
+      await producer.add(queue, name, id, data, keep, work)
     } catch (error) {
       attempt.abort(error)
       throw error

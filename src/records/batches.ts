@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
-import { keyIdOf, type OwnedId } from './ids.ts'
+import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey, trimList } from './lists.ts'
 
 const millis = z.coerce.number()
@@ -87,6 +87,16 @@ export async function readBatches(
     if (error) throw error
     return record.safeParse(fields).data
   })
+}
+
+/** The number of batches of each owner that have not ended. */
+export async function countOpenByOwner(redis: Redis): Promise<Map<string, number>> {
+  const counts = new Map<string, number>()
+  for (const batch of await redis.zrange(openKey, 0, '-1')) {
+    const { owner } = ownedIdOf(batch)
+    counts.set(owner, (counts.get(owner) ?? 0) + 1)
+  }
+  return counts
 }
 
 /** Batches that have not ended and were created before `until`. */

@@ -15,6 +15,8 @@ const record = z.object({
   /** JSON of the options that turn the result into an answer. */
   options: z.string(),
   metadata: z.string(),
+  /** The lane of its job; absent from records of earlier versions, whose jobs are interactive. */
+  lane: z.enum(['interactive', 'async']).default('interactive'),
   /** Epoch milliseconds. */
   created_at: z.coerce.number(),
   canceled_at: z.coerce.number().optional(),
@@ -104,6 +106,14 @@ for i = 2, #ARGV do
   redis.call('ZREM', KEYS[3 * i - 4], ARGV[i])
   redis.call('DEL', KEYS[3 * i - 3])
 end`
+/** Writes the lane of a prediction's job, unless the record was removed. */
+export async function writeLane(redis: Redis, id: OwnedId, lane: PredictionRecord['lane']): Promise<void> {
+  await redis.eval(WRITE_LANE, 1, predictionKey(keyIdOf(id)), lane)
+}
+
+const WRITE_LANE = `
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'lane', ARGV[1]) end
+return nil`
 
 /** Removes record and list entry. */
 export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {

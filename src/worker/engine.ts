@@ -36,6 +36,8 @@ export interface EngineModel {
   maxRunTokens: number
   /** Texts per second by length in tokens, of all processes together. */
   speeds: SpeedAt[]
+  /** The duration of runs over the estimate from these speeds. */
+  slowdown: number
   /**
    * The largest change of a text's logits when other texts share its run, divided by the spread of the logits;
    * undefined: not measured.
@@ -101,7 +103,8 @@ export class Engine {
       inference: this.#pool,
       costModel: this.#costModel,
       maxTokens: (model) => this.#manifests.get(model)?.maxTokens ?? 1,
-      maxBulkProcesses: Math.max(1, config.inferenceProcesses - 1),
+      processes: config.inferenceProcesses,
+      maxBackgroundProcesses: Math.max(1, config.inferenceProcesses - 1),
       runTimeout: config.runTimeout,
       events: dispatcherEvents(metrics, logger),
     })
@@ -146,6 +149,7 @@ export class Engine {
       capacity: this.#costModel.capacity(manifest.name),
       maxRunTokens: this.#costModel.budget(manifest.name),
       speeds: this.#costModel.byLength(manifest.name),
+      slowdown: this.#costModel.slowdown(manifest.name),
       movement: this.#sensitivities.get(manifest.name),
     }
   }

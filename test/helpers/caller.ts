@@ -78,6 +78,7 @@ export class Caller {
         ...data,
       },
       keep,
+      1,
     )
     return { id, queue, end }
   }

@@ -83,10 +83,20 @@ async function work(id: string, data: unknown): Promise<TextsResult> {
   return result
 }
 
-const model = { name: 'm' } as ServedModel
+const model = { name: 'm', costs: [{ tokens: 1, ms: 1 }], current: { maxTokens: 512 } } as unknown as ServedModel
 const never = new AbortController().signal
-const call = (signal = never) => ({ model, truncate: 'right' as const, deadline: Date.now() + 10_000, signal })
-const calls = () => new SyncPredictor({ apiId: API, producer, waiters, metrics: createApiMetrics(), onError: fail })
+const call = (signal = never) => ({
+  model,
+  truncate: 'right' as const,
+  owner: 'a',
+  weight: 1,
+  deadline: Date.now() + 10_000,
+  signal,
+})
+const stopped: string[] = []
+const stopJob = async (id: string) => void stopped.push(id)
+const calls = () =>
+  new SyncPredictor({ apiId: API, producer, waiters, metrics: createApiMetrics(), stopJob, onError: fail })
 const lengths = (answers: Awaited<ReturnType<SyncPredictor['predict']>>) =>
   answers.map(({ row }) => ('logits' in row ? row.logits[0] : row.error))
 
@@ -99,7 +109,15 @@ describe('plain calls', () => {
     ])
     expect(answers.map(lengths)).toEqual([[1, 2], [3]])
     expect(computed).toEqual([['a', 'bb', 'ccc']])
-    expect(asked.inFlight('m')).toEqual({ texts: 0, jobs: 0 })
+  })
+
+  it('of different owners do not share a job', async () => {
+    const asked = calls()
+    await Promise.all([
+      asked.predict([{ text: 'a' }], call()),
+      asked.predict([{ text: 'b' }], { ...call(), owner: 'b' }),
+    ])
+    expect(computed.map((texts) => texts.length)).toEqual([1, 1])
   })
 
   it('with another truncation or revision do not share it', async () => {
@@ -143,12 +161,9 @@ describe('plain calls', () => {
       asked.predict([{ text: 'a' }], call(first.signal)),
       asked.predict([{ text: 'b' }], call(second.signal)),
     ])
-    const jobs = () => producer.queue('m').getJobCountByTypes('wait')
+    const jobs = () => producer.queue('m').getJobCountByTypes('wait', 'prioritized')
     await waitFor('the job', async () => (await jobs()) === 1)
     first.abort(new Error('gone'))
-    await waitFor('the first to be rejected', () => asked.inFlight('m').texts === 1)
-    // Another model's calls are counted separately.
-    expect(asked.inFlight('other')).toEqual({ texts: 0, jobs: 0 })
     expect(await jobs()).toBe(1)
     second.abort(new Error('gone too'))
     expect((await both).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
@@ -184,10 +199,10 @@ describe('a producer', () => {
     await producer.queue('m').pause()
     const data = { v: 1, model: 'm', items: [{ text: 'once' }], truncate: 'right' as const, replyTo: API }
     const keep = { removeOnComplete: true }
-    await Promise.all(Array.from({ length: 5 }, () => producer.add('m', 'texts', 'the-same', data, keep)))
-    expect(await producer.queue('m').getJobCountByTypes('wait')).toBe(1)
+    await Promise.all(Array.from({ length: 5 }, () => producer.add('m', 'texts', 'the-same', data, keep, 1)))
+    expect(await producer.queue('m').getJobCountByTypes('wait', 'prioritized')).toBe(1)
     expect(await producer.remove('m', 'the-same')).toBe(true)
-    expect(await producer.queue('m').getJobCountByTypes('wait')).toBe(0)
+    expect(await producer.queue('m').getJobCountByTypes('wait', 'prioritized')).toBe(0)
     await producer.queue('m').resume()
   })
 })

@@ -15,6 +15,7 @@ import { DiskSpace } from '../../src/batches/storage/disk-space.ts'
 import { StorageQuota } from '../../src/batches/storage/quota.ts'
 import { AppError, notFound } from '../../src/errors.ts'
 import { createLogger } from '../../src/logger.ts'
+import { PlaceQueue } from '../../src/predict/place-queue.ts'
 import { isFailed } from '../../src/queue/job.ts'
 import { queueName } from '../../src/queue/names.ts'
 import { readExpired } from '../../src/records/expirations.ts'
@@ -64,6 +65,9 @@ const endpoints: Endpoints = {
   },
   target: (model) =>
     model === undefined ? Promise.resolve({ model: MODEL }) : Promise.reject(notFound('no such model')),
+  estimate: ({ items }) => ({ tokens: items.map(() => 1), work: 0 }),
+  chunkTokens: () => 1_000_000,
+  work: () => 1,
   labels: () => Promise.resolve({ labels: ['a'] } as never),
 }
 
@@ -91,6 +95,8 @@ async function startApi(): Promise<Api> {
     ttl: 60_000,
     maxLineBytes: 10_000,
     onError,
+    maxOpen: 1_000,
+    owners: 1,
   })
   const ended: FoundBatch['id'][] = []
   const consumer = consumerConnection(redis.url, () => undefined)
@@ -112,11 +118,14 @@ async function startApi(): Promise<Api> {
       producer,
       waiters: caller.waiters,
       replyTo: caller.id,
-      width: () => 16,
+      room: () => 2_000,
+      weightOf: () => 1,
       stopChunks: async () => undefined,
       hasRoom: () => true,
       onError: () => undefined,
     },
+    blockWork: () => 2_000,
+    places: { validation: new PlaceQueue(4), run: new PlaceQueue(100) },
     onEnd: (id) => void ended.push(id),
     onRows: () => undefined,
     onUnknownVersion: () => (unknownVersions += 1),

@@ -49,7 +49,15 @@ it('with unknown labels are omitted from the list, and give 409 alone', async ()
     const id = { owner: 'public', uuid: uuid(number) }
     const now = Date.now()
     const options = JSON.stringify({ single: true, truncate: 'right', scores: {} })
-    const fields = { hash: 'h', model: 'm', revision: '', options, metadata: '{}', created_at: now }
+    const fields = {
+      hash: 'h',
+      model: 'm',
+      revision: '',
+      options,
+      metadata: '{}',
+      lane: 'interactive' as const,
+      created_at: now,
+    }
     await createPrediction(redis, id, fields, 60_000)
     const row = { logits: [1], tokens: 1, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1 }
     await redis.hset(jobKey('m', `public_${id.uuid}`), {
@@ -77,7 +85,7 @@ it('have inputs and outputs in the list only when these are small', async () => 
     await createPrediction(
       redis,
       id,
-      { hash: 'h', model, revision: '', options, metadata: '{}', created_at: now + number },
+      { hash: 'h', model, revision: '', options, metadata: '{}', lane: 'interactive', created_at: now + number },
       60_000,
     )
     const data = JSON.stringify({ v: 1, model, items, truncate: 'right', replyTo: 'x' })
@@ -127,7 +135,15 @@ describe('that a newer version wrote', () => {
     const id = { owner: 'public', uuid: uuid(number) }
     const now = Date.now()
     const options = JSON.stringify({ single: true, truncate: 'right', scores: {} })
-    const fields = { hash: 'h', model: 'm', revision: '', options, metadata: '{}', created_at: now }
+    const fields = {
+      hash: 'h',
+      model: 'm',
+      revision: '',
+      options,
+      metadata: '{}',
+      lane: 'interactive' as const,
+      created_at: now,
+    }
     await createPrediction(redis, id, fields, 60_000)
     const data = { v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'x', ...change.data }
     const result = { outcome: 'done', revision: 'known', worker: 'w', startedAt: now, rows: [], ...change.result }

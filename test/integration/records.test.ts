@@ -26,7 +26,15 @@ function uuid(number: number): string {
 }
 
 function create(number: number, createdAt: number, ttlMs: number) {
-  const fields = { hash: 'h', model: 'm', revision: '', options: '{}', metadata: '{}', created_at: createdAt }
+  const fields = {
+    hash: 'h',
+    model: 'm',
+    revision: '',
+    options: '{}',
+    metadata: '{}',
+    lane: 'async' as const,
+    created_at: createdAt,
+  }
   return createPrediction(redis, { owner: OWNER, uuid: uuid(number) }, fields, ttlMs)
 }
 

@@ -58,10 +58,19 @@ it('removes jobs of a model without workers, once no client can get an answer fr
   const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
   const data = { v: 1, model: 'gone', items: [{ text: 'a' }], truncate: 'right' as const, replyTo: 'nobody' }
   const add = async (lane: Lane, name: JobName, ...ids: string[]) => {
-    for (const id of ids) await producer.add(queueName('gone', lane), name, id, data, {})
+    for (const id of ids) await producer.add(queueName('gone', lane), name, id, data, {}, 1)
   }
-  const waiting = (lane: Lane) => producer.queue(queueName('gone', lane)).getRanges(['wait', 'delayed'], 0, 99)
-  const prediction = { hash: 'h', model: 'gone', revision: '', options: '{}', metadata: '{}', created_at: Date.now() }
+  const waiting = (lane: Lane) =>
+    producer.queue(queueName('gone', lane)).getRanges(['wait', 'prioritized', 'delayed'], 0, 99)
+  const prediction = {
+    hash: 'h',
+    model: 'gone',
+    revision: '',
+    options: '{}',
+    metadata: '{}',
+    lane: 'async' as const,
+    created_at: Date.now(),
+  }
   await createPrediction(redis, { owner: 'public', uuid: uuid(1) }, prediction, 60_000)
   // New batches: their api may be about to add the jobs.
   const batch = { ...BATCH_RECORD, created_at: Date.now() }
@@ -74,7 +83,7 @@ it('removes jobs of a model without workers, once no client can get an answer fr
   await add('interactive', 'prediction', `public_${uuid(1)}`, `public_${uuid(2)}`, 'of-no-known-kind')
   const chunk = (number: number) => `public_${uuid(number)}-1024-0-ab-_cd`
   await add('bulk', 'chunk', chunk(3), chunk(4), chunk(5))
-  await producer.add('gone', 'prediction', `public_${uuid(6)}`, data, { delay: 600_000 })
+  await producer.add('gone', 'prediction', `public_${uuid(6)}`, data, { delay: 600_000 }, 1)
 
   const api = await startSweeping(dir)
   await waitFor('the orphaned chunks to be removed', async () => (await waiting('bulk')).length === 1)
@@ -89,7 +98,15 @@ it('ends records and list entries of predictions with their jobs', async () => {
   const uuid = (number: number) => `0190f3f2-7c1e-7000-8000-${String(number).padStart(12, '0')}`
   const ended = async (number: number, state: 'completed' | 'failed', at: number) => {
     const id = { owner: 'public', uuid: uuid(number) }
-    const fields = { hash: 'h', model: 'm', revision: '', options: '{}', metadata: '{}', created_at: at }
+    const fields = {
+      hash: 'h',
+      model: 'm',
+      revision: '',
+      options: '{}',
+      metadata: '{}',
+      lane: 'async' as const,
+      created_at: at,
+    }
     await createPrediction(redis, id, fields, 8 * 24 * 3_600_000)
     await redis.hset(jobKey('m', keyIdOf(id)), { name: 'prediction', data: '{}', timestamp: at, finishedOn: at })
     await redis.zadd(`${queueKey('m')}:${state}`, at, keyIdOf(id))

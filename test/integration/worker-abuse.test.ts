@@ -116,7 +116,7 @@ describe('models', () => {
     const job = await caller.send(['four'], ask)
     // The first worker still serves its other model.
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
-    expect(await caller.producer.queue(job.queue).getJobState(job.id)).toBe('waiting')
+    expect(await caller.producer.queue(job.queue).getJobState(job.id)).toBe('prioritized')
     rmSync(join(dir, 'other', 'deadly'))
     await startWorker({ modelsDir: dir, models: ['other'] })
     const end = await job.end
@@ -167,7 +167,7 @@ describe('models', () => {
       return (await answer.text()).includes('no model can be served')
     })
     const queue = caller.producer.queue(job.queue)
-    await waitFor('its job to wait again', async () => (await queue.getJobState(job.id)) === 'waiting')
+    await waitFor('its job to wait again', async () => (await queue.getJobState(job.id)) === 'prioritized')
     rmSync(join(dir, 'other', 'deadly'))
   })
 
@@ -257,7 +257,7 @@ describe('a worker that stops', () => {
     await waitFor('the job to run', async () => (await caller.producer.queue(job.queue).getActiveCount()) === 1)
     await worker.stop()
     const left = await caller.producer.queue(job.queue).getJob(job.id)
-    expect(await left?.getState()).toBe('waiting')
+    expect(await left?.getState()).toBe('prioritized')
     expect(left?.stalledCounter).toBe(0)
     expect(left?.attemptsMade).toBe(0)
   })

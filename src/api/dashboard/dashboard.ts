@@ -9,13 +9,12 @@ import { AppError } from '../../errors.ts'
 import type { FleetView, ServedModel } from '../../fleet/fleet.ts'
 import { scoreRow } from '../../predict/answers.ts'
 import { parseTextsResult, type TextsResult } from '../../queue/job.ts'
-import { type Lane, queueName } from '../../queue/names.ts'
+import { LANES, queueName } from '../../queue/names.ts'
 import type { Producer } from '../../queue/producer.ts'
 import { type AdminLogin, requireAdmin } from './login.ts'
 
 export const DASHBOARD_PATH = '/admin/queues'
 
-const lanes: Lane[] = ['interactive', 'bulk']
 const MAX_ROWS_SHOWN = 20
 /** Write operations with ADMIN_WRITE: retry, promote, pause and resume. None of them adds or removes jobs. */
 const ALLOWED_WRITES = /^\/api\/queues\/[^/]+\/(?:(?:[^/]+\/)?(?:retry|promote)(?:\/[a-z]+)?|pause|resume)$/
@@ -42,7 +41,7 @@ export function createDashboard(options: DashboardOptions): Router {
   const addedQueues = new Set<string>()
   const addQueues: RequestHandler = (_request, _response, next) => {
     for (const model of options.fleet.models()) {
-      for (const lane of lanes) {
+      for (const lane of LANES) {
         const name = queueName(model.name, lane)
         if (addedQueues.has(name)) continue
         addedQueues.add(name)

@@ -12,23 +12,36 @@ export interface ApiKey {
   owner: string
   /** SHA-256 of the secret. */
   digest: Buffer
+  /** The share of the compute and of waiting places, relative to other keys. */
+  weight: number
 }
 
 export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) =>
   pairs.flatMap((pair, index) => {
-    const [name, secret] = [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]
-    const problem = pair.indexOf(':') > 0 ? secretProblem(secret) : undefined
-    if (pair.indexOf(':') > 0 && problem === undefined) return [{ owner: ownerOf(name), digest: sha256(secret) }]
+    const { name, secret = '', weight } = PAIR.exec(pair)?.groups ?? {}
+    const problem = name === undefined ? undefined : secretProblem(secret)
+    if (name !== undefined && problem === undefined) {
+      return [{ owner: ownerOf(name), digest: sha256(secret), weight: Number(weight ?? 1) }]
+    }
     const message = problem
       ? `the secret of key ${index + 1} ${problem}`
-      : 'must be name:secret pairs, separated by commas'
+      : 'must be name:secret or name:secret:weight, separated by commas'
     context.addIssue({ code: 'custom', message })
     return []
   }),
 )
 
+/** A secret may contain colons; a last part from 0.1 to 999.9 is the weight. */
+const PAIR = /^(?<name>[^:]+):(?<secret>.+?)(?::(?<weight>0\.[1-9]|[1-9]\d{0,2}(?:\.\d)?))?$/
+
 /** The owner of all records when no API keys are configured. */
 const PUBLIC_OWNER = 'public'
+
+/** Returns the weight of an owner; 1 for an owner without a key. */
+export function weights(keys: readonly ApiKey[]): (owner: string) => number {
+  const weightOf = new Map(keys.map(({ owner, weight }) => [owner, weight]))
+  return (owner) => weightOf.get(owner) ?? 1
+}
 
 /** The first 12 hexadecimal digits of the name's SHA-256. */
 function ownerOf(keyName: string): string {

@@ -30,7 +30,8 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   if (last !== undefined) metrics.diskFree.set(last.free)
   metrics.redisMemory.set(memory.used)
   metrics.redisMemoryRatio.set(memory.share)
-  const queues = fleet.models().map(({ name }) => queueName(name, 'interactive'))
+  const lanes = ['interactive', 'async'] as const
+  const queues = fleet.models().flatMap(({ name }) => lanes.map((lane) => queueName(name, lane)))
   const [ended, files, batches, stored] = await Promise.all([
     readEndedCounts(redis, queues),
     countExpirations(redis),

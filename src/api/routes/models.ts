@@ -2,10 +2,10 @@
 import * as z from 'zod'
 import { notFound } from '../../errors.ts'
 import { isLive, type ServedModel } from '../../fleet/fleet.ts'
-import { waitingTexts } from '../../predict/admission.ts'
 import { scoreFunction } from '../../predict/body.ts'
 import { parseReference, rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
 import { defaultFunction } from '../../predict/scores.ts'
+import type { Lane } from '../../queue/names.ts'
 import type { Context } from '../context.ts'
 import { toUnixSeconds } from '../http/openai-format.ts'
 import type { Route } from '../http/route.ts'
@@ -57,17 +57,25 @@ const modelList = z
   })
   .meta({ id: 'ModelList' })
 
+const jobsByLane = z.object({ interactive: z.int(), async: z.int(), bulk: z.int() }).meta({ id: 'JobsByLane' })
+const secondsByLane = z
+  .object({ interactive: orNull(z.number()), async: orNull(z.number()), bulk: orNull(z.number()) })
+  .meta({ id: 'SecondsByLane' })
+
 const queueObject = z
   .object({
     models: z.record(
       z.string(),
       z
         .object({
-          depth: z.object({ interactive: z.int(), bulk: z.int() }),
+          depth: jobsByLane.describe('Waiting jobs'),
           active: z.int(),
           workers: z.int(),
+          processes: z.int().describe('Inference processes of the workers that take jobs'),
           drain_per_second: z.int(),
-          eta_seconds: orNull(z.number()),
+          work_seconds: secondsByLane.describe('Work that waits or runs, in seconds of one inference process'),
+          eta_seconds: orNull(z.number()).describe('Seconds until the interactive work of this moment is done'),
+          eta_seconds_by_lane: secondsByLane,
         })
         .meta({ id: 'QueueOfModel' }),
     ),
@@ -166,13 +174,26 @@ function refused({ fleet }: Context) {
 }
 
 function queueOf(context: Context, model: ServedModel) {
-  const { interactive, bulk } = context.fleet.depth(model.name)
-  const eta = model.capacity > 0 ? waitingTexts(context, model.name) / model.capacity : null
+  const { fleet } = context
+  const { interactive, async, bulk } = fleet.depth(model.name)
+  const eachLane = <T>(value: (lane: Lane) => T) => ({
+    interactive: value('interactive'),
+    async: value('async'),
+    bulk: value('bulk'),
+  })
+  const drain = eachLane((lane) => (model.processes > 0 ? thousandths(fleet.drainTime(model, lane) / 1_000) : null))
   return {
-    depth: { interactive: interactive.waiting, bulk: bulk.waiting },
-    active: interactive.active + bulk.active,
+    depth: { interactive: interactive.waiting, async: async.waiting, bulk: bulk.waiting },
+    active: interactive.active + async.active + bulk.active,
     workers: model.workers.length,
+    processes: model.processes,
     drain_per_second: Math.round(model.capacity),
-    eta_seconds: eta === null ? null : Math.round(eta * 1_000) / 1_000,
+    work_seconds: eachLane((lane) => thousandths(fleet.load.work(model.name, lane) / 1_000)),
+    eta_seconds: drain.interactive,
+    eta_seconds_by_lane: drain,
   }
+}
+
+function thousandths(value: number): number {
+  return Math.round(value * 1_000) / 1_000
 }

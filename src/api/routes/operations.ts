@@ -2,8 +2,8 @@
 import * as z from 'zod'
 import { unavailable } from '../../errors.ts'
 import { VERSION } from '../../package.ts'
-import { waitingCalls } from '../../predict/admission.ts'
 import { rejectionReason, resolveModel } from '../../predict/model-resolver.ts'
+import { LANES } from '../../queue/names.ts'
 import { refusesChanges, toServiceUnavailable } from '../../redis/errors.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
@@ -203,13 +203,14 @@ function sampleGauges(context: Context): void {
   metrics.connections.set(connections.size)
   metrics.polls.set(polls.taken)
   metrics.streams.set(streams.taken)
-  metrics.waiting.set(waitingCalls(context))
+  metrics.waiting.set(context.waitingPlaces.held())
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)
   for (const model of fleet.models()) {
     metrics.workers.set({ model: model.name }, model.workers.length)
     const depth = fleet.depth(model.name)
-    for (const lane of ['interactive', 'bulk'] as const) {
+    for (const lane of LANES) {
+      metrics.queueWork.set({ model: model.name, lane }, fleet.load.work(model.name, lane) / 1_000)
       for (const state of ['waiting', 'active'] as const) {
         metrics.jobs.set({ model: model.name, lane, state }, depth[lane][state])
       }

@@ -1,7 +1,8 @@
 // Routes of synchronous predictions, for four dialects.
 // GET and Text Embeddings Inference's POST /predict, Hugging Face's nested format, and SageMaker's /invocations.
 import * as z from 'zod'
-import { admit } from '../../predict/admission.ts'
+import { workOf } from '../../fleet/work.ts'
+import { admit, takeWaitingPlace } from '../../predict/admission.ts'
 import { scoreAnswers } from '../../predict/answers.ts'
 import { checkMaxTokens, type Inputs, inputsOf, inputsOfHuggingFace } from '../../predict/inputs.ts'
 import { admitMemory } from '../../predict/memory-admission.ts'
@@ -163,13 +164,19 @@ async function predictSync(
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
   request.logModel(target.model.name)
-  checkMaxTokens(inputs, target.model.current.maxTokens)
-  admit(context, target, 'plain')
-  admitMemory(context, 'plain')
+  const { owner } = request
+  const { costs, current } = target.model
+  checkMaxTokens(inputs, current.maxTokens)
+  const work = workOf(costs, inputs.items, current.maxTokens)
+  const release = takeWaitingPlace(context, owner)
   const deadline = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
   try {
+    admit(context, target, { lane: 'interactive', owner, work })
+    admitMemory(context, 'plain')
     const answers = await context.syncPredictor.predict(inputs.items, {
       ...target,
+      owner,
+      weight: context.weightOf(owner),
       truncate: inputs.truncate,
       deadline: deadline.expiresAt,
       signal: deadline.signal,
@@ -189,6 +196,7 @@ async function predictSync(
     throw error
   } finally {
     deadline.end()
+    release()
   }
 }
 

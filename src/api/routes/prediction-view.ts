@@ -39,7 +39,7 @@ export async function toPredictionObject(
     started_at: startedAt === undefined ? null : new Date(startedAt).toISOString(),
     completed_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
     urls: urlsOf(id.uuid, baseUrl),
-    queue: queueOf(job, record.model, fleet),
+    queue: queueOf(prediction, fleet),
     attempts: job.state === 'missing' ? 0 : job.attempts,
     metadata: JSON.parse(record.metadata) as Record<string, string>,
   }
@@ -155,10 +155,16 @@ function metricsOf(
   }
 }
 
-function queueOf(job: JobSnapshot, model: string, fleet: FleetView): PredictionObject['queue'] {
+/**
+ * `eta_seconds` is the time to the start. It comes from the work before the job when that was read, else
+ * from the job's position and the average work of a job in its lane.
+ */
+function queueOf({ id, record, job, workBefore }: Prediction, fleet: FleetView): PredictionObject['queue'] {
   if (job.state !== 'waiting') return null
-  const capacity = fleet.models().find(({ name }) => name === model)?.capacity ?? 0
   const position = job.position ?? null
-  const eta = position !== null && capacity > 0 ? Math.round(((position + 1) / capacity) * 1_000) / 1_000 : null
-  return { position, eta_seconds: eta }
+  const model = fleet.get(record.model)
+  if (position === null || !model || model.processes === 0) return { position, eta_seconds: null }
+  const ahead = workBefore ?? fleet.averageWork(model.name, record.lane) * (position + 1)
+  const eta = fleet.waitBehind(model, record.lane, id.owner, ahead) / 1_000
+  return { position, eta_seconds: Math.round(eta * 1_000) / 1_000 }
 }

@@ -1,6 +1,8 @@
 // Routes of predictions with an id, after Replicate's API.
 import * as z from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
+import { workOf } from '../../fleet/work.ts'
+import { hasInteractiveRoom } from '../../predict/admission.ts'
 import { inputsOf } from '../../predict/inputs.ts'
 import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
 import { type ListedPrediction, MAX_ENTRY_BYTES, readPredictionPage } from '../../predict/prediction-list.ts'
@@ -209,12 +211,31 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   const release = context.polls.take(owner)
   const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
   try {
-    await context.predictions.waitFor(found.id, found.record, deadline.signal, true)
+    const polled = await promote(context, found)
+    await context.predictions.waitFor(polled.id, polled.record, deadline.signal, true)
   } finally {
     release()
     deadline.end()
   }
-  return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
+  const after = await context.predictions.find(owner, params.id)
+  if (!hasEnded(after)) await context.predictions.move(after, 'async', await workOfPrediction(context, after))
+  return reply(context, after, baseUrl, 200)
+}
+
+/** Makes a prediction that a caller waits for urgent, if it would start in time. */
+async function promote(context: Context, prediction: Prediction): Promise<Prediction> {
+  const { id, record } = prediction
+  const model = await context.fleet.find(record.model)
+  if (!model || record.lane === 'interactive' || !hasInteractiveRoom(context, model, id.owner)) return prediction
+  const work = await workOfPrediction(context, prediction)
+  if (!(await context.predictions.move(prediction, 'interactive', work))) return prediction
+  context.fleet.load.add(model.name, 'interactive', id.owner, work)
+  return { ...prediction, record: { ...record, lane: 'interactive' } }
+}
+
+async function workOfPrediction(context: Context, { record, job }: Prediction): Promise<number> {
+  const model = await context.fleet.find(record.model)
+  return model && job.state !== 'missing' ? workOf(model.costs, job.data.items, model.current.maxTokens) : 0
 }
 
 async function listPredictions(
@@ -253,7 +274,8 @@ async function reply(
   status: number,
   headers: Record<string, string> = {},
 ): Promise<RouteReply> {
-  const body: PredictionObject = await toPredictionObject(prediction, context.fleet, baseUrl)
+  const complete = await context.predictions.withWorkBefore(prediction)
+  const body: PredictionObject = await toPredictionObject(complete, context.fleet, baseUrl)
   // A client that waited treats `processing` without an output as the result; at `starting` it continues polling.
   if (status === 202 && body.status === 'processing') body.status = 'starting'
   return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }

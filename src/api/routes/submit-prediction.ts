@@ -1,6 +1,7 @@
 // Creates a prediction with an id, and waits for its end.
 import { uuidv7 } from 'uuidv7'
-import { admit } from '../../predict/admission.ts'
+import { workOf } from '../../fleet/work.ts'
+import { admit, hasInteractiveRoom, takeWaitingPlace } from '../../predict/admission.ts'
 import type { Inputs } from '../../predict/inputs.ts'
 import { admitMemory, predictionBytes } from '../../predict/memory-admission.ts'
 import { type ResolvedModel } from '../../predict/model-resolver.ts'
@@ -46,19 +47,23 @@ export async function submit(
   const { target, inputs, metadata, waitMs } = submission
   request.logModel(target.model.name)
   requireDurable(context)
-  admit(context, target, 'prediction')
-  const labels = target.model.current.labels.length
-  const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
-  admitMemory(context, 'kept', predictionBytes(charactersOf(inputs), resultBytes))
-  const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
-  const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
-  const id = { owner, uuid }
   const model = target.model.name
+  const work = workOf(target.model.costs, inputs.items, target.model.current.maxTokens)
+  const release = waitMs > 0 ? takeWaitingPlace(context, owner) : () => undefined
   const deadline = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
   try {
+    const waits = waitMs > 0 && hasInteractiveRoom(context, target.model, owner)
+    const lane = waits && target.model.workers.length > 0 ? 'interactive' : 'async'
+    admit(context, target, { lane, owner, work })
+    const labels = target.model.current.labels.length
+    const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
+    admitMemory(context, 'kept', predictionBytes(charactersOf(inputs), resultBytes))
+    const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
+    const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
+    const id = { owner, uuid }
     // The waiter is registered before the job is added, so that no reply is missed. The reply of a replayed request may
     // be sent to another api.
-    const end = waitMs > 0 ? context.predictions.waitFor(id, { model }, deadline.signal, mayBeReplay) : undefined
+    const end = waitMs > 0 ? context.predictions.waitFor(id, { model, lane }, deadline.signal, mayBeReplay) : undefined
     const { replayed, record, data } = await context.predictions.create(id, {
       model,
       ...(target.revision === undefined ? {} : { revision: target.revision }),
@@ -66,11 +71,16 @@ export async function submit(
       metadata,
       hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata }),
       resultBytes,
+      lane,
+      weight: context.weightOf(owner),
+      work,
       traceparent,
     })
     await end
     const isNew = !replayed && waitMs === 0
     const prediction = isNew ? { id, record, job: addedJob(data) } : await context.predictions.find(owner, uuid)
+    // The wait has ended, so the prediction is no longer urgent.
+    if (waitMs > 0 && !hasEnded(prediction)) await context.predictions.move(prediction, 'async', work)
     const headers = {
       Location: `${baseUrl}/v1/predictions/${uuid}`,
       ...preferenceApplied(prefer),
@@ -79,6 +89,7 @@ export async function submit(
     return { prediction, ended: hasEnded(prediction), headers }
   } finally {
     deadline.end()
+    release()
   }
 }
 

@@ -25,13 +25,18 @@ export interface ConsumerOptions {
   slots: number
   /** A consumerConnection; the caller closes it. */
   redis: Redis
-  handle: (received: ReceivedJob) => Promise<JobOutcome>
+  /** @param onSubmitted called when the texts of the job are in the backlog. */
+  handle: (received: ReceivedJob, onSubmitted: () => void) => Promise<JobOutcome>
   /** Sends a result to the api that waits. `keep`: stores it too, since the job is removed. Never rejects. */
   reply: (replyTo: string, id: string, result: object, keep: boolean) => void
   /** Releases the memory that is reserved for the result of a prediction. Never rejects. */
   release: (id: string) => Promise<void>
   /** Called with the ids of jobs whose lock was lost, and after progress of one whose lock was lost before. */
   forgetStalls: (id: string) => Promise<void>
+  /** Called when a job has ended, completed or failed for good. Never rejects. */
+  onEnd: (queue: string, id: string) => void
+  /** Whether the jobs that are taken leave room for more work. */
+  mayTakeMore: () => boolean
   onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
   /** Called when the processing of a job throws. */
   onFailure: (jobId: string, error: unknown) => void
@@ -43,7 +48,7 @@ export interface ConsumerOptions {
  * The delay of a job whose revision another worker serves; that worker may take it afterwards. Many chunks of a batch
  * can wait for one worker, so their longer delay limits how often they are taken and delayed again.
  */
-const REVISION_ELSEWHERE_DELAY_MS: Record<Lane, number> = { interactive: 20, bulk: 250 }
+const REVISION_ELSEWHERE_DELAY_MS: Record<Lane, number> = { interactive: 20, async: 250, bulk: 250 }
 /** The delay of a job whose revision no live worker serves, until one may have started. */
 const REVISION_UNAVAILABLE_DELAY_MS = 5_000
 
@@ -54,13 +59,15 @@ export class Consumer {
   readonly #options: ConsumerOptions
   /** The jobs that are held now, by id. */
   readonly #held = new Map<string, AbortController>()
+  readonly #queue: string
   readonly #worker: Worker<unknown, object>
   #running: Promise<void> | undefined
 
   constructor(options: ConsumerOptions) {
     this.#options = options
+    this.#queue = queueName(options.model, options.lane)
     this.#worker = new Worker<unknown, object>(
-      queueName(options.model, options.lane),
+      this.#queue,
       (job, token) => this.#process(job, token),
       workerOptions(options.redis, options.slots),
     )
@@ -73,10 +80,12 @@ export class Consumer {
     // A result can be read by the id of its prediction or chunk as soon as it is replied, so the reply follows the
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
+      options.onEnd(this.#queue, String(job.id))
       if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
     })
     this.#worker.on('failed', (job) => {
       if (job?.name === 'prediction' && job.finishedOn !== undefined) void options.release(String(job.id))
+      if (job?.finishedOn !== undefined) options.onEnd(this.#queue, String(job.id))
     })
   }
 
@@ -172,12 +181,20 @@ export class Consumer {
     }
     const onFirstRow = job.stalledCounter > 0 ? () => void forgetStalls(id) : undefined
     try {
-      return await handle({ ...receivedJob(id, name, job, lane), lost, onFirstRow })
+      const received = { ...receivedJob(id, name, job, lane), lost, onFirstRow }
+      return await handle(received, () => this.#limitConcurrency())
     } catch (error) {
       this.#options.onFailure(id, error)
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
       throw new Error("the worker failed on this job; see the worker's log")
+    } finally {
+      this.#limitConcurrency()
     }
+  }
+
+  /** A job may have one text or a thousand, so the slots are limited by the work of the jobs that are taken. */
+  #limitConcurrency(): void {
+    this.#worker.concurrency = this.#options.mayTakeMore() ? this.#options.slots : 1
   }
 }
 

@@ -6,8 +6,9 @@ import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
 import { VERSION } from '../../package.ts'
 import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
+import { leaveJob } from '../../queue/flow.ts'
 import { forgetStalls, readTakeable } from '../../queue/job-state.ts'
-import { type Lane, processId, queueName } from '../../queue/names.ts'
+import { LANES, type Lane, processId, queueName } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import { releaseResultMemory } from '../../records/predictions.ts'
 import { logAvailability } from '../../redis/availability.ts'
@@ -47,7 +48,10 @@ const REQUEUE_MS = 5_000
 const REDIS_AWAY_MS = 2_000
 const POLL_MS = 100
 const WATCH_MS = 1_000
-const LANES: Lane[] = ['interactive', 'bulk']
+/** Milliseconds of async or bulk work that each process takes in advance; more would wait here while other workers are idle. */
+const HELD_MS = 1_000
+/** Jobs that are taken however much work they are. */
+const MIN_HELD_JOBS = 4
 
 /** Outcomes with another label value in inferq_worker_jobs_total: dashboards rely on the values, so they are kept. */
 const OUTCOME_LABELS: Partial<Record<ConsumedOutcome, string>> = {
@@ -106,6 +110,8 @@ export class Consumers {
       id: this.#id,
       version: VERSION,
       slots: { interactive: predictJobs * inferenceProcesses, bulk: bulkChunks * inferenceProcesses },
+      processes: inferenceProcesses,
+      interactiveShare: () => engine.dispatcher.interactiveShare,
       redis: this.#commandRedis,
       models: () => engine.served(),
       refused: () => engine.refused(),
@@ -231,7 +237,8 @@ export class Consumers {
       lane,
       slots: (lane === 'bulk' ? bulk : interactive) * config.inferenceProcesses,
       redis: this.#blockingRedis,
-      handle: (received) => handler.handle(received),
+      mayTakeMore: () => this.#mayTakeMore(model.name, lane),
+      handle: (received, onSubmitted) => handler.handle(received, onSubmitted),
       reply: (replyTo, id, result, keep) => {
         // The api's waiter reconciles a lost reply, so its failure does not fail the job.
         publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
@@ -241,6 +248,7 @@ export class Consumers {
         const job = { queue: queueName(model.name, lane), id }
         return forgetStalls(this.#commandRedis, job).catch(this.#onRedisError)
       },
+      onEnd: (queue, id) => void leaveJob(this.#commandRedis, queue, id).catch(this.#onRedisError),
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()
@@ -251,6 +259,13 @@ export class Consumers {
         this.#circuitBreaker.recordError()
       },
     })
+  }
+
+  /** Interactive jobs are limited by admission; a large one must not keep a small one of another owner waiting. */
+  #mayTakeMore(model: string, lane: Lane): boolean {
+    const { engine, config } = this.#options
+    const limit = HELD_MS * config.inferenceProcesses
+    return lane === 'interactive' || engine.dispatcher.heldMs(model, lane, limit / MIN_HELD_JOBS) < limit
   }
 
   async #pauseConsumers(ms: number): Promise<void> {

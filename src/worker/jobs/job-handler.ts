@@ -66,8 +66,11 @@ export class JobHandler {
     this.#now = options.now ?? Date.now
   }
 
-  /** @throws Error with the paths that do not fit the job contract; errors of Redis. */
-  async handle(received: ReceivedJob): Promise<JobOutcome> {
+  /**
+   * @param onSubmitted called when the texts of the job are in the backlog.
+   * @throws Error with the paths that do not fit the job contract; errors of Redis.
+   */
+  async handle(received: ReceivedJob, onSubmitted?: () => void): Promise<JobOutcome> {
     const startedAt = this.#now()
     const data = parse(received.data)
     if (!data) return { kind: 'unknown_version' }
@@ -90,6 +93,7 @@ export class JobHandler {
     try {
       if (await cancellation.isSet()) return answered('canceled')
       const computation = this.#submit(received, data)
+      onSubmitted?.()
       cancellation.attach(computation)
       if (received.lost.aborted) computation.cancel()
       else received.lost.addEventListener('abort', () => computation.cancel(), { once: true })
@@ -123,9 +127,11 @@ export class JobHandler {
     })
   }
 
-  #submit({ lane, createdAt, onFirstRow }: ReceivedJob, { items, truncate, deadline }: TextsJob): Computation {
+  #submit({ lane, createdAt, onFirstRow }: ReceivedJob, data: TextsJob): Computation {
     const { model, dispatcher } = this.#options
-    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline, onFirstRow })
+    const { items, truncate, deadline, owner = '', weight = 1 } = data
+    const flow = { owner, weight }
+    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline, ...flow, onFirstRow })
   }
 }
 

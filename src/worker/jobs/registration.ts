@@ -16,6 +16,8 @@ export interface RegistrationOptions {
   id: string
   version: string
   slots: Heartbeat['slots']
+  processes: number
+  interactiveShare: () => number
   /** A producerConnection, whose commands fail fast: an unreachable Redis must not block a heartbeat. */
   redis: Redis
   /** The models that are served now. */
@@ -76,7 +78,7 @@ export class Registration {
   }
 
   async #beat(): Promise<void> {
-    const { id, version, slots, redis, models, refused } = this.#options
+    const { id, version, slots, processes, interactiveShare, redis, models, refused } = this.#options
     await this.publishModels()
     await publishHeartbeat(redis, {
       v: HEARTBEAT_VERSION,
@@ -88,6 +90,8 @@ export class Registration {
       models: models().map(({ manifest: { name, revision }, ...measured }) => ({ name, revision, ...measured })),
       refused: refused(),
       slots,
+      processes,
+      interactiveShare: interactiveShare(),
     })
   }
 

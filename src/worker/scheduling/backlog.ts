@@ -1,7 +1,8 @@
-// Backlog of waiting texts, and the choice of the next run: the interactive lane first, texts of similar length
-// together, within a budget of padded tokens. A run never waits to be filled.
+// Backlog of waiting texts, and the choice of the next run: the highest lane first, the owners of a lane in turns, texts of
+// similar length together, within a budget of padded tokens. A run never waits to be filled.
 
-import type { Lane } from '../../queue/names.ts'
+import { LANES, type Lane } from '../../queue/names.ts'
+import { FairOrder } from './fair-order.ts'
 import { type Entry, type Group, LengthBuckets } from './length-buckets.ts'
 
 export interface Run<G extends Group> {
@@ -14,27 +15,38 @@ export interface Run<G extends Group> {
   suspect: boolean
 }
 
-/** While both lanes wait, every eighth run is bulk's, so that bulk never starves. */
-const BULK_EVERY_NTH_RUN = 8
-/** While interactive traffic is recent, bulk runs get this share of the budget, so that the next request waits less. */
-const BULK_BUDGET_SHARE = 1 / 4
-const INTERACTIVE_WINDOW_MS = 2_000
+/** While a higher lane waits too, every eighth run is that of a lower one, so that it never starves. */
+const LOWER_EVERY_NTH_RUN = 8
+/**
+ * A short run gets this share of the budget, so that the next request waits less: runs of the lower lanes while interactive
+ * traffic is recent, and interactive runs while several owners are recent.
+ */
+const SHORT_RUN_SHARE = 1 / 4
+const RECENT_MS = 2_000
 
 /** What may run now besides interactive texts. */
 export interface Capacity {
   /** A text that may kill its process. */
   suspect: boolean
-  /** Bulk, while interactive traffic is recent. */
-  bulk: boolean
+  /** The lower lanes, while interactive traffic is recent. */
+  background: boolean
 }
 
 export class Backlog<G extends Group> {
   readonly #budget: (model: string) => number
-  readonly #lanes: Record<Lane, Map<string, LengthBuckets<G>>> = { interactive: new Map(), bulk: new Map() }
+  readonly #lanes = Object.fromEntries(LANES.map((lane) => [lane, new Map()])) as Record<
+    Lane,
+    Map<string, LengthBuckets<G>>
+  >
+  readonly #order: Record<Lane, FairOrder> = {
+    interactive: new FairOrder(),
+    async: new FairOrder(),
+    bulk: new FairOrder(),
+  }
   #suspects: Entry<G>[] = []
-  #arrivals = 0
-  #runsSinceBulk = 0
-  #lastInteractiveAt = Number.NEGATIVE_INFINITY
+  readonly #runsSince: Record<Lane, number> = { interactive: 0, async: 0, bulk: 0 }
+  /** The last arrival of interactive texts by owner, epoch milliseconds. */
+  readonly #recentOwners = new Map<string, number>()
 
   /** @param budget padded tokens per run of a model; a single text may have more. */
   constructor(budget: (model: string) => number) {
@@ -47,13 +59,13 @@ export class Backlog<G extends Group> {
   }
 
   add(group: G, now: number): void {
-    if (group.lane === 'interactive') this.#lastInteractiveAt = now
-    this.#bucketsOf(group).add(group, group.estimatedTokens.keys(), this.#arrivals++)
+    if (group.lane === 'interactive') this.#recentOwners.set(group.owner, now)
+    this.#bucketsOf(group).add(group, group.estimatedTokens.keys(), this.#order[group.lane].enter(group))
   }
 
   /** Adds texts again whose process ended before it computed them. */
   requeue(entries: readonly Entry<G>[]): void {
-    for (const { group, index } of entries) this.#bucketsOf(group).add(group, [index], this.#arrivals++, true)
+    for (const { group, index } of entries) this.#bucketsOf(group).add(group, [index], 0, true)
   }
 
   /** Adds the texts of a run that killed its process: each runs alone, before all others. */
@@ -73,25 +85,33 @@ export class Backlog<G extends Group> {
   }
 
   /** Takes the next run; undefined when nothing may run now. */
-  nextRun(now: number, capacity: Capacity = { suspect: true, bulk: true }): Run<G> | undefined {
+  nextRun(now: number, capacity: Capacity = { suspect: true, background: true }): Run<G> | undefined {
     const suspect = capacity.suspect ? this.#suspects.shift() : undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
-    const interactiveRecently = now - this.#lastInteractiveAt < INTERACTIVE_WINDOW_MS
-    const lane = this.#nextLane(capacity.bulk || !interactiveRecently)
-    const buckets = lane && oldest(this.#lanes[lane])
-    if (!lane || !buckets) return undefined
-    this.#runsSinceBulk = lane === 'bulk' ? 0 : this.#runsSinceBulk + 1
-    const { model, tokens } = buckets.oldest
-    const share = lane === 'bulk' && interactiveRecently ? BULK_BUDGET_SHARE : 1
+    const owners = this.#countRecentOwners(now)
+    const lane = this.#nextLane(capacity.background || owners === 0)
+    const buckets = lane && first(this.#lanes[lane])
+    if (!lane || !buckets?.first) return undefined
+    for (const each of LANES) this.#runsSince[each] = each === lane ? 0 : this.#runsSince[each] + 1
+    const { model, tokens, tag } = buckets.first
+    this.#order[lane].advance(tag)
+    const share = owners > (lane === 'interactive' ? 1 : 0) ? SHORT_RUN_SHARE : 1
     return runOf(buckets.takeSimilar(tokens, this.#budget(model) * share), lane, false)
   }
 
-  #nextLane(bulkAllowed: boolean): Lane | undefined {
-    const bulkWaits = oldest(this.#lanes.bulk) !== undefined
-    const interactiveWaits = oldest(this.#lanes.interactive) !== undefined
-    if (bulkWaits && interactiveWaits && this.#runsSinceBulk >= BULK_EVERY_NTH_RUN - 1) return 'bulk'
-    if (interactiveWaits) return 'interactive'
-    return bulkWaits && bulkAllowed ? 'bulk' : undefined
+  /** Owners whose interactive texts arrived in the last two seconds. */
+  #countRecentOwners(now: number): number {
+    for (const [owner, at] of this.#recentOwners) if (now - at >= RECENT_MS) this.#recentOwners.delete(owner)
+    return this.#recentOwners.size
+  }
+
+  #nextLane(backgroundAllowed: boolean): Lane | undefined {
+    const waiting = LANES.filter((lane) => first(this.#lanes[lane]) !== undefined)
+    const [highest] = waiting
+    if (highest === undefined) return undefined
+    const starving = waiting.find((lane) => lane !== highest && this.#runsSince[lane] >= LOWER_EVERY_NTH_RUN - 1)
+    if (starving !== undefined || highest === 'interactive') return starving ?? highest
+    return backgroundAllowed ? highest : undefined
   }
 
   #bucketsOf({ lane, model }: G): LengthBuckets<G> {
@@ -103,17 +123,18 @@ export class Backlog<G extends Group> {
   }
 
   #allBuckets(): LengthBuckets<G>[] {
-    return [...this.#lanes.interactive.values(), ...this.#lanes.bulk.values()]
+    return LANES.flatMap((lane) => [...this.#lanes[lane].values()])
   }
 }
 
-/** The buckets of the model whose oldest group arrived first; undefined when no text waits. */
-function oldest<G extends Group>(lane: Map<string, LengthBuckets<G>>): LengthBuckets<G> | undefined {
-  let first: LengthBuckets<G> | undefined
+/** The buckets of the model whose first group has the lowest tag; undefined when no text waits. */
+function first<G extends Group>(lane: Map<string, LengthBuckets<G>>): LengthBuckets<G> | undefined {
+  let lowest: { tag: number; buckets: LengthBuckets<G> } | undefined
   for (const buckets of lane.values()) {
-    if (buckets.size > 0 && (!first || buckets.oldest.arrival < first.oldest.arrival)) first = buckets
+    const tag = buckets.first?.tag
+    if (tag !== undefined && (!lowest || tag < lowest.tag)) lowest = { tag, buckets }
   }
-  return first
+  return lowest?.buckets
 }
 
 function runOf<G extends Group>(entries: Entry<G>[], lane: Lane, suspect: boolean): Run<G> {

@@ -87,6 +87,11 @@ export class CostModel {
     }))
   }
 
+  /** The duration of the last runs over the estimate of the warm-up; 1 for a model that is not calibrated. */
+  slowdown(model: string): number {
+    return this.#models.get(model)?.factor ?? 1
+  }
+
   /** Texts per second of all processes together, if they computed this model only. */
   capacity(model: string): number {
     const modelCost = this.#models.get(model)

@@ -4,6 +4,7 @@ import type { Lane } from '../../queue/names.ts'
 import type { RunOutcome, RunTask } from '../inference/inference-process.ts'
 import type { RunColumns, TextColumns } from '../inference/ipc.ts'
 import { Backlog, type Run } from './backlog.ts'
+import { BusyShare } from './busy-share.ts'
 import type { CostModel } from './cost-model.ts'
 import type { Entry } from './length-buckets.ts'
 import { type JobTexts, PendingJob, type PendingJobEnd } from './pending-job.ts'
@@ -29,13 +30,16 @@ export interface DispatcherEvents {
 
 export interface DispatcherOptions {
   inference: Inference
+  /** Inference processes. */
+  processes: number
   costModel: CostModel
   /** Longest input of a model in tokens. */
   maxTokens: (model: string) => number
   /**
-   * Processes that may compute suspected texts, or bulk while interactive traffic is recent: all but one, at least one.
+   * Processes that may compute suspected texts, or the lower lanes while interactive traffic is recent: all but one, at
+   * least one.
    */
-  maxBulkProcesses: number
+  maxBackgroundProcesses: number
   /** RUN_TIMEOUT in milliseconds; undefined: derived from the estimated duration of the run. */
   runTimeout: number | undefined
   events: DispatcherEvents
@@ -64,8 +68,9 @@ export class Dispatcher {
   readonly #backlog: Backlog<PendingJob>
   readonly #now: () => number
   readonly #pending = new Set<PendingJob>()
+  readonly #busy = new BusyShare()
   #suspectsRunning = 0
-  #bulkRunning = 0
+  #backgroundRunning = 0
   /** Models that are no longer served. */
   readonly #removedModels = new Set<string>()
   #closed = false
@@ -86,6 +91,25 @@ export class Dispatcher {
       this.pump()
     }
     return { end: job.end, cancel: () => this.#cancel(job) }
+  }
+
+  /**
+   * Estimated milliseconds of one process that the pending jobs of a lane of a model still take.
+   * @param jobLimit the most that one job counts.
+   */
+  heldMs(model: string, lane: Lane, jobLimit: number): number {
+    let ms = 0
+    for (const job of this.#pending) {
+      if (job.model !== model || job.lane !== lane) continue
+      const jobMs = this.#options.costModel.estimateMs(model, job.totalTokens)
+      ms += Math.min(jobLimit, jobMs * (job.missing / job.estimatedTokens.length))
+    }
+    return ms
+  }
+
+  /** The share of the last seconds' compute that interactive runs took, 0 to 1. */
+  get interactiveShare(): number {
+    return this.#busy.share(this.#now())
   }
 
   /** Ends every pending job as `handed_back`, and every job that is submitted from now on. */
@@ -112,12 +136,12 @@ export class Dispatcher {
 
   /** Sends runs while texts wait and a process can take one; the caller calls it when a process becomes ready. */
   pump(): void {
-    const { inference, maxBulkProcesses } = this.#options
+    const { inference, maxBackgroundProcesses } = this.#options
     for (const job of this.#backlog.expire(this.#now())) job.finish({ kind: 'expired' })
     while (inference.hasRoom) {
       const run = this.#backlog.nextRun(this.#now(), {
-        suspect: this.#suspectsRunning < maxBulkProcesses,
-        bulk: inference.isIdle && this.#bulkRunning < maxBulkProcesses,
+        suspect: this.#suspectsRunning < maxBackgroundProcesses,
+        background: inference.isIdle && this.#backgroundRunning < maxBackgroundProcesses,
       })
       if (!run) return
       void this.#send(run)
@@ -141,11 +165,11 @@ export class Dispatcher {
     const expectedMs = costModel.estimateMs(run.model, run.paddedTokens)
     const timeoutMs = runTimeout ?? Math.min(Math.max(TIMEOUT_FACTOR * expectedMs, MIN_TIMEOUT_MS), MAX_TIMEOUT_MS)
     if (run.suspect) this.#suspectsRunning += 1
-    if (run.lane === 'bulk') this.#bulkRunning += 1
+    if (run.lane !== 'interactive') this.#backgroundRunning += 1
     const columns = columnsOf(run.entries)
     const outcome = await inference.run({ model: run.model, columns, expectedMs, timeoutMs, suspect: run.suspect })
     if (run.suspect) this.#suspectsRunning -= 1
-    if (run.lane === 'bulk') this.#bulkRunning -= 1
+    if (run.lane !== 'interactive') this.#backgroundRunning -= 1
     if (outcome.kind === 'ran') this.#settle(run, outcome.columns, outcome.ms)
     else this.#recoverLostRun(run, outcome)
     this.pump()
@@ -162,6 +186,7 @@ export class Dispatcher {
   #settle(run: Run<PendingJob>, columns: RunColumns, ms: number): void {
     const { costModel, events } = this.#options
     const { model, entries } = run
+    if (run.lane === 'interactive') this.#busy.add(this.#now(), ms / this.#options.processes)
     costModel.observe(model, run.paddedTokens, entries.length, ms)
     events.ran(model, entries.length, ms)
     if (columns.bisections > 0 || columns.errorMessage !== undefined) {

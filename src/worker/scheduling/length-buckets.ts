@@ -7,6 +7,9 @@ export interface Group {
   readonly lane: Lane
   /** Estimated tokens of each text, whole numbers from 1. */
   readonly estimatedTokens: readonly number[]
+  /** The API key's owner, and its relative share of the compute. */
+  readonly owner: string
+  readonly weight: number
   /** Epoch milliseconds; a group of which no text has started by then never runs. */
   readonly deadline: number | undefined
 }
@@ -20,15 +23,15 @@ export interface Entry<G extends Group> {
 interface WaitingGroup {
   /** Indexes of the group's waiting texts. */
   indexes: Set<number>
-  /** Sequence number over all groups of the backlog. */
-  arrival: number
+  /** Start tag: groups run in the order of their tags, over all models of the lane. */
+  tag: number
   started: boolean
 }
 
 export class LengthBuckets<G extends Group> {
   /** In order of arrival. */
   readonly #groups = new Map<G, WaitingGroup>()
-  /** Waiting texts by estimated tokens, each bucket in order of arrival. */
+  /** Waiting texts by estimated tokens, each bucket in the order of tags. */
   readonly #buckets: Entry<G>[][] = []
   #size = 0
 
@@ -37,22 +40,25 @@ export class LengthBuckets<G extends Group> {
     return this.#size
   }
 
-  /** Model and arrival of the oldest group, and tokens of its first waiting text. @throws Error when no text waits. */
-  get oldest(): { model: string; arrival: number; tokens: number } {
-    for (const [group, { indexes, arrival }] of this.#groups) {
-      for (const index of indexes) return { model: group.model, arrival, tokens: tokensOf({ group, index }) }
+  /** Model and tag of the group with the lowest tag, and tokens of its first waiting text; undefined when no text waits. */
+  get first(): { model: string; tag: number; tokens: number } | undefined {
+    let first: { model: string; tag: number; tokens: number } | undefined
+    for (const [group, { indexes, tag }] of this.#groups) {
+      if (first && tag >= first.tag) continue
+      const [index] = indexes
+      if (index !== undefined) first = { model: group.model, tag, tokens: tokensOf({ group, index }) }
     }
-    throw new Error('no text is waiting')
+    return first
   }
 
   /** @param started whether a text of the group was taken before. */
-  add(group: G, indexes: Iterable<number>, arrival: number, started = false): void {
-    const waiting = this.#groups.get(group) ?? { indexes: new Set<number>(), arrival, started }
+  add(group: G, indexes: Iterable<number>, tag: number, started = false): void {
+    const waiting = this.#groups.get(group) ?? { indexes: new Set<number>(), tag, started }
     this.#groups.set(group, waiting)
     for (const index of indexes) {
       const entry = { group, index }
       waiting.indexes.add(index)
-      ;(this.#buckets[tokensOf(entry)] ??= []).push(entry)
+      this.#insert(entry, waiting.tag)
       this.#size += 1
     }
   }
@@ -95,6 +101,22 @@ export class LengthBuckets<G extends Group> {
       entries.push(this.#takeFirst(next))
       longest = Math.max(longest, next)
     }
+  }
+
+  /** Inserts in the order of tags, after entries with the same tag. */
+  #insert(entry: Entry<G>, tag: number): void {
+    const bucket = (this.#buckets[tokensOf(entry)] ??= [])
+    let [low, high] = [0, bucket.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#tagOf(bucket[middle] as Entry<G>) <= tag) low = middle + 1
+      else high = middle
+    }
+    bucket.splice(low, 0, entry)
+  }
+
+  #tagOf({ group }: Entry<G>): number {
+    return this.#groups.get(group)?.tag ?? 0
   }
 
   #takeFirst(tokens: number): Entry<G> {

@@ -1,8 +1,8 @@
 // Job that waits for its rows, which are set one by one, in any order.
 import type { Item, Row, Truncate } from '../../queue/job.ts'
 import type { Lane } from '../../queue/names.ts'
+import { estimateTokens } from '../../queue/token-estimate.ts'
 import type { Group } from './length-buckets.ts'
-import { estimateTokens } from './token-estimate.ts'
 
 /** The texts of a job and how they are computed. */
 export interface JobTexts {
@@ -12,6 +12,9 @@ export interface JobTexts {
   truncate: Truncate
   /** Epoch milliseconds of the creation of the job. */
   createdAt: number
+  /** The API key's owner, and its relative share of the compute. */
+  owner: string
+  weight: number
   /** Epoch milliseconds; a job that has not started by then never runs. */
   deadline: number | undefined
   /** Called when the first of its texts is computed. */
@@ -28,6 +31,10 @@ export class PendingJob implements Group {
   readonly model: string
   readonly lane: Lane
   readonly estimatedTokens: readonly number[]
+  /** The sum of the estimates. */
+  readonly totalTokens: number
+  readonly owner: string
+  readonly weight: number
   readonly deadline: number | undefined
   readonly end: Promise<PendingJobEnd>
   /** Epoch milliseconds of the first run. */
@@ -41,8 +48,11 @@ export class PendingJob implements Group {
     this.job = job
     this.model = job.model
     this.lane = job.lane
+    this.owner = job.owner
+    this.weight = job.weight
     this.deadline = job.deadline
     this.estimatedTokens = job.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
+    this.totalTokens = this.estimatedTokens.reduce((sum, tokens) => sum + tokens, 0)
     this.#rows = new Array<Row>(job.items.length)
     this.#missingRows = job.items.length
     this.end = new Promise((resolve) => {
@@ -53,6 +63,11 @@ export class PendingJob implements Group {
   /** Milliseconds from the creation of the job to its first run; at least 0, as the clocks of two machines differ. */
   get queueMs(): number {
     return Math.max(0, (this.startedAt ?? 0) - this.job.createdAt)
+  }
+
+  /** The number of texts without a row. */
+  get missing(): number {
+    return this.#missingRows
   }
 
   /** @throws Error when the row was set before. */

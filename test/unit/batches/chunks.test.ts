@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { type Chunk, chunksOf, MAX_CHUNK_CHARS, MAX_CHUNK_TEXTS, type PendingRow } from '../../../src/batches/chunks.ts'
+import { type Chunk, chunksOf as chunksWithin, type PendingRow } from '../../../src/batches/chunks.ts'
+
+const [MAX_CHUNK_TEXTS, MAX_CHUNK_CHARS] = [256, 32 * 1_024]
+const chunksOf = (rows: PendingRow[], maxTokens = 1e6) => chunksWithin(rows, () => maxTokens)
 
 const pendingRow = (position: number, more: Partial<PendingRow> & { model?: string } = {}): PendingRow => {
   const { model = 'cola', ...rest } = more
-  return { position, target: { model }, truncate: 'right', items: [{ text: `text ${position}` }], ...rest }
+  const items = rest.items ?? [{ text: `text ${position}` }]
+  const tokens = items.map(() => 1)
+  return { position, target: { model }, truncate: 'right', items, tokens, ...rest }
 }
 const rows = (count: number, more: (position: number) => Parameters<typeof pendingRow>[1] = () => ({})) =>
   Array.from({ length: count }, (_, position) => pendingRow(position, more(position)))
@@ -31,10 +36,31 @@ describe('chunksOf', () => {
     expect(chunks.map(({ items }) => items.length)).toEqual([4, 4, 2])
   })
 
-  it('does not split a row over the limits', () => {
+  it('splits a row over the limits, and no other', () => {
     const many = Array.from({ length: MAX_CHUNK_TEXTS + 1 }, (_, index) => ({ text: `${index}` }))
     const chunks = chunksOf(rows(3, (position) => (position === 1 ? { items: many } : {})))
-    expect(chunks.map(positions)).toEqual([[0], [1], [2]])
-    expect(chunks[1]?.rows).toEqual([{ position: 1, texts: MAX_CHUNK_TEXTS + 1 }])
+    expect(chunks.map(({ rows: parts }) => parts)).toEqual([
+      [{ position: 0, from: 0, texts: 1 }],
+      [{ position: 1, from: 0, texts: MAX_CHUNK_TEXTS }],
+      [
+        { position: 1, from: MAX_CHUNK_TEXTS, texts: 1 },
+        { position: 2, from: 0, texts: 1 },
+      ],
+    ])
+    expect(chunks.flatMap(({ items }) => items).slice(1, -1)).toEqual(many)
+  })
+
+  it('keeps a chunk under the limit of tokens, which stands for its time', () => {
+    const chunks = chunksOf(
+      rows(10, () => ({ tokens: [40] })),
+      100,
+    )
+    expect(chunks.map(({ items }) => items.length)).toEqual([2, 2, 2, 2, 2])
+    expect(
+      chunksOf(
+        rows(2, () => ({ tokens: [400] })),
+        100,
+      ).map(({ items }) => items.length),
+    ).toEqual([1, 1])
   })
 })

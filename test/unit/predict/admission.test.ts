@@ -1,43 +1,79 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checkLimits, expectedWait, OverloadedError } from '../../../src/predict/admission.ts'
+import type { ServedModel } from '../../../src/fleet/fleet.ts'
+import {
+  type AdmissionContext,
+  admit,
+  checkWait,
+  OverloadedError,
+  takeWaitingPlace,
+} from '../../../src/predict/admission.ts'
+import { PlaceLimiter } from '../../../src/predict/place-limiter.ts'
 
-const idle = { texts: 0, capacity: 100, waitingCalls: 0 }
-const limits = { maxWaiting: 512, maxQueue: 15_000 }
+const model = { name: 'cola', workers: [{}] } as ServedModel
 
-function refusal(load: Partial<typeof idle>, random = 0): OverloadedError {
+function setUp({ memoryShare = 0.1, places = 4 } = {}) {
+  const refused: string[] = []
+  let wait = 0
+  const context = {
+    config: { defaultModel: 'cola', waitTimeout: 30_000, maxQueueSeconds: 60_000 },
+    fleet: {
+      memoryShare,
+      workers: [],
+      wait: () => wait,
+      load: { add: (_model: string, _lane: string, _owner: string, work: number) => (wait += work) },
+    },
+    weightOf: () => 1,
+    waitingPlaces: new PlaceLimiter(places, 1),
+    metrics: { refused: { inc: ({ reason }: { reason: string }) => refused.push(reason) } },
+  } as unknown as AdmissionContext
+  const ask = (lane: 'interactive' | 'async', work: number) => admit(context, { model }, { lane, owner: 'a', work })
+  return { context, refused, ask }
+}
+
+function refusal(check: () => unknown): OverloadedError {
   try {
-    checkLimits({ ...idle, ...load }, limits, random)
+    check()
   } catch (error) {
     return error as OverloadedError
   }
-  throw new Error('was let in')
+  throw new Error('was admitted')
 }
 
-describe('admit', () => {
-  it('lets in what will be answered in time', () => {
-    expect(() => checkLimits({ ...idle, texts: 1_500 }, limits, 0)).not.toThrow()
+describe('admission', () => {
+  it('counts work that was admitted a moment ago, so that requests of one moment see each other', () => {
+    const { ask } = setUp()
+    let admitted = 0
+    const error = refusal(() => {
+      for (;;) {
+        ask('async', 13_000)
+        admitted += 1
+      }
+    })
+    expect([error.status, admitted]).toEqual([429, 5])
   })
 
-  it('refuses with 429 and the seconds until there is room', () => {
-    const error = refusal({ texts: 2_000 })
-    expect(error).toBeInstanceOf(OverloadedError)
-    expect([error.status, error.reason, error.headers['Retry-After']]).toEqual([429, 'queue_full', '5'])
+  it('refuses a plain call that would not start within half of its timeout', () => {
+    const { ask, refused } = setUp()
+    ask('interactive', 15_000)
+    ask('interactive', 5_000)
+    expect(Number(refusal(() => ask('interactive', 1)).headers['Retry-After'])).toBeGreaterThanOrEqual(5)
+    expect(refused).toEqual(['queue_full'])
   })
 
-  it('refuses when too many wait in this process', () => {
-    expect(refusal({ waitingCalls: 512 }).reason).toBe('too_many_waiting')
+  it('has a limited number of waiting calls', () => {
+    const { context, refused } = setUp({ places: 1 })
+    const release = takeWaitingPlace(context, 'a')
+    expect(refusal(() => takeWaitingPlace(context, 'a')).reason).toBe('too_many_waiting')
+    release()
+    expect(() => takeWaitingPlace(context, 'a')).not.toThrow()
+    expect(refused).toEqual(['too_many_waiting'])
   })
 
-  it('knows nothing of a fleet that has not measured itself, and lets in', () => {
-    expect(expectedWait({ texts: 1e6, capacity: 0 })).toBe(0)
-    expect(() => checkLimits({ ...idle, texts: 1e6, capacity: 0 }, limits, 0)).not.toThrow()
-  })
-
-  it('always says a whole number of seconds from 1 to 30', () => {
+  it('names whole seconds from 1 to 30 in Retry-After', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 2_000, max: 1e7 }), fc.double({ min: 0, max: 1, noNaN: true }), (texts, random) => {
-        const seconds = Number(refusal({ texts }, random).headers['Retry-After'])
+      fc.property(fc.integer({ min: 1_001, max: 1e7 }), fc.double({ min: 0, max: 1, noNaN: true }), (wait, random) => {
+        const seconds = Number(refusal(() => checkWait(wait, 1_000, random)).headers['Retry-After'])
         expect(Number.isInteger(seconds) && seconds >= 1 && seconds <= 30).toBe(true)
       }),
     )

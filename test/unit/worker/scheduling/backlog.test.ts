@@ -14,6 +14,8 @@ const job = (estimatedTokens: number[], lane: Lane = 'interactive', more: Partia
   model: 'cola',
   lane,
   estimatedTokens,
+  owner: 'a',
+  weight: 1,
   deadline: undefined,
   ...more,
 })
@@ -91,13 +93,23 @@ describe('the lanes', () => {
   })
 
   it('hold bulk back while interactive traffic is recent and bulk has no capacity, except for its eighth run', () => {
-    const noBulk = { suspect: true, bulk: false }
+    const noBulk = { suspect: true, background: false }
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
     backlog.add(job([10, 10, 10], 'bulk'), 10_000)
     const lanes = Array.from({ length: 10 }, () => backlog.nextRun(10_100, noBulk)?.lane)
     expect(lanes.map((lane) => lane?.[0] ?? '-').join('')).toBe('iiiiiiibi-')
     expect(backlog.nextRun(12_100, noBulk)?.lane).toBe('bulk')
+  })
+
+  it('serve async texts before bulk, and give each lower lane its share', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 40; count += 1) backlog.add(job([10]), 0)
+    for (let count = 0; count < 10; count += 1) backlog.add(job([10], 'async'), 0)
+    for (let count = 0; count < 10; count += 1) backlog.add(job([10], 'bulk'), 0)
+    const lanes = drain(backlog).map(({ lane }) => lane[0])
+    expect(lanes.slice(0, 18).join('')).toBe('iiiiiiiabiiiiiiabi')
+    expect(lanes.slice(-8).join('')).toMatch(/^a*b+$/)
   })
 
   it('keep bulk runs short while interactive traffic is recent', () => {
@@ -107,6 +119,54 @@ describe('the lanes', () => {
     backlog.add(job(Array<number>(200).fill(10), 'bulk'), 10_000)
     expect(backlog.nextRun(10_100)?.paddedTokens).toBe(100)
     expect(backlog.nextRun(12_100)?.paddedTokens).toBe(400)
+  })
+})
+
+describe('owners', () => {
+  const owners = (runs: Run<Job>[]) => runs.map(({ entries: [first] }) => first?.group.owner).join('')
+
+  it('take turns, however many texts one of them has', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'async', { owner: 'a' }), 0)
+    backlog.nextRun(0)
+    for (let count = 0; count < 3; count += 1) backlog.add(job([10], 'async', { owner: 'b' }), 0)
+    expect(owners(drain(backlog)).slice(0, 8)).toBe('babababa'.slice(0, 6) + 'aa')
+  })
+
+  it('share by their weights', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'async', { owner: 'a', weight: 3 }), 0)
+    for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'async', { owner: 'b' }), 0)
+    const first = owners(drain(backlog)).slice(0, 16)
+    expect(first.split('a').length - 1).toBe(12)
+  })
+
+  it('get no credit for the time in which they were idle', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'async', { owner: 'a' }), 0)
+    for (let count = 0; count < 10; count += 1) backlog.nextRun(0)
+    for (let count = 0; count < 10; count += 1) backlog.add(job([10], 'async', { owner: 'b' }), 0)
+    expect(owners(drain(backlog)).slice(0, 6)).toMatch(/^(ab|ba)+$/)
+  })
+
+  it('have short interactive runs while several of them are recent', () => {
+    const backlog = new Backlog<Job>(() => 400)
+    backlog.add(job(Array<number>(100).fill(10)), 10_000)
+    expect(backlog.nextRun(10_000)?.paddedTokens).toBe(400)
+    backlog.add(job([10], 'interactive', { owner: 'b' }), 10_000)
+    expect(backlog.nextRun(10_000)?.paddedTokens).toBe(100)
+  })
+
+  it('do not make a small model wait for a large backlog of another one', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'bulk', { model: 'large' }), 0)
+    backlog.nextRun(0)
+    backlog.add(job([10], 'bulk', { model: 'small' }), 0)
+    expect(
+      drain(backlog)
+        .map(({ model }) => model)
+        .slice(0, 2),
+    ).toContain('small')
   })
 })
 
@@ -160,7 +220,7 @@ describe('after a crash', () => {
     const hit = job([5])
     backlog.add(hit, 0)
     backlog.quarantine(backlog.nextRun(0)?.entries ?? [])
-    expect(backlog.nextRun(0, { suspect: false, bulk: true })).toBeUndefined()
+    expect(backlog.nextRun(0, { suspect: false, background: true })).toBeUndefined()
     backlog.drop(hit)
     expect(backlog.nextRun(0)).toBeUndefined()
   })

@@ -69,7 +69,8 @@ function setUp(count = 1, more: Partial<ConstructorParameters<typeof Dispatcher>
     inference: processes,
     costModel,
     maxTokens: () => 512,
-    maxBulkProcesses: 1,
+    processes: 1,
+    maxBackgroundProcesses: 1,
     runTimeout: undefined,
     events: noEvents,
     now: () => 1_000,
@@ -84,6 +85,8 @@ const jobOf = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
   items: texts.map((text) => ({ text })),
   truncate: 'right',
   createdAt: 990,
+  owner: 'a',
+  weight: 1,
   deadline: undefined,
   ...more,
 })
@@ -166,7 +169,7 @@ describe('bulk', () => {
   })
 
   it('leaves one process free while interactive traffic is recent, and sends no run ahead', async () => {
-    const { processes, dispatcher } = setUp(3, { maxBulkProcesses: 2 }, 2)
+    const { processes, dispatcher } = setUp(3, { maxBackgroundProcesses: 2 }, 2)
     const { end } = dispatcher.submit(jobOf(['a']))
     dispatcher.submit(bulk(200))
     expect(lanes(processes)).toEqual(['i', 'b', 'b'])

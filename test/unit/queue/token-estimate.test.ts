@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { estimateTokens } from '../../../../src/worker/scheduling/token-estimate.ts'
+import { estimateTokens } from '../../../src/queue/token-estimate.ts'
 
 it.each([
   ['', 2],

@@ -1,0 +1,52 @@
+// The work of texts, in milliseconds of one inference process, from the speeds that workers measure.
+import type { Item } from '../queue/job.ts'
+import { estimateTokens } from '../queue/token-estimate.ts'
+import type { Heartbeat } from './heartbeat.ts'
+
+/** Milliseconds of one process for a text of that many tokens. */
+export interface TextCost {
+  tokens: number
+  ms: number
+}
+
+/** Assumed for a model that no live worker has measured. */
+const UNKNOWN_COST: TextCost[] = [{ tokens: 1, ms: 10 }]
+
+/** The costs of a model's texts by ascending length, the average over the processes of all workers. */
+export function textCosts(model: string, workers: Heartbeat[]): TextCost[] {
+  const sums = new Map<number, { ms: number; processes: number }>()
+  for (const { processes = 1, models } of workers) {
+    for (const { name, capacity, speeds = [], slowdown = 1 } of models) {
+      if (name !== model) continue
+      const rates = speeds.length > 0 ? speeds : [{ tokens: 1, textsPerSecond: capacity }]
+      for (const { tokens, textsPerSecond } of rates) {
+        if (textsPerSecond <= 0) continue
+        const sum = sums.get(tokens) ?? { ms: 0, processes: 0 }
+        sum.ms += ((processes * 1_000) / textsPerSecond) * (speeds.length > 0 ? slowdown : 1) * processes
+        sum.processes += processes
+        sums.set(tokens, sum)
+      }
+    }
+  }
+  if (sums.size === 0) return UNKNOWN_COST
+  return [...sums]
+    .map(([tokens, { ms, processes }]) => ({ tokens, ms: ms / processes }))
+    .sort((a, b) => a.tokens - b.tokens)
+}
+
+/** Milliseconds of one process for a text of `tokens`; between two measured lengths in proportion. */
+export function costOf(costs: readonly TextCost[], tokens: number): number {
+  const above = costs.findIndex((cost) => cost.tokens >= tokens)
+  const last = costs.at(-1) as TextCost
+  if (above < 0) return (last.ms * tokens) / last.tokens
+  const upper = costs[above] as TextCost
+  const lower = costs[above - 1]
+  // A shorter text than the shortest that was measured costs as much as that one, because of the overhead.
+  if (!lower) return upper.ms
+  return lower.ms + ((upper.ms - lower.ms) * (tokens - lower.tokens)) / (upper.tokens - lower.tokens)
+}
+
+/** Milliseconds of one process for the items. @param maxTokens the model's longest input. */
+export function workOf(costs: readonly TextCost[], items: readonly Item[], maxTokens: number): number {
+  return items.reduce((sum, { text, pair }) => sum + costOf(costs, estimateTokens(text, pair, maxTokens)), 0)
+}

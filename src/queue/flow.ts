@@ -1,0 +1,145 @@
+// Fair order of a queue and its load: start-time fair queueing on BullMQ's priorities, with a ledger of the work that is in
+// the queue.
+import type { Redis } from 'ioredis'
+import { recordKey } from '../redis/keys.ts'
+import { jobKey, queueKey } from './names.ts'
+
+/** The owner of a job and its size; jobs of one owner are one flow. */
+export interface Flow {
+  /** The API key's owner. */
+  owner: string
+  /** Relative share of the compute. */
+  weight: number
+  /** Estimated milliseconds of one inference process. */
+  work: number
+}
+
+/** The work in a queue, waiting or running. */
+export interface QueueLoad {
+  jobs: number
+  /** Milliseconds of one inference process, by owner. */
+  owners: ReadonlyMap<string, number>
+}
+
+/** Milliseconds of work that advance a tag by one; BullMQ's priorities are whole numbers. */
+const TAG_MS = 10
+/** BullMQ's largest priority is 2^21 - 1. */
+const MAX_TAG = 2 ** 21 - 1
+/** From this virtual time on the tags of the queue are lowered. */
+const REBASE_TAG = 2 ** 20
+
+const tagsKey = (queue: string) => recordKey('tags', queue)
+const workKey = (queue: string) => recordKey('work', queue)
+const jobsKey = (queue: string) => recordKey('work-jobs', queue)
+
+/**
+ * Enters a job into the ledger and computes its start tag: the maximum of the queue's virtual time and the finish tag of
+ * the owner's last job (Goyal, Vin and Cheng, "Start-time Fair Queueing", 1996). The virtual time is the tag of the next
+ * waiting job; an empty queue begins again, so an idle owner gets no credit.
+ * @returns the tag, which is the priority to add the job with; undefined when the job exists.
+ */
+export async function enterJob(redis: Redis, queue: string, jobId: string, flow: Flow): Promise<number | undefined> {
+  const { owner, weight, work } = flow
+  const name = queueKey(queue)
+  const keys = [
+    jobKey(queue, jobId),
+    tagsKey(queue),
+    workKey(queue),
+    jobsKey(queue),
+    `${name}:prioritized`,
+    `${name}:active`,
+    `${name}:wait`,
+    `${name}:delayed`,
+  ]
+  const limits = [TAG_MS, MAX_TAG, REBASE_TAG]
+  const tag = await redis.eval(ENTER, keys.length, ...keys, jobId, owner, weight, Math.ceil(work), ...limits)
+  return tag === null ? undefined : Number(tag)
+}
+
+const ENTER = `
+local job, tags, work, jobs, prioritized, active, wait, delayed = unpack(KEYS)
+local id, owner, weight, ms, tag_ms, max_tag, rebase_tag = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+if redis.call('EXISTS', job) == 1 then return nil end
+local base = 4294967296
+local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
+local now = 1
+if head[2] then
+  now = math.max(math.floor(head[2] / base), tonumber(redis.call('HGET', tags, ':now') or 1))
+elseif redis.call('LLEN', active) + redis.call('LLEN', wait) + redis.call('ZCARD', delayed) == 0 then
+  redis.call('DEL', tags, work, jobs)
+else
+  now = tonumber(redis.call('HGET', tags, ':now') or 1)
+end
+if now > tonumber(rebase_tag) then
+  local shift = now - 1
+  local all = redis.call('ZRANGE', prioritized, 0, -1, 'WITHSCORES')
+  for i = 1, #all, 2 do redis.call('ZADD', prioritized, math.max(all[i + 1] - shift * base, base), all[i]) end
+  local flows = redis.call('HGETALL', tags)
+  for i = 1, #flows, 2 do redis.call('HSET', tags, flows[i], math.max(flows[i + 1] - shift, 1)) end
+  now = 1
+end
+local start = math.max(now, tonumber(redis.call('HGET', tags, owner) or 1))
+redis.call('HSET', tags, ':now', now, owner, tostring(start + ms / tag_ms / weight))
+if redis.call('HSETNX', jobs, id, ms .. ' ' .. owner) == 1 then redis.call('HINCRBY', work, owner, ms) end
+return math.min(math.floor(start), tonumber(max_tag))`
+
+/** Removes a job that has ended, or was removed, from the ledger. Repeating it is harmless. */
+export async function leaveJob(redis: Redis, queue: string, jobId: string): Promise<void> {
+  await redis.eval(LEAVE, 2, workKey(queue), jobsKey(queue), jobId)
+}
+
+const LEAVE = `
+local entry = redis.call('HGET', KEYS[2], ARGV[1])
+if not entry then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+local space = string.find(entry, ' ', 1, true)
+local owner = string.sub(entry, space + 1)
+if redis.call('HINCRBY', KEYS[1], owner, '-' .. string.sub(entry, 1, space - 1)) <= 0 then
+  redis.call('HDEL', KEYS[1], owner)
+end
+return 1`
+
+/**
+ * The load of each queue, in one round trip. A job whose worker died between its end and leaveJob stays in the ledger
+ * until the queue is empty, so the work is scaled to the jobs that BullMQ has.
+ * @param depths jobs of each queue, waiting, delayed and running.
+ */
+export async function readLoads(redis: Redis, queues: string[], depths: number[]): Promise<QueueLoad[]> {
+  const pipeline = redis.pipeline()
+  for (const queue of queues) pipeline.hgetall(workKey(queue)).hlen(jobsKey(queue))
+  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply
+  })
+  return queues.map((_queue, index) => {
+    const [work, entered] = replies.slice(2 * index, 2 * index + 2) as [Record<string, string>, number]
+    const jobs = depths[index] ?? 0
+    const scale = jobs < entered ? jobs / entered : 1
+    return { jobs, owners: new Map(Object.entries(work).map(([owner, ms]) => [owner, Number(ms) * scale])) }
+  })
+}
+
+/** Jobs before a waiting one that are read one by one; of more, as many are sampled evenly. */
+const MAX_READ = 500
+
+/** Milliseconds of one process that run before a waiting job: the jobs before it, and half of each running job. */
+export async function readWorkBefore(redis: Redis, queue: string, jobId: string): Promise<number> {
+  const name = queueKey(queue)
+  const keys = [jobsKey(queue), `${name}:prioritized`, `${name}:active`]
+  return Number(await redis.eval(BEFORE, keys.length, ...keys, jobId, MAX_READ))
+}
+
+const BEFORE = `
+local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
+if not rank then return 0 end
+local function work(id)
+  local entry = redis.call('HGET', KEYS[1], id)
+  return entry and tonumber(string.sub(entry, 1, string.find(entry, ' ', 1, true) - 1)) or 0
+end
+local total, stride = 0, math.ceil(rank / ARGV[2])
+for index = 0, rank - 1, math.max(stride, 1) do
+  local ids = redis.call('ZRANGE', KEYS[2], index, index)
+  if ids[1] then total = total + stride * work(ids[1]) end
+end
+for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1)) do total = total + work(id) / 2 end
+return math.floor(total)`
