@@ -175,11 +175,8 @@ it('gives a poison text its error, and the other texts their answers', async () 
   const rows = await rowsOf(api, batch)
   rows.forEach((row, index) => {
     const isBad = index === 70 || index === 90
-    expect([index, row.response?.status_code, row.error?.code]).toEqual([
-      index,
-      isBad ? 424 : 200,
-      isBad ? 'backend' : undefined,
-    ])
+    // `error` is of requests that got no response.
+    expect([index, row.response?.status_code, row.error?.code]).toEqual([index, isBad ? 424 : 200, undefined])
     if (!isBad) expect(row.response?.body).toBe(index + 1)
   })
 })
@@ -308,7 +305,7 @@ describe('a retry of a batch', () => {
 
 it('on a full disk ends when it is cancelled; the rest is in the record, and is what a retry runs', async () => {
   const api = await startApi()
-  const texts = Array.from({ length: 3_000 }, (_, index) => `text ${index}`)
+  const texts = Array.from({ length: 9_000 }, (_, index) => `text ${index}`)
   texts[7] = 'throw'
   const { length } = texts
   const made = await create(api, texts)
