@@ -12,7 +12,7 @@ const STAGING_DIR = 'incoming'
 const ABANDONED_AFTER_MS = 24 * 3_600_000
 const READ_BYTES = 64 * 1_024
 /** Bytes that are written between two readings of the free space. */
-const CHECK_BYTES = 8 * 1_024 * 1_024
+const CHECK_BYTES = 1_024 * 1_024
 
 export class DirectoryStore implements FileStore {
   readonly #dir: string

@@ -34,7 +34,7 @@ export class DiskSpace {
   get problem(): string | undefined {
     const { last } = this
     if (last === undefined || last.free > this.#reserveOf(last)) return undefined
-    return `the disk of the file store has ${gigabytes(last.free)} left, which are kept free (DISK_RESERVE): delete files`
+    return `the disk of the file store has ${sizeOf(last.free)} left, which are kept free (DISK_RESERVE): delete files`
   }
 
   #reserveOf({ size }: DiskState): number {
@@ -47,6 +47,6 @@ async function readDisk(dir: string): Promise<DiskState> {
   return { free: bavail * bsize, size: blocks * bsize }
 }
 
-function gigabytes(bytes: number): string {
-  return `${Math.round(bytes / 1e7) / 100} GB`
+function sizeOf(bytes: number): string {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${Math.round(bytes / 1e7) / 100} GB`
 }

@@ -16,7 +16,7 @@ async function problemOf(free: number, size: number): Promise<string | undefined
 
 it('keeps the reserve free, but at most a tenth of the disk', async () => {
   expect(await problemOf(1.1 * GB, 100 * GB)).toBeUndefined()
-  expect(await problemOf(0.9 * GB, 100 * GB)).toContain('has 0.9 GB left')
+  expect(await problemOf(0.9 * GB, 100 * GB)).toContain('has 900 MB left')
   expect(await problemOf(0.6 * GB, 5 * GB)).toBeUndefined()
   expect(await problemOf(0.4 * GB, 5 * GB)).toContain('DISK_RESERVE')
 })
