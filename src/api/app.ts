@@ -1,5 +1,4 @@
 // The Express application: middleware and routes in order.
-import compression from 'compression'
 import express, { type Express, type RequestHandler } from 'express'
 import swaggerUi from 'swagger-ui-express'
 import type { Context } from './context.ts'
@@ -28,8 +27,6 @@ export function createApp(context: Context): Express {
   mountRoutes(app, context, routes)
   // From here on are pages and what they load, in any letter case of their paths.
   app.use(pageHeaders, rejectUnknownHost(accessGuards(config)))
-  // Only what browsers load is compressed: predict responses are small and frequent.
-  app.use(compression())
   app.get(
     '/openapi.json',
     setRouteName('/openapi.json'),

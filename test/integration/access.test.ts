@@ -152,6 +152,30 @@ describe('with API keys', () => {
     expect(await statusOf(keyed, '/predict', { method: 'POST', headers: withKey, body: '{}' })).toBe(415)
   })
 
+  it('refuses before the body is sent, to a client that waits for "100 Continue"', async () => {
+    const expecting = (headers: Record<string, string>, bytes: number, path = '/v1/predictions') =>
+      new Promise<{ status: number; continued: boolean; connection: string | undefined }>((resolve, reject) => {
+        let continued = false
+        const all = { ...json, ...headers, expect: '100-continue', 'content-length': String(bytes) }
+        const sent = request(keyed.url + path, { method: 'POST', headers: all }, (response) => {
+          const { statusCode: status = 0 } = response
+          resolve({ status, continued, connection: response.headers.connection })
+          sent.destroy()
+        })
+        sent.on('continue', () => {
+          continued = true
+          sent.end(PREDICTION)
+        })
+        sent.on('error', reject)
+        sent.flushHeaders()
+      })
+    const length = Buffer.byteLength(PREDICTION)
+    expect(await expecting({}, length)).toEqual({ status: 401, continued: false, connection: 'close' })
+    expect(await expecting({}, length, '/v1/files')).toEqual({ status: 401, continued: false, connection: 'close' })
+    expect(await expecting(withKey, 2_000_000)).toEqual({ status: 413, continued: false, connection: 'close' })
+    expect(await expecting(withKey, length)).toEqual({ status: 202, continued: true, connection: 'close' })
+  })
+
   it('tells a wrong key from a missing one', async () => {
     expect((await send(keyed, '/v1/files')).body).toContain('API key required')
     expect((await send(keyed, '/v1/files', { headers: { authorization: 'Bearer x' } })).body).toContain('is not known')
@@ -226,6 +250,8 @@ describe('security headers', () => {
   })
 
   it('are complete for everything that is not JSON, and nosniff for JSON', async () => {
+    const document = await send(open, '/openapi.json', { headers: { 'accept-encoding': 'gzip' } })
+    expect(document.headers['content-encoding']).toBeUndefined()
     const text = await send(open, '/metrics')
     expect(text.headers['content-security-policy']).toBeDefined()
     const { headers } = await send(open, '/v1/files')

@@ -4,6 +4,7 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { ExpressAdapter } from '@bull-board/express'
+import compression from 'compression'
 import { type RequestHandler, Router } from 'express'
 import { AppError } from '../../errors.ts'
 import type { FleetView, ServedModel } from '../../fleet/fleet.ts'
@@ -51,7 +52,9 @@ export function createDashboard(options: DashboardOptions): Router {
     next()
   }
   const router = Router()
-  router.use(requireAdmin(options.admin), rejectWrites(options.config.adminWrite), addQueues, serverAdapter.getRouter())
+  // Compression runs in the threads that file I/O needs, so it follows the login. Pages without a login are not compressed.
+  router.use(requireAdmin(options.admin), compression())
+  router.use(rejectWrites(options.config.adminWrite), addQueues, serverAdapter.getRouter())
   return router
 }
 

@@ -65,6 +65,8 @@ export function mountRoutes<Context extends HttpContext>(
       const handle = () => handleRequest(route, context, owner, request, response).catch(next)
       if (!route.body) return void handle()
       rejectNonJson(request)
+      rejectTooLarge(request, context.config.maxBody)
+      allowBody(request, response)
       return readBody(request, response, (error?: unknown) => (error === undefined ? void handle() : next(error)))
     })
   }
@@ -131,6 +133,7 @@ function uploadBodyOf(
   response: Response,
 ): UploadBody {
   onceClosed(response, streams.take(owner))
+  allowBody(request, response)
   return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
 }
 
@@ -192,6 +195,17 @@ function rejectNonJson(request: Request): void {
     415,
     'the body must be JSON in UTF-8: send the header Content-Type: application/json',
   )
+}
+
+/** @throws AppError 413 for a body whose stated length is over the limit. */
+function rejectTooLarge(request: Request, maxBytes: number): void {
+  if (!(Number(request.get('content-length')) > maxBytes)) return
+  throw new AppError('TooLarge', 413, 'the body is too large', { headers: { Connection: 'close' } })
+}
+
+/** Sends "100 Continue" to a client that waits for it. */
+function allowBody(request: Request, response: Response): void {
+  if (request.get('expect')?.toLowerCase() === '100-continue') response.writeContinue()
 }
 
 function rejectUnacceptable(route: Route<never>, request: Request): void {

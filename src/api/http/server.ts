@@ -35,6 +35,12 @@ export function createHttpServer(listener: RequestListener, options: ServerOptio
   server.maxHeadersCount = 101
   // An error of the listening socket, such as too many open files, affects one connection; the next one may succeed.
   server.on('error', () => undefined)
+  // A client that waits for "100 Continue" sends its body after the checks that need none (router.ts). Whether it sends the
+  // body of a refused request is unknown, so the connection ends.
+  server.on('checkContinue', (request, response) => {
+    response.setHeader('Connection', 'close')
+    server.emit('request', request, response)
+  })
   const latest = new WeakMap<Socket, { request: IncomingMessage; response: ServerResponse }>()
   const refused = new WeakSet<Socket>()
   server.on('request', (request, response) => latest.set(request.socket, { request, response }))

@@ -34,12 +34,14 @@ export function isHost(text: string): boolean {
  * machine's name and `allowed` pass. @throws AppError 421 for any other name.
  */
 export function hostGuard(allowed: string[]): (host: string | undefined) => void {
-  const own = hostname().toLowerCase()
+  const machine = hostname().toLowerCase()
+  const own = [machine, `${machine}.local`]
   return (host) => {
     // Only HTTP/1.0 has no Host header, and no browser uses it.
     if (host === undefined) return
     const name = nameOf(host)
-    if (name === undefined || isPrivate(name) || name === own || allowed.some((each) => covers(each, name))) return
+    if (name === undefined || isPrivate(name) || own.includes(name) || allowed.some((each) => covers(each, name)))
+      return
     throw new AppError(
       'Unauthorized',
       421,

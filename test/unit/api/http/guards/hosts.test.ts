@@ -28,6 +28,7 @@ describe('hostGuard', () => {
     'inferq.default.svc.cluster.local:8000',
     hostname(),
     `${hostname()}:8000`,
+    `${hostname()}.local`,
     undefined,
   ])('accepts %s without a setting', (host) => {
     expect(statusOf(host)).toBe(200)
