@@ -65,13 +65,19 @@ async function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Promise
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new UsageError(`"${withoutCredentials(url)}" is not a URL such as http://localhost:8000`)
   }
+  let reported = ''
   return new Inferq({
     url,
     key,
     fetch: await proxyFetch(url, process.env),
     // A command waits without a limit; the user can interrupt it.
     maxBusyWait: Number.POSITIVE_INFINITY,
-    onBusy: (seconds) => report(terminal, `the server is busy; retrying in ${seconds} s`),
+    onBusy: (seconds, { status, message }) => {
+      const reason = status === 429 ? 'the server is busy' : `the server responded: ${message}`
+      const line = `${reason}; retrying in ${seconds} s`
+      if (line !== reported) report(terminal, line)
+      reported = line
+    },
   })
 }
 

@@ -15,7 +15,7 @@ export interface HttpOptions {
   /** The same for 503 with Retry-After, of requests that are safe to repeat; 10 by default. */
   maxUnavailableWait?: number
   /** Called before each of these waits. */
-  onBusy?: (seconds: number) => void
+  onBusy?: (seconds: number, error: InferqError) => void
   /** Another implementation of fetch, for example one that uses a proxy. */
   fetch?: typeof fetch | undefined
 }
@@ -79,7 +79,7 @@ export class Http {
       const seconds = Math.max(1, error.retryAfter ?? 1)
       const isRetried = error.status === 429 || (error.status === 503 && error.retryAfter !== undefined && isRepeatable)
       if (!isRetried || waited + seconds > (error.status === 429 ? maxBusyWait : maxUnavailableWait)) throw error
-      onBusy?.(seconds)
+      onBusy?.(seconds, error)
       await pause(seconds * 1_000, options.signal)
       waited += seconds
     }

@@ -159,9 +159,12 @@ describe('results of an earlier run', () => {
   })
 
   it('keep their permissions', async () => {
-    chmodSync(join(dir, 'out.jsonl'), 0o600)
+    chmodSync(join(dir, 'out.jsonl'), 0o626)
     expect((await batch(['in.txt', '--output', 'out.jsonl', '--restart'])).code).toBe(0)
-    expect(statSync(join(dir, 'out.jsonl')).mode & 0o777).toBe(0o600)
+    expect(statSync(join(dir, 'out.jsonl')).mode & 0o777).toBe(0o626)
+    chmodSync(join(dir, 'out.jsonl'), 0o444)
+    const { code, stderr } = await batch(['in.txt', '--output', 'out.jsonl', '--restart'])
+    expect([code, stderr]).toEqual([1, expect.stringContaining('out.jsonl is read-only')])
   })
 })
 

@@ -119,7 +119,7 @@ async function finishRun(
   const { partial } = runFiles(target.path, state.token)
   if (state.completed === undefined) {
     try {
-      const output = await openPartial(partial, state.bytes, (await identityOf(target.path))?.mode ?? 0o666)
+      const output = await openPartial(partial, state.bytes, (await identityOf(target.path))?.mode)
       const onAccepted = () => dropPrevious(inferq, target, state)
       await runPlan({ ...options, input, state, stateFile, output, onAccepted })
     } catch (error) {

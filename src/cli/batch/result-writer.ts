@@ -87,7 +87,9 @@ export function isFailedRow({ response, error }: BatchLine): boolean {
 function bestLabelOf(line: BatchLine, topK: number | undefined): BestLabel {
   if (isFailedRow(line)) return { error: errorOf(line) }
   const scores = scoresOf(line.response?.body)
-  return scores ? bestLabel(scores, topK) : { error: 'the response is not a single list of labels; use a JSONL output' }
+  return scores
+    ? bestLabel(scores, topK)
+    : { error: 'the response is not a single list of labels; is the text a list?' }
 }
 
 function errorOf({ response, error }: BatchLine): string {

@@ -51,13 +51,18 @@ async function inputPlace(input: string, stdin: Terminal['stdin']): Promise<stri
   return `${dev} ${ino}`
 }
 
-/** @throws CommandError when the output exists and is neither empty nor from a run of this command. */
+/** @throws CommandError when the output exists and is neither empty nor from a run of this command, or is read-only. */
 export async function checkOutput(target: FileTarget, earlier: State | undefined, restart: boolean): Promise<void> {
   const found = await identityOf(target.path)
-  if (!found || isOwnOutput(found, earlier)) return
-  if (!earlier) throw new CommandError(`${target.name} exists and is not from inferq batch: give another --output`)
-  if (earlier.stage === 'finished' && !restart) return
-  throw new CommandError(`${target.name} has been changed by another program: move it away, or give another --output`)
+  if (!found || (earlier?.stage === 'finished' && !restart)) return
+  if (!isOwnOutput(found, earlier)) {
+    throw new CommandError(
+      earlier
+        ? `${target.name} has been changed by another program: move it away, or give another --output`
+        : `${target.name} exists and is not from inferq batch: give another --output`,
+    )
+  }
+  if ((found.mode & 0o222) === 0) throw new CommandError(`${target.name} is read-only: give another --output`)
 }
 
 /** @throws CommandError when the earlier run had another input or other options. */

@@ -16,14 +16,17 @@ export interface Output {
 
 /**
  * @param bytes the length to truncate the file to; later bytes were written after the state was last saved.
- * @param mode permissions of a new file.
+ * @param mode permissions of a new file; undefined for the usual ones.
  * @throws CommandError when the file is shorter, or missing.
  */
-export async function openPartial(path: string, bytes: number, mode: number): Promise<Output> {
+export async function openPartial(path: string, bytes: number, mode: number | undefined): Promise<Output> {
   const file = await open(path, 'r+').catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
     if (bytes > 0) throw new CommandError(`${path}, the results so far, is missing: start over with --restart`)
-    return open(path, 'wx', mode)
+    const created = await open(path, 'wx', mode)
+    // Without the bits that the umask has removed.
+    if (mode !== undefined) await created.chmod(mode)
+    return created
   })
   try {
     if ((await file.stat()).size < bytes) {
