@@ -12,6 +12,7 @@ export interface HubRequest {
   path: string
   range: string | undefined
   authorization: string | undefined
+  userAgent: string | undefined
   status: number
 }
 
@@ -117,8 +118,8 @@ export class FakeHub {
   #record({ method = '', url = '', headers }: IncomingMessage, response: ServerResponse): void {
     this.#started.add(url)
     response.on('close', () => {
-      const { range, authorization } = headers
-      this.requests.push({ method, path: url, range, authorization, status: response.statusCode })
+      const { range, authorization, 'user-agent': userAgent } = headers
+      this.requests.push({ method, path: url, range, authorization, userAgent, status: response.statusCode })
     })
   }
 }

@@ -68,6 +68,7 @@ function client(more: Partial<HubOptions> = {}): Hub {
       progress: (model, file, bytes, total) => progress.push(`${model} ${file} ${bytes}/${total}`),
       stale: (_model, reason) => stale.push(reason),
       waiting: (model) => waiting.push(model),
+      limited: () => undefined,
     },
     ...more,
   })

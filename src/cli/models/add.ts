@@ -13,6 +13,7 @@ import { report, type Terminal } from '../terminal.ts'
 import { loadForCheck } from './check.ts'
 import { exists, inspect, isFolder, listProblems } from './folder.ts'
 import { checkApart, checkReplaceable, install } from './install.ts'
+import { storedToken } from './stored-token.ts'
 
 export interface AddFlags {
   modelsDir: string
@@ -31,7 +32,9 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   const modelsDir = resolve(flags.modelsDir)
   const id = (await isFolder(wanted)) ? undefined : parseHubId(wanted)
   if (!id && !(await isFolder(wanted))) {
-    throw new UsageError(`${wanted} is neither a folder nor a model of the Hub, such as owner/name`)
+    throw new UsageError(
+      `${wanted} is neither a folder nor a model of the Hub, such as owner/name (old names such as gpt2 have an owner now)`,
+    )
   }
   const name = flags.name ?? id?.model ?? (await snapshotModel(wanted)) ?? basename(resolve(wanted))
   const target = join(modelsDir, name)
@@ -70,10 +73,18 @@ async function download(id: HubId, { hub, token, cache }: AddFlags, terminal: Te
       }
       bar.progress.set(bytes)
     },
+    limited: (_model: string, ms: number) =>
+      report(terminal, `the Hub limits requests; waiting ${Math.ceil(ms / 1_000)} s, as it asks`),
     waiting: () => report(terminal, 'another process is downloading this model; waiting for it'),
     stale: (_model: string, reason: string) => report(terminal, `${reason}; using the earlier download`),
   }
-  const options = { endpoint: hub, token, cacheDir: cache, timeoutMs: DOWNLOAD_TIMEOUT_MS, events }
+  const options = {
+    endpoint: hub,
+    token: token ?? (await storedToken(hub, process.env)),
+    cacheDir: cache,
+    timeoutMs: DOWNLOAD_TIMEOUT_MS,
+    events,
+  }
   try {
     return await new Hub(options).fetchFolder(id, terminal.signal)
   } catch (error) {

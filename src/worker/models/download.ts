@@ -4,7 +4,9 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import pRetry from 'p-retry'
-import { HubError, type RemoteBytes, type RemoteFile } from './hub-client.ts'
+import { pause } from '../../async.ts'
+import type { RemoteBytes, RemoteFile } from './hub-client.ts'
+import { HubError } from './hub-error.ts'
 
 export interface Download {
   /** Name in messages. */
@@ -14,9 +16,17 @@ export interface Download {
   describe: () => Promise<RemoteFile>
   read: (from: number) => Promise<RemoteBytes>
   onProgress: (bytes: number, total: number | undefined) => void
+  retry: RetryOptions
+}
+
+export interface RetryOptions {
   signal: AbortSignal
   /** Milliseconds before the second attempt, doubled before each further one. */
   pauseMs: number
+  /** `performance.now()` at which the signal aborts. */
+  deadline: number
+  /** The Hub asks to wait so many milliseconds. */
+  onWait: (ms: number) => void
 }
 
 /** Consecutive attempts without progress. */
@@ -27,10 +37,10 @@ const MAX_ATTEMPTS = 4
  * @throws HubError when it cannot be downloaded or differs from what the Hub reports; the signal's reason.
  */
 export async function download(options: Download): Promise<void> {
-  const { path, describe, signal, pauseMs } = options
+  const { path, describe, retry } = options
   if (await exists(path)) return
   await mkdir(dirname(path), { recursive: true })
-  const remote = await retryTransient(describe, MAX_ATTEMPTS, pauseMs, signal)
+  const remote = await retryTransient(describe, MAX_ATTEMPTS, retry)
   try {
     await downloadAndVerify(options, remote)
   } catch (error) {
@@ -40,14 +50,32 @@ export async function download(options: Download): Promise<void> {
   }
 }
 
-/** Repeats a task that fails with a transient error, with exponential back-off. @throws the last error. */
-export function retryTransient<T>(
-  task: () => Promise<T>,
-  attempts: number,
-  pauseMs: number,
-  signal: AbortSignal,
-): Promise<T> {
-  return pRetry(task, {
+/**
+ * Repeats a task that fails with a transient error, with exponential back-off. With more than one attempt, waits that the Hub
+ * asks for are kept and not counted, as long as they end before the deadline.
+ * @throws the last error; the signal's reason.
+ */
+export function retryTransient<T>(task: () => Promise<T>, attempts: number, options: RetryOptions): Promise<T> {
+  const { signal, pauseMs, deadline, onWait } = options
+  const patient = async (): Promise<T> => {
+    for (;;) {
+      try {
+        return await task()
+      } catch (error) {
+        const waitMs = error instanceof HubError && attempts > 1 ? error.waitMs : undefined
+        if (waitMs === undefined) throw error
+        // The count of seconds in the header is rounded.
+        const ms = waitMs + 2 * pauseMs
+        if (performance.now() + ms > deadline) {
+          const seconds = Math.ceil(waitMs / 1_000)
+          throw new HubError(`${(error as HubError).message}, and asks to wait ${seconds} s, beyond HUB_TIMEOUT`, false)
+        }
+        onWait(ms)
+        if (!(await pause(ms, signal))) throw signal.reason
+      }
+    }
+  }
+  return pRetry(patient, {
     retries: attempts - 1,
     minTimeout: pauseMs,
     signal,
@@ -58,7 +86,7 @@ export function retryTransient<T>(
 class WrongContentError extends HubError {}
 
 async function downloadAndVerify(options: Download, remote: RemoteFile): Promise<void> {
-  const { file, path, signal, pauseMs } = options
+  const { file, path, retry } = options
   const part = `${path}.part`
   // Attempts that make progress are not counted.
   for (let isComplete = false; !isComplete; ) {
@@ -74,8 +102,7 @@ async function downloadAndVerify(options: Download, remote: RemoteFile): Promise
         }
       },
       MAX_ATTEMPTS,
-      pauseMs,
-      signal,
+      retry,
     )
   }
   const problem = await difference(part, remote)

@@ -1,6 +1,8 @@
 // Client of the Hugging Face Hub: files of a revision, size and digest of a file, and its bytes from an offset.
 import * as z from 'zod'
 import { messageOf } from '../../errors.ts'
+import { VERSION } from '../../package.ts'
+import { HubError, hubErrorOf } from './hub-error.ts'
 import type { HubId } from './hub-id.ts'
 
 export interface HubClientOptions {
@@ -9,17 +11,6 @@ export interface HubClientOptions {
   token: string | undefined
   /** Milliseconds without a byte from the Hub, before a request fails. */
   idleTimeoutMs: number
-}
-
-/** `isTransient`: a retry may succeed. */
-export class HubError extends Error {
-  override name = 'HubError'
-  readonly isTransient: boolean
-
-  constructor(message: string, isTransient: boolean) {
-    super(message)
-    this.isTransient = isTransient
-  }
 }
 
 /** A commit of a repository and its files. */
@@ -58,12 +49,13 @@ export class HubClient {
   }
 
   /** @throws HubError. */
-  async revision({ owner, name, revision }: HubId, signal: AbortSignal): Promise<HubRevision> {
+  async revision(id: HubId, signal: AbortSignal): Promise<HubRevision> {
+    const { owner, name, revision } = id
     const idle = new IdleTimeout(this.#options.idleTimeoutMs, signal)
     try {
       const path = `/api/models/${owner}/${name}/revision/${encodeURIComponent(revision)}`
       const response = await this.#fetch(this.#options.endpoint + path, {}, idle.signal)
-      this.#check(response, `${owner}/${name} at revision ${revision}`)
+      this.#check(response, id)
       const parsed = revisionSchema.safeParse(parseJson(await response.text()))
       if (!parsed.success) {
         throw new HubError(`${this.#options.endpoint} does not answer like the Hub; check HF_ENDPOINT`, false)
@@ -76,19 +68,27 @@ export class HubClient {
     }
   }
 
-  /** Follows redirects within the Hub; the redirect to the storage has the size and digest. @throws HubError. */
+  /**
+   * Follows redirects until a response has a digest: the Hub's redirect to the storage has it, a mirror's redirect to the
+   * Hub does not. @throws HubError, also when nothing states a digest.
+   */
   async describe(id: HubId, commit: string, file: string, signal: AbortSignal): Promise<RemoteFile> {
     const idle = new IdleTimeout(this.#options.idleTimeoutMs, signal)
     try {
       let url = this.#urlOf(id, commit, file)
       for (let redirects = 0; ; redirects += 1) {
         const response = await this.#fetch(url, { method: 'HEAD', redirect: 'manual' }, idle.signal)
-        const next = new URL(response.headers.get('location') ?? url, url)
-        const isRedirect = response.status >= 300 && response.status < 400
-        if (!isRedirect) this.#check(response, file)
-        const isLast = !isRedirect || response.headers.has('x-linked-etag') || next.origin !== new URL(url).origin
-        if (isLast || redirects === MAX_REDIRECTS) return describeFile(response.headers, isRedirect)
-        url = next.href
+        const location = response.status >= 300 && response.status < 400 ? response.headers.get('location') : null
+        const isBusy = response.status === 429 || response.status >= 500
+        if (location === null && (isBusy || this.#isOwn(url))) this.#check(response, id, file)
+        const { remote, repositoryCommit } = describeFile(response.headers, location !== null)
+        const hasDigest = remote.sha256 !== undefined || remote.sha1 !== undefined || repositoryCommit === commit
+        if (hasDigest && (location === null ? response.ok : remote.bytes !== undefined)) return remote
+        if (location === null || redirects === MAX_REDIRECTS) {
+          const { origin } = new URL(url)
+          throw new HubError(`${file} cannot be verified: ${origin} states no digest of it; check HF_ENDPOINT`, false)
+        }
+        url = new URL(location, url).href
       }
     } catch (error) {
       throw this.#toHubError(error, signal)
@@ -108,7 +108,7 @@ export class HubClient {
         idle.stop()
         return await this.read(id, commit, file, 0, signal)
       }
-      this.#check(response, file)
+      this.#check(response, id, file)
       const resumes = response.status === 206 && response.headers.get('content-range')?.startsWith(`bytes ${from}-`)
       return { from: resumes ? from : 0, chunks: this.#chunks(response, idle, signal) }
     } catch (error) {
@@ -139,28 +139,20 @@ export class HubClient {
     const headers = new Headers(init.headers)
     // With compression the length would differ from the one that the Hub reports.
     headers.set('Accept-Encoding', 'identity')
-    if (token) headers.set('Authorization', `Bearer ${token}`)
+    headers.set('User-Agent', `inferq/${VERSION} node/${process.versions.node}`)
+    // The token is sent to the Hub only.
+    if (token && this.#isOwn(url)) headers.set('Authorization', `Bearer ${token}`)
     return fetch(url, { ...init, headers, signal })
   }
 
-  #check({ ok, status, body }: Response, what: string): void {
-    if (ok) return
-    body?.cancel().catch(() => undefined)
-    const { token } = this.#options
-    if (status === 401) {
-      throw new HubError(
-        token
-          ? 'the Hub does not accept HF_TOKEN'
-          : 'the Hub requires a token: set HF_TOKEN (it answers the same for a model that does not exist)',
-        false,
-      )
-    }
-    if (status === 403) {
-      const remedy = token ? 'HF_TOKEN has no permission for this model' : 'set HF_TOKEN'
-      throw new HubError(`the Hub denies access; ${remedy}`, false)
-    }
-    if (status === 404) throw new HubError(`the Hub has no ${what}`, false)
-    throw new HubError(`the Hub answers ${status}`, status >= 500 || status === 429)
+  #check(response: Response, { owner, name, revision }: HubId, file?: string): void {
+    if (response.ok) return
+    response.body?.cancel().catch(() => undefined)
+    throw hubErrorOf(response, { token: this.#options.token, model: `${owner}/${name}`, revision, file })
+  }
+
+  #isOwn(url: string): boolean {
+    return new URL(url).origin === new URL(this.#options.endpoint).origin
   }
 
   /** Converts an error to a HubError, except for the abort of the caller. */
@@ -181,14 +173,24 @@ function parseJson(text: string): unknown {
   }
 }
 
-function describeFile(headers: Headers, isRedirect: boolean): RemoteFile {
-  const etag = (headers.get('x-linked-etag') ?? headers.get('etag') ?? '').replace(/^W\//, '').replaceAll('"', '')
-  const bytes = headers.get('x-linked-size') ?? (isRedirect ? null : headers.get('content-length'))
-  return {
-    bytes: bytes === null ? undefined : Number(bytes),
-    sha256: /^[0-9a-f]{64}$/.test(etag) ? etag : undefined,
-    sha1: /^[0-9a-f]{40}$/.test(etag) ? etag : undefined,
+interface Described {
+  remote: RemoteFile
+  /** `X-Repo-Commit` of a response with a tag and a size. */
+  repositoryCommit: string | undefined
+}
+
+function describeFile(headers: Headers, isRedirect: boolean): Described {
+  const etag = headers.get('x-linked-etag') ?? (isRedirect ? null : headers.get('etag'))
+  const size = headers.get('x-linked-size') ?? (isRedirect ? null : headers.get('content-length'))
+  const tag = (etag ?? '').replace(/^W\//, '').replaceAll('"', '')
+  const bytes = size === null ? undefined : Number(size)
+  const remote = {
+    bytes,
+    sha256: /^[0-9a-f]{64}$/.test(tag) ? tag : undefined,
+    sha1: /^[0-9a-f]{40}$/.test(tag) ? tag : undefined,
   }
+  const isComplete = tag !== '' && bytes !== undefined
+  return { remote, repositoryCommit: isComplete ? (headers.get('x-repo-commit') ?? undefined) : undefined }
 }
 
 /** A signal that aborts after `ms` milliseconds without refresh(), or when the outer one does. */

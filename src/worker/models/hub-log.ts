@@ -17,6 +17,8 @@ export function logHub(logger: Logger, now: () => number = Date.now): HubEvents 
       // A warning, because the worker takes no jobs meanwhile.
       else logger.warn(fields, 'fetching from the Hub; the worker takes no jobs until the model is complete')
     },
+    limited: (model, ms) =>
+      logger.warn({ model, seconds: Math.ceil(ms / 1_000) }, 'the Hub limits requests; waiting as long as it asks'),
     waiting: (model) => logger.warn({ model }, 'another process is fetching this model; waiting for it'),
     stale: (model, reason) =>
       logger.warn({ model, reason }, 'the Hub is unavailable; the revision in the cache is served'),

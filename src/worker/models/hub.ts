@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path'
 import { lock } from 'proper-lockfile'
 import { pause } from '../../async.ts'
 import { messageOf } from '../../errors.ts'
-import { download, retryTransient } from './download.ts'
+import { download, type RetryOptions, retryTransient } from './download.ts'
 import { HubClient, type HubRevision } from './hub-client.ts'
 import { type HubId, isCommit } from './hub-id.ts'
 import { INFERQ_FILE, inferqFile } from './inferq-json.ts'
@@ -35,6 +35,8 @@ export interface HubEvents {
   progress: (model: string, file: string, bytes: number, total: number | undefined) => void
   /** Another process is downloading the model. */
   waiting: (model: string) => void
+  /** The Hub limits requests; the next one is sent after `ms` milliseconds. */
+  limited: (model: string, ms: number) => void
   /** The request failed; an earlier commit is served. */
   stale: (model: string, reason: string) => void
 }
@@ -64,9 +66,14 @@ export class Hub {
     const cached = await this.#cachedFolder(id)
     if (cached && isCommit(id.revision)) return cached
     const timeout = AbortSignal.timeout(this.#options.timeoutMs)
-    const signal = AbortSignal.any([closing, timeout])
+    const retry: RetryOptions = {
+      signal: AbortSignal.any([closing, timeout]),
+      pauseMs: this.#options.pauseMs ?? PAUSE_MS,
+      deadline: performance.now() + this.#options.timeoutMs,
+      onWait: (ms) => this.#options.events.limited(nameOf(id), ms),
+    }
     try {
-      return await this.#fetch(id, cached ? 1 : MAX_ATTEMPTS, signal)
+      return await this.#fetch(id, cached ? 1 : MAX_ATTEMPTS, retry)
     } catch (error) {
       if (closing.aborted) throw error
       const reason = timeout.aborted
@@ -78,12 +85,12 @@ export class Hub {
     }
   }
 
-  async #fetch(id: HubId, attempts: number, signal: AbortSignal): Promise<string> {
-    const { pauseMs = PAUSE_MS } = this.#options
-    const revision = await retryTransient(() => this.#client.revision(id, signal), attempts, pauseMs, signal)
+  async #fetch(id: HubId, attempts: number, retry: RetryOptions): Promise<string> {
+    const { signal } = retry
+    const revision = await retryTransient(() => this.#client.revision(id, signal), attempts, retry)
     const folder = join(this.#repositoryDir(id), revision.commit)
     if (!(await exists(folder))) {
-      await this.#withLock(id, signal, (held) => this.#fetchFiles(id, revision, folder, held))
+      await this.#withLock(id, signal, (held) => this.#fetchFiles(id, revision, folder, { ...retry, signal: held }))
     }
     await this.#writeRef(id, revision.commit)
     return folder
@@ -110,10 +117,11 @@ export class Hub {
     }
   }
 
-  async #fetchFiles(id: HubId, { commit, files }: HubRevision, folder: string, signal: AbortSignal): Promise<void> {
+  async #fetchFiles(id: HubId, { commit, files }: HubRevision, folder: string, retry: RetryOptions): Promise<void> {
     // The previous holder of the lock may have completed the folder.
     if (await exists(folder)) return
-    const { events, pauseMs = PAUSE_MS } = this.#options
+    const { signal } = retry
+    const { events } = this.#options
     const partial = `${folder}.partial`
     await mkdir(partial, { recursive: true })
     const fetchAll = async (wanted: string[]) => {
@@ -124,8 +132,7 @@ export class Hub {
           describe: () => this.#client.describe(id, commit, file, signal),
           read: (from) => this.#client.read(id, commit, file, from, signal),
           onProgress: (bytes, total) => events.progress(nameOf(id), file, bytes, total),
-          signal,
-          pauseMs,
+          retry,
         })
       }
     }
