@@ -1,4 +1,6 @@
 // The life of a process: settings, start, one AbortSignal for shutdown, stop with a deadline.
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { aborted, settledWithin } from './async.ts'
 import { oneOf, SettingsError, setting, timeout } from './env.ts'
 import { StartupError } from './errors.ts'
@@ -94,4 +96,34 @@ async function runUntilClosed(service: Service, graceMs: number, logger: Logger)
 /** Native threads and half-open sockets may keep the event loop alive after the service has stopped. */
 function exitSoon(ms: number): void {
   setTimeout(() => process.exit(), ms).unref()
+}
+
+/** A full disk may have room again; everything else lasts. */
+const PASSING = ['ENOSPC', 'EDQUOT']
+
+/**
+ * Creates the directory, and tries to write to it.
+ * @param setting that names it, with an example. @throws StartupError when the process may not write there.
+ */
+export function requireWritable(dir: string, setting: string, example: string): void {
+  try {
+    makeDirectory(dir)
+    rmSync(mkdtempSync(join(dir, 'check-')), { recursive: true })
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (PASSING.includes(code)) return
+    throw new StartupError(`${setting}: the directory ${dir} cannot be written to (${code}); set ${example}`)
+  }
+}
+
+/** The option `recursive` of mkdir never ends below a directory that takes no entries, such as /proc. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return
+  makeDirectory(dirname(dir))
+  try {
+    mkdirSync(dir)
+  } catch (error) {
+    // Another process may have made it since.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }

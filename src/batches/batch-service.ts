@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
 import { messageOf } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
-import type { Service } from '../lifecycle.ts'
+import { requireWritable, type Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
@@ -73,6 +73,7 @@ const DISK_SAMPLE_MS = 5_000
 
 export class BatchService implements Service {
   readonly #options: BatchServiceOptions
+  readonly #dir: string
   readonly #store: DirectoryStore
   readonly #coordinator: Coordinator
   readonly #runs = new PlaceQueue(MAX_RUNS)
@@ -89,6 +90,7 @@ export class BatchService implements Service {
     this.#options = options
     const { config, redis, memory, producer, logger, metrics, waiters, fleet, apiId, onError } = options
     const dir = directoryOf(config.filesUrl)
+    this.#dir = dir
     this.disk = new DiskSpace(dir, config.diskReserve)
     this.#store = new DirectoryStore(dir, this.disk)
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
@@ -143,6 +145,11 @@ export class BatchService implements Service {
   /** Batches that this process runs now. */
   get running(): number {
     return this.#runs.taken
+  }
+
+  /** @throws StartupError when the directory of files cannot be written to. */
+  requireStorage(): void {
+    requireWritable(this.#dir, 'FILES_URL', 'another one, such as file:///var/lib/inferq')
   }
 
   async start(): Promise<void> {

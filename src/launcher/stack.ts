@@ -1,12 +1,11 @@
 // The processes of `npm start`: Redis, the api and the workers.
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { pause } from '../async.ts'
+import { aborted, pause, settledWithin } from '../async.ts'
 import { SettingsError } from '../env.ts'
 import { messageOf, StartupError } from '../errors.ts'
-import { type Service } from '../lifecycle.ts'
+import { requireWritable, type Service } from '../lifecycle.ts'
 import { checkRedis } from '../redis/usable.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
@@ -42,6 +41,9 @@ export class Stack implements Service {
   readonly #health: { name: string; url: string }[] = []
   /** The api's port. */
   #port: number
+  /** Resolves when the api prints that a model is served. */
+  readonly #served: Promise<void>
+  #onServed: () => void = () => undefined
   /** Whether all processes were ready once. */
   #isUp = false
   #redis: RedisServer | undefined
@@ -50,6 +52,9 @@ export class Stack implements Service {
   constructor(options: StackOptions) {
     this.#options = options
     this.#port = options.settings.port
+    this.#served = new Promise((resolve) => {
+      this.#onServed = resolve
+    })
   }
 
   /** The api's URL for clients on this machine. */
@@ -67,7 +72,7 @@ export class Stack implements Service {
   async start(): Promise<void> {
     const { settings, env, dataDir, print } = this.#options
     await this.#choosePort()
-    requireWritable(dataDir)
+    requireWritable(dataDir, 'DATA_DIR', 'another one: DATA_DIR=/PATH npm start')
     const monitorPorts = await this.#monitorPorts()
     if (settings.redisUrl) await this.#waitForRedis(settings.redisUrl)
     const redisUrl = settings.redisUrl ?? (await this.#startRedis(join(dataDir, 'redis')))
@@ -104,7 +109,7 @@ export class Stack implements Service {
     await Promise.all([this.#api, ...this.#workers].map((child) => child.start()))
     await this.#allReady()
     this.#isUp = true
-    if (settings.workers > 0) await this.#waitForWorkers(`${api}/health`)
+    if (settings.workers > 0) await this.#waitForWorkers()
   }
 
   /**
@@ -128,7 +133,10 @@ export class Stack implements Service {
     return new SupervisedProcess({
       name,
       spawn: () =>
-        spawnProgram(program, env, (line) => process.stdout.write(`${loginMessage(line) ?? prettyLine(name, line)}\n`)),
+        spawnProgram(program, env, (line) => {
+          if (line.startsWith('ready: ')) this.#onServed()
+          else process.stdout.write(`${loginMessage(line) ?? prettyLine(name, line)}\n`)
+        }),
       // A child exits when its own grace ends; only a child that hangs takes longer.
       grace: settings.shutdownGrace + 2_000,
       print,
@@ -207,13 +215,10 @@ export class Stack implements Service {
 
   /**
    * Waits until the api has the first heartbeats, which it reads shortly after the workers are ready. The wait is
-   * limited, since /health keeps failing while a known model has no worker.
+   * limited, since no model may be served.
    */
-  async #waitForWorkers(health: string): Promise<void> {
-    const deadline = Date.now() + HEARTBEAT_WAIT_MS
-    while (!(await isReady(health)) && Date.now() < deadline) {
-      if (!(await pause(100, this.#closing.signal))) return
-    }
+  async #waitForWorkers(): Promise<void> {
+    await Promise.race([settledWithin(this.#served, HEARTBEAT_WAIT_MS), aborted(this.#closing.signal)])
   }
 
   #isLocal(host: string): boolean {
@@ -225,25 +230,6 @@ export class Stack implements Service {
     if (host === '::') return '[::1]'
     return host.includes(':') ? `[${host}]` : host
   }
-}
-
-/** Creates the directory. @throws StartupError when it cannot be written to. */
-function requireWritable(dir: string): void {
-  try {
-    makeDirectory(dir)
-    rmSync(mkdtempSync(join(dir, 'check-')), { recursive: true })
-  } catch (error) {
-    throw new StartupError(
-      `the data directory ${dir} cannot be written to (${(error as NodeJS.ErrnoException).code}); choose another one: DATA_DIR=/PATH npm start`,
-    )
-  }
-}
-
-/** mkdir's option `recursive` never ends below a directory that takes no entries, such as /proc. */
-function makeDirectory(dir: string): void {
-  if (existsSync(dir)) return
-  makeDirectory(dirname(dir))
-  mkdirSync(dir)
 }
 
 /** The dashboard's login, which the api logs once, when it generates the password; undefined for other lines. */

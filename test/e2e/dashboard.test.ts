@@ -1,11 +1,16 @@
 // The dashboard: login, read-only access and hidden texts.
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
+import { waitFor } from '../helpers/wait-for.ts'
 
+let redisUrl: string
 let stack: Stack
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis() })
+  redisUrl = await emptyRedis()
+  stack = await startStack({ redisUrl })
   const response = await fetch(`${stack.url}/v1/predictions`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', Prefer: 'wait' },
@@ -17,6 +22,18 @@ afterAll(() => stack?.stop())
 
 const TEXT = 'a text that operators need not see'
 const login = `Basic ${Buffer.from('admin:test-password').toString('base64')}`
+/** Jobs of the bulk lane wait until the returned function is called. */
+async function pausedBulkLane(): Promise<() => Promise<void>> {
+  const connection = new Redis(redisUrl, { maxRetriesPerRequest: null })
+  const queue = new Queue('tiny-fp32-bulk', { connection, prefix: 'inferq:q' })
+  await queue.pause()
+  return async () => {
+    await queue.resume()
+    await queue.close()
+    connection.disconnect()
+  }
+}
+
 const call = (path: string, method = 'GET', headers: Record<string, string> = {}) =>
   fetch(`${stack.url}/admin/queues${path}`, { method, headers: { Authorization: login, ...headers } })
 
@@ -43,7 +60,7 @@ describe('the dashboard', () => {
     const text = await queues.text()
     const names = (JSON.parse(text) as { queues: { name: string }[] }).queues.map(({ name }) => name)
     expect(names).toEqual(expect.arrayContaining(['tiny-fp32', 'tiny-fp32-bulk', 'tiny-pairs']))
-    expect(text).toContain('1 hidden, characters: 34')
+    expect(text).toContain('1 hidden, 34 characters')
     expect(text).not.toContain(TEXT)
     expect(text).not.toContain('logits')
     expect(text).toMatch(/positive.*score/)
@@ -51,6 +68,35 @@ describe('the dashboard', () => {
     const job = await (await call(`/api/queues/tiny-fp32/${id}`)).text()
     expect(job).toContain('hidden')
     expect(job).not.toContain(TEXT)
+  })
+
+  it('shows batches and links their chunks to them, and asks no other site for fonts', async () => {
+    const lines = Array.from({ length: 3 }, (_, index) =>
+      JSON.stringify({ custom_id: `${index}`, method: 'POST', url: '/predict', body: { inputs: TEXT } }),
+    )
+    const form = new FormData()
+    form.append('purpose', 'batch')
+    form.append('file', new Blob([lines.join('\n')]), 'in.jsonl')
+    const file = (await (await fetch(`${stack.url}/v1/files`, { method: 'POST', body: form })).json()) as { id: string }
+    const hold = await pausedBulkLane()
+    try {
+      const made = await fetch(`${stack.url}/v1/batches`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ input_file_id: file.id, endpoint: '/predict', completion_window: '24h' }),
+      })
+      const { id } = (await made.json()) as { id: string }
+      const link = `"href":"/v1/batches/${id}"`
+      const shows = async (queue: string) =>
+        (await (await call(`/api/queues?activeQueue=${queue}`)).text()).includes(link)
+      await waitFor('the job of the batch', () => shows('batches'))
+      await waitFor('its chunk', () => shows('tiny-fp32-bulk'))
+    } finally {
+      await hold()
+    }
+    const page = await (await call('/')).text()
+    expect(page).toContain('<title>inferq</title>')
+    expect(page).not.toContain('fonts.googleapis')
   })
 
   it.each([

@@ -175,7 +175,9 @@ test('refuses arguments, with the way to set them', async () => {
 test.each(['/proc/data', '/etc/passwd/data'])('ends when the data directory is %s', async (dataDir) => {
   const { code, lines } = await npmStart({ DATA_DIR: dataDir }).ended
   expect(code).toBe(1)
-  expect(lines.at(-1)).toMatch(/^inferq: the data directory \/.* cannot be written to .*DATA_DIR=\/PATH npm start$/)
+  expect(lines.at(-1)).toMatch(
+    /^inferq: DATA_DIR: the directory \/.* cannot be written to .*DATA_DIR=\/PATH npm start$/,
+  )
 })
 
 test('ends when a process ends again and again before it is ready', async () => {
@@ -201,7 +203,7 @@ test.skipIf(uid === undefined)(
       const options = uid === undefined ? {} : { uid }
       const refused = await npmStart({ HOME: home, DATA_DIR: undefined }, options).ended
       expect(refused.code).toBe(1)
-      expect(refused.lines.at(-1)).toMatch(/the data directory .*\.data cannot be written to \(EACCES\)/)
+      expect(refused.lines.at(-1)).toMatch(/DATA_DIR: the directory .*\.data cannot be written to \(EACCES\)/)
 
       const started = npmStart({ HOME: home, DATA_DIR: home }, options)
       await started.ready()

@@ -10,11 +10,17 @@ import { AppError } from '../../errors.ts'
 import type { FleetView, ServedModel } from '../../fleet/fleet.ts'
 import { scoreRow } from '../../predict/answers.ts'
 import { parseTextsResult, type TextsResult } from '../../queue/job.ts'
-import { LANES, queueName } from '../../queue/names.ts'
+
+import { parseJobId } from '../../queue/job-ids.ts'
+import { BATCHES_QUEUE, LANES, type Lane, queueName } from '../../queue/names.ts'
+
 import type { Producer } from '../../queue/producer.ts'
+import { batchId } from '../http/openai-format.ts'
 import { type AdminLogin, requireAdmin } from './login.ts'
 
 export const DASHBOARD_PATH = '/admin/queues'
+
+type ExternalJobUrl = { displayText?: string; href: string }
 
 const MAX_ROWS_SHOWN = 20
 /** Write operations with ADMIN_WRITE: retry, promote, pause and resume. None of them adds or removes jobs. */
@@ -39,6 +45,7 @@ export function createDashboard(options: DashboardOptions): Router {
   const serverAdapter = new ExpressAdapter()
   serverAdapter.setBasePath(`${options.basePath}${DASHBOARD_PATH}`)
   const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
+  board.addQueue(batchesAdapter(options))
   const addedQueues = new Set<string>()
   const addQueues: RequestHandler = (_request, _response, next) => {
     for (const model of options.fleet.models()) {
@@ -46,7 +53,7 @@ export function createDashboard(options: DashboardOptions): Router {
         const name = queueName(model.name, lane)
         if (addedQueues.has(name)) continue
         addedQueues.add(name)
-        board.addQueue(createAdapter(options, model, name))
+        board.addQueue(createAdapter(options, model, lane))
       }
     }
     next()
@@ -54,15 +61,16 @@ export function createDashboard(options: DashboardOptions): Router {
   const router = Router()
   // Compression runs in the threads that file I/O needs, so it follows the login. Pages without a login are not compressed.
   router.use(requireAdmin(options.admin), compression())
-  router.use(rejectWrites(options.config.adminWrite), addQueues, serverAdapter.getRouter())
+  router.use(rejectWrites(options.config.adminWrite), withoutFonts, addQueues, serverAdapter.getRouter())
   return router
 }
 
-function createAdapter(options: DashboardOptions, model: ServedModel, name: string): BullMQAdapter {
+function createAdapter(options: DashboardOptions, model: ServedModel, lane: Lane): BullMQAdapter {
   const { adminWrite, adminShowTexts } = options.config
-  const adapter = new BullMQAdapter(options.producer.queue(name), {
+  const adapter = new BullMQAdapter(options.producer.queue(queueName(model.name, lane)), {
     readOnlyMode: !adminWrite,
     allowRetries: adminWrite,
+    ...(lane === 'bulk' ? { externalJobUrl: ({ id }) => linkOfChunk(options, String(id)) } : {}),
   })
   adapter.setFormatter('data', (data: unknown) => (adminShowTexts ? data : withoutTexts(data)))
   adapter.setFormatter('returnValue', (value: unknown) => withLabels(options, model.name, value))
@@ -70,11 +78,41 @@ function createAdapter(options: DashboardOptions, model: ServedModel, name: stri
   return adapter
 }
 
-/** The data of a job with its texts replaced by their lengths in UTF-16 characters. */
+/** The queue of batches, one job each, without write operations: an api that runs a batch holds its job. */
+function batchesAdapter(options: DashboardOptions): BullMQAdapter {
+  return new BullMQAdapter(options.producer.queue(BATCHES_QUEUE), {
+    readOnlyMode: true,
+    externalJobUrl: ({ id }) => linkOfBatch(options, String(id)),
+  })
+}
+
+function linkOfChunk(options: DashboardOptions, jobId: string): ExternalJobUrl {
+  const parsed = parseJobId(jobId)
+  return parsed.kind === 'chunk' ? linkOfBatch(options, parsed.batch) : { href: '' }
+}
+
+/** @param record OWNER_UUID. */
+function linkOfBatch({ basePath }: DashboardOptions, record: string): ExternalJobUrl {
+  const id = batchId(record.slice(record.indexOf('_') + 1))
+  return { displayText: id, href: `${basePath}/v1/batches/${id}` }
+}
+
+/** Removes the page's link to fonts of another site, which the content security policy forbids. */
+const withoutFonts: RequestHandler = (_request, response, next) => {
+  const send = response.send.bind(response)
+  response.send = (body) =>
+    send(
+      typeof body === 'string' && body.startsWith('<') ? body.replace(/<link[^>]*fonts\.googleapis[^>]*>/g, '') : body,
+    )
+  next()
+}
+
+/** The data of a job with its texts replaced by their number and length in UTF-16 characters. */
 export function withoutTexts(data: unknown): unknown {
   if (typeof data !== 'object' || data === null || !('items' in data) || !Array.isArray(data.items)) return 'hidden'
   const lengthOf = (item: { text?: unknown }) => (typeof item.text === 'string' ? item.text.length : 0)
-  return { ...data, items: `${data.items.length} hidden, characters: ${data.items.map(lengthOf).join(', ')}` }
+  const characters = data.items.map(lengthOf).reduce((sum, length) => sum + length, 0)
+  return { ...data, items: `${data.items.length} hidden, ${characters} characters` }
 }
 
 /** A result with labels and scores instead of logits: the first rows only, and no text. */

@@ -54,7 +54,7 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   )
   report(
     terminal,
-    `added ${target} (${bytesText(manifest.bytes)}); restart the workers, then it is served as "${name}"`,
+    `added ${target} (${bytesText(manifest.bytes)}); restart the workers (stop npm start and run it again), then it is served as "${name}"`,
   )
   return EXIT.ok
 }
