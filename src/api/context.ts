@@ -1,4 +1,5 @@
 // The context of all handlers: created once at start.
+import { setMaxListeners } from 'node:events'
 import type { Redis } from 'ioredis'
 import { BatchService } from '../batches/batch-service.ts'
 import type { Batches } from '../batches/batches.ts'
@@ -97,9 +98,12 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   fleet.onRead = (workers) => fleetLog.observe(workers)
   logAvailability(redis, logger)
   const shutdown = new AbortController()
+  const drainTimeout = new AbortController()
+  // Every open call listens to one of them.
+  setMaxListeners(0, shutdown.signal, drainTimeout.signal)
   const placesOf = (what: string, max: number, retryAfter: number, reason: string) => {
     const onRefused = () => metrics.refused.inc({ reason })
-    return new Places({ what, max, retryAfter, owners: config.apiKeys.length, onRefused })
+    return new Places({ what, max, retryAfter, owners: config.apiKeys.length, weightOf, onRefused })
   }
   const batchService = new BatchService({
     apiId,
@@ -156,7 +160,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       onOutcome: (outcome) => metrics.adminLogins.inc({ outcome }),
     }),
     shutdown,
-    drainTimeout: new AbortController(),
+    drainTimeout,
   }
 }
 

@@ -7,6 +7,8 @@ export interface PlacesOptions {
   max: number
   /** API keys that share them. */
   owners: number
+  /** The weight of an owner's share. */
+  weightOf: (owner: string) => number
   /** What takes a place, for the message: `long polls`. */
   what: string
   /** Seconds after which a refused caller may try again. */
@@ -30,7 +32,7 @@ export class Places {
 
   /** @returns the function that returns the place. @throws AppError 429 when the owner gets none now. */
   take(owner: string): () => void {
-    const release = this.#limiter.take(owner)
+    const release = this.#limiter.take(owner, this.#options.weightOf(owner))
     if (release) return release
     const { what, retryAfter, onRefused } = this.#options
     onRefused()
