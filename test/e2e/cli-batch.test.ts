@@ -1,5 +1,5 @@
 // `inferq batch`: whole files in several batches, interrupted and resumed.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parse } from 'csv-parse/sync'
@@ -137,6 +137,8 @@ it('reports a finished run, and starts over with --restart', async () => {
   const first = read('in.txt.results.jsonl')
   const again = await batch(['in.txt'])
   expect([again.code, again.stderr]).toEqual([0, expect.stringMatching(/already finished on .*: 2 rows/)])
+  utimesSync(join(dir, 'in.txt'), 1, 1)
+  expect((await batch(['in.txt'])).stderr).toContain('already finished')
   expect((await batch(['in.txt', '--restart'])).stderr).not.toContain('already finished')
   expect(read('in.txt.results.jsonl')).toBe(first)
 })
@@ -199,6 +201,15 @@ describe('resumes', () => {
     expect((await cli.ended).code).toBe(0)
     expect(rows().map(({ text }) => text)).toEqual(texts)
     await api.stop()
+  })
+
+  it('not to the end when the input is changed during the run', async () => {
+    const { someRows, ended } = started()
+    await someRows()
+    writeFileSync(join(dir, 'in.txt'), 'one more line\n', { flag: 'a' })
+    const { code, stderr } = await ended
+    expect([code, stderr]).toEqual([1, expect.stringContaining('in.txt has been changed during the run')])
+    expect(readdirSync(dir)).not.toContain('in.txt.results.jsonl')
   })
 
   it('neither with another input nor with other options', async () => {

@@ -45,7 +45,7 @@ async function runToStream(
     const source = folder ? await copyPipe(join(folder, 'input'), terminal, signal) : await openFile(flags.input)
     const input = await openInput(source, flags, terminal)
     const plan = await planInput(inferq, input, flags, terminal, signal)
-    const run = { token: newToken(), stage: 'running', input: source.identity, how: input.how, plan } as const
+    const run = { token: newToken(), stage: 'running', how: input.how, plan } as const
     state = owned({ ...run, written: 0, bytes: 0, failed: 0, sent: {} })
     const output = await openStream(target.path, terminal.stdout)
     const stateFile = new StateFile(undefined)

@@ -69,7 +69,7 @@ async function startRun(
     const state: RunningState = owned({
       token,
       stage: 'running',
-      input: source.identity,
+      stamp: source.stamp,
       how: input.how,
       plan,
       written: 0,
@@ -94,13 +94,13 @@ async function openAgain(
 ): Promise<OpenedInput> {
   if (flags.input !== '-') {
     const input = await openInput(await openFile(flags.input), flags, terminal)
-    checkSameRun(earlier, input.source, input.how, target)
+    await checkSameRun(earlier, input.source, input.how, target)
     return input
   }
   const { input: copy, newInput } = runFiles(target.path, earlier.token)
   try {
     const copied = await openInput(await copyPipe(newInput, terminal, signal), flags, terminal)
-    checkSameRun(earlier, copied.source, copied.how, target)
+    await checkSameRun(earlier, copied.source, copied.how, target)
     if (earlier.stage === 'running') await rename(newInput, copy)
     return { ...copied, source: { ...copied.source, path: copy } }
   } finally {

@@ -1,4 +1,5 @@
 // Plan of a run: validates the whole input and splits it into batches.
+import { createHash } from 'node:crypto'
 import { CommandError } from '../failure.ts'
 import { bytesText, countText } from '../format.ts'
 import type { Progress } from '../progress.ts'
@@ -20,6 +21,8 @@ export interface Plan {
   names: string[]
   /** Whether rows have further keys. */
   hasMoreNames: boolean
+  /** SHA-256 of the input. */
+  digest: string
 }
 
 /** The server's limits for one batch. */
@@ -47,7 +50,8 @@ export async function planOf(
   let part: PlanPart = { row: 0, byte: 0, rows: 0, end: 0 }
   let partBytes = 0
   let hasMoreNames = false
-  for await (const row of rowsOf(source, layout)) {
+  const hash = createHash('sha256')
+  for await (const row of rowsOf({ ...source, tap: (bytes) => hash.update(bytes) }, layout)) {
     const { content, end } = row
     const bytes = Buffer.byteLength(lineOf(row))
     if (bytes > limits.line) {
@@ -74,7 +78,13 @@ export async function planOf(
     }
   }
   if (part.rows === 0) throw new CommandError(`${source.name} has no rows`)
-  return { total: part.row + part.rows, parts: [...parts, part], names: [...names], hasMoreNames }
+  return {
+    total: part.row + part.rows,
+    parts: [...parts, part],
+    names: [...names],
+    hasMoreNames,
+    digest: hash.digest('hex'),
+  }
 }
 
 /** A line of the uploaded file, with its newline. */

@@ -66,15 +66,17 @@ export async function checkOutput(target: FileTarget, earlier: State | undefined
 }
 
 /** @throws CommandError when the earlier run had another input or other options. */
-export function checkSameRun(
+export async function checkSameRun(
   earlier: RunningState | FinishedState,
   source: Source,
   how: string,
   { name }: FileTarget,
-): void {
+): Promise<void> {
   const kind = earlier.stage === 'finished' ? 'a run' : 'an unfinished run'
   const remedy = 'give another --output, or --restart to start over'
-  if (earlier.input !== source.identity) {
+  const digest = earlier.stage === 'finished' ? earlier.digest : earlier.plan.digest
+  const isSame = (source.stamp !== undefined && source.stamp === earlier.stamp) || (await source.digest()) === digest
+  if (!isSame) {
     throw new CommandError(`${name} is from ${kind} with another input, or the input has changed: ${remedy}`)
   }
   if (earlier.how !== how) throw new CommandError(`${name} is from ${kind} with other options: ${remedy}`)

@@ -7,7 +7,7 @@ import type { Output } from './files/output.ts'
 import type { RunningState, SentPart, StateFile } from './files/state.ts'
 import { BatchRejectedError, follow } from './follow.ts'
 import { type InputRow, type Layout, rowsOf } from './input/input-rows.ts'
-import type { Source } from './input/source.ts'
+import { checkUnchanged, type Source } from './input/source.ts'
 import type { PlanPart } from './plan.ts'
 import { type Retry, retryWhileUnavailable } from './reconnect.ts'
 import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
@@ -57,7 +57,7 @@ export class PlanRun {
     const { state, source } = this.#options
     try {
       await this.#finishParts()
-      await source.checkUnchanged()
+      await checkUnchanged(source, state.plan.digest)
     } catch (error) {
       await this.#end()
       // The first error is the one to report.

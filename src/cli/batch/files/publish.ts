@@ -27,7 +27,8 @@ export async function publish(target: FileTarget, state: RunningState, stateFile
   return owned({
     token: state.token,
     stage: 'finished',
-    input: state.input,
+    stamp: state.stamp,
+    digest: state.plan.digest,
     how: state.how,
     written: state.written,
     failed: state.failed,

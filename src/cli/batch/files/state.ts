@@ -21,8 +21,8 @@ export interface ClaimedState extends Owned {
 
 export interface RunningState extends Owned {
   stage: 'running'
-  /** The identity of the input. */
-  input: string
+  /** The stamp of the input. */
+  stamp?: string | undefined
   /** The server and the options, as JSON; with other ones the run is not resumed. */
   how: string
   plan: Plan
@@ -44,7 +44,9 @@ export interface RunningState extends Owned {
 
 export interface FinishedState extends Owned {
   stage: 'finished'
-  input: string
+  stamp?: string | undefined
+  /** SHA-256 of the input. */
+  digest: string
   how: string
   written: number
   failed: number

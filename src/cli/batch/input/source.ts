@@ -16,10 +16,12 @@ export interface Source {
   /** As the user wrote it, for messages. */
   name: string
   bytes: number
-  /** Identifies the input in a later run of the same command. */
-  identity: string
-  /** @throws CommandError when the input has been changed since it was opened. */
-  checkUnchanged: () => Promise<void>
+  /** Size and time of the last change, which prove that the content is the same; undefined for a pipe. */
+  stamp: string | undefined
+  /** SHA-256 of the content; a file is read for it. */
+  digest: () => Promise<string>
+  /** Receives the bytes that are read. */
+  tap?: (bytes: Uint8Array) => void
 }
 
 /** @throws CommandError for a compressed file, or a path that is not a file. */
@@ -27,15 +29,24 @@ export async function openFile(path: string): Promise<Source> {
   const found = await stat(path)
   if (!found.isFile()) throw new CommandError(`${path} is not a file; "-" reads a pipe`)
   await rejectUnreadable(path, path)
-  const identity = identityOf(found)
-  const checkUnchanged = async () => {
-    if (identityOf(await stat(path)) !== identity) throw new CommandError(`${path} has been changed during the run`)
-  }
-  return { path, name: path, bytes: found.size, identity, checkUnchanged }
+  const source = { path, name: path, bytes: found.size, stamp: stampOf(found) }
+  return { ...source, digest: () => digestOf(path) }
 }
 
-function identityOf({ size, mtimeMs }: Stats): string {
+function stampOf({ size, mtimeMs }: Stats): string {
   return `${size} bytes of ${mtimeMs}`
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const part of createReadStream(path)) hash.update(part as Buffer)
+  return hash.digest('hex')
+}
+
+/** @param digest of the content that was read before. @throws CommandError when the content has been changed since. */
+export async function checkUnchanged(source: Source, digest: string): Promise<void> {
+  if (source.stamp === undefined || stampOf(await stat(source.path)) === source.stamp) return
+  if ((await source.digest()) !== digest) throw new CommandError(`${source.name} has been changed during the run`)
 }
 
 /** Copies stdin to a file. @throws CommandError for compressed input; UsageError for a terminal. */
@@ -52,8 +63,8 @@ export async function copyPipe(path: string, terminal: Terminal, signal: AbortSi
   await pipeline(terminal.stdin, count, createWriteStream(path), { signal })
   await rejectUnreadable(path, 'the pipe')
   report(terminal, `read ${bytesText(bytes)} from the pipe`)
-  const checkUnchanged = async () => undefined
-  return { path, name: 'the pipe', bytes, identity: `sha256 ${hash.digest('hex')}`, checkUnchanged }
+  const digest = hash.digest('hex')
+  return { path, name: 'the pipe', bytes, stamp: undefined, digest: async () => digest }
 }
 
 /** @throws UsageError when stdin is a terminal, which does not end. */
@@ -63,7 +74,15 @@ export function rejectTerminal({ stdin }: Terminal): void {
 
 /** Reads the bytes from `start` up to and without `end`; by default up to the last one. */
 export function bytesOf(source: Source, start = 0, end = source.bytes): AsyncIterable<Uint8Array> {
-  return createReadStream(source.path, { start, end: Math.max(start, end) - 1, highWaterMark: 256 * 1_024 })
+  const stream = createReadStream(source.path, { start, end: Math.max(start, end) - 1, highWaterMark: 256 * 1_024 })
+  return source.tap ? tapped(stream, source.tap) : stream
+}
+
+async function* tapped(bytes: AsyncIterable<Uint8Array>, tap: (bytes: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+  for await (const part of bytes) {
+    tap(part)
+    yield part
+  }
 }
 
 /** @returns the format by the file extension; undefined for an unknown one. */

@@ -28,13 +28,12 @@ const running = (more: Partial<RunningState> = {}): RunningState => ({
   ...owned({
     token: '0123abcd',
     stage: 'running',
-    input: 'i',
     how: 'h',
     written: 1,
     bytes: 4,
     failed: 0,
     sent: {},
-    plan: { total: 1, parts: [], names: [], hasMoreNames: false },
+    plan: { total: 1, parts: [], names: [], hasMoreNames: false, digest: 'd' },
   } as const),
   ...more,
 })
@@ -57,7 +56,7 @@ it('replaces the results of the run before, unless they have been edited', async
   const previous = owned({
     token: 'ffffffff',
     stage: 'finished',
-    input: 'i',
+    digest: 'd',
     how: 'h',
     written: 1,
     failed: 0,
