@@ -106,6 +106,11 @@ export function createApiMetrics() {
       help: 'Used share of the memory limit of Redis, 0 to 1',
       registers,
     }),
+    predictionMemory: new Gauge({
+      name: 'inferq_prediction_memory_bytes',
+      help: 'Memory of Redis that predictions take, estimated at their creation',
+      registers,
+    }),
     diskFree: new Gauge({
       name: 'inferq_disk_free_bytes',
       help: 'Free space of the disk of files',

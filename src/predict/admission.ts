@@ -28,7 +28,7 @@ export interface NewWork {
   work: number
 }
 
-export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'too_many_batches' | 'redis_full'
+export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'too_many_batches' | 'redis_full' | 'memory_share'
 
 /** A 429; `reason` is a label of the metric. */
 export class OverloadedError extends AppError {

@@ -45,6 +45,22 @@ export function admitMemory({ memory, metrics }: MemoryAdmissionContext, use: Me
   throw new OverloadedError('redis_full', `${usage(memory)}; ${remedy}`, RETRY_SECONDS + Math.floor(Math.random() * 6))
 }
 
+/**
+ * The most memory that one owner's predictions may take, bytes: twice what is left for all, by the owner's weight. One owner
+ * alone gets two thirds of the room, and another one finds a third of it left (dynamic thresholds, Choudhury and Hahne 1998).
+ */
+export function ownerMemoryLimit({ used, limit }: Pick<RedisMemory, 'used' | 'limit'>, weight: number): number {
+  if (limit === 0) return Number.MAX_SAFE_INTEGER
+  return Math.max(0, Math.floor(2 * weight * (LIMITS.kept * limit - used)))
+}
+
+/** The 429 of an owner whose predictions take as much as they may. */
+export function ownerMemoryRefusal({ memory, metrics }: MemoryAdmissionContext): OverloadedError {
+  metrics.refused.inc({ reason: 'memory_share' })
+  const detail = `your predictions take your share of the queue's memory (${usage(memory)}): erase those whose results you have read, or retry when older ones have expired`
+  return new OverloadedError('memory_share', detail, RETRY_SECONDS)
+}
+
 /** Bytes that a prediction adds to Redis with its record and its result. @param characters of its texts. */
 export function predictionBytes(characters: number, result: number): number {
   return RECORD_BYTES + characters + result

@@ -13,6 +13,7 @@ import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 import {
   createPrediction,
   markCanceled,
+  type PredictionMemory,
   type PredictionRecord,
   readPrediction,
   removePrediction,
@@ -40,8 +41,9 @@ export interface NewPrediction {
   inputs: Inputs
   metadata: Record<string, string>
   hash: string
-  /** Memory to reserve for the result, bytes. */
-  resultBytes: number
+  memory: PredictionMemory
+  /** The error when the owner's predictions take too much memory. */
+  refusal: () => Error
   lane: PredictionLane
   /** The owner's share of the compute. */
   weight: number
@@ -77,7 +79,7 @@ export class Predictions {
 
   /**
    * Creates the prediction, or attaches to that of an earlier identical request.
-   * @throws AppError 422 when the id was used with another request; 503 when Redis is unavailable.
+   * @throws AppError 422 when the id was used with another request; 503 when Redis is unavailable; `refusal`.
    */
   async create(
     id: OwnedId,
@@ -98,13 +100,8 @@ export class Predictions {
       lane: asked.lane,
       created_at: Date.now(),
     }
-    const existing = await createPrediction(
-      redis,
-      id,
-      record,
-      resultTtl + FAILED_TTL + MAX_QUEUE_TIME,
-      asked.resultBytes,
-    )
+    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
+    if (existing === 'refused') throw asked.refusal()
     if (existing && existing.hash !== asked.hash) {
       throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     }

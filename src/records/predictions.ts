@@ -2,7 +2,7 @@
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { predictionKey, reservedMemoryKey } from '../redis/keys.ts'
+import { predictionKey, recordKey, reservedMemoryKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey } from './lists.ts'
 
@@ -30,40 +30,72 @@ export const PREDICTIONS_LIST = 'predictions'
 /** Milliseconds that a record outlives its job, for requests that found the job a moment ago. */
 const MARGIN_MS = 60_000
 
+/** Redis' memory that a new prediction takes, bytes. */
+export interface PredictionMemory {
+  /** Reserved for the result, so that Redis has room for the results of all accepted work. */
+  result: number
+  /** Of record, job and result together. */
+  total: number
+  /** The most that all predictions of the owner may take; undefined: no limit. */
+  ownerLimit: number | undefined
+}
+
+const NO_MEMORY: PredictionMemory = { result: 1, total: 0, ownerLimit: undefined }
+
+/** Bytes of all predictions of each owner. */
+const memoryByOwner = recordKey('prediction-memory')
+
 /**
  * Creates the record and its list entry atomically, unless the record exists. Either way both live for `ttlMs` from now,
  * unless `endPredictions` shortens that. Entries of records that expired without it are removed from the list at the same
  * time, because a list may have no reader.
  * @param ttlMs the life of the record, milliseconds.
- * @param resultBytes memory to reserve for the result, so that Redis has room for the results of all accepted work.
- * @returns undefined when it was created; else the existing record.
+ * @returns undefined when it was created; `refused` when the owner's predictions would take more than their limit; else
+ * the existing record.
  */
 export async function createPrediction(
   redis: Redis,
   id: OwnedId,
   fields: Omit<PredictionRecord, 'canceled_at'>,
   ttlMs: number,
-  resultBytes = 1,
-): Promise<PredictionRecord | undefined> {
+  { result, total, ownerLimit }: PredictionMemory = NO_MEMORY,
+): Promise<PredictionRecord | undefined | 'refused'> {
   const key = keyIdOf(id)
-  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key)]
+  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key), memoryByOwner]
+  const memory = [id.owner, result, total, ownerLimit ?? -1]
   const values = Object.entries(fields).flat()
-  const args = [ttlMs, fields.created_at, id.uuid, resultBytes, ...values]
-  const existing = await redis.eval(CREATE, keys.length, ...keys, ...args)
-  return existing === null ? undefined : readPrediction(redis, id)
+  const reply = await redis.eval(CREATE, keys.length, ...keys, ttlMs, fields.created_at, id.uuid, ...memory, ...values)
+  if (reply === null || reply === 'refused') return reply ?? undefined
+  return readPrediction(redis, id)
 }
 
+/** An owner without predictions is never refused, however little memory is left. */
 const CREATE = `
 local existing = redis.call('EXISTS', KEYS[1]) == 1
 if not existing then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-  redis.call('SETRANGE', KEYS[3], ARGV[4] - 1, ' ')
+  local held = tonumber(redis.call('HGET', KEYS[4], ARGV[4]) or 0)
+  local limit = tonumber(ARGV[7])
+  if limit >= 0 and held > 0 and held + ARGV[6] > limit then return 'refused' end
+  redis.call('HINCRBY', KEYS[4], ARGV[4], ARGV[6])
+  redis.call('HSET', KEYS[1], 'memory', ARGV[6], unpack(ARGV, 8))
+  redis.call('SETRANGE', KEYS[3], ARGV[5] - 1, ' ')
   redis.call('PEXPIRE', KEYS[3], ARGV[1])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
 return existing and 1 or nil`
+
+/** Subtracts the memory of a record from its owner's; what expired without it is forgotten with the last list entry. */
+const FORGET_MEMORY = `
+local function forget_memory(record, list, memory_by_owner, owner)
+  local memory = redis.call('HGET', record, 'memory')
+  if memory then
+    redis.call('HDEL', record, 'memory')
+    redis.call('HINCRBY', memory_by_owner, owner, 0 - memory)
+  end
+  if redis.call('EXISTS', list) == 0 then redis.call('HDEL', memory_by_owner, owner) end
+end`
 
 export async function readPrediction(redis: Redis, id: OwnedId): Promise<PredictionRecord | undefined> {
   const fields = await redis.hgetall(predictionKey(keyIdOf(id)))
@@ -97,15 +129,19 @@ export async function endPredictions(redis: Redis, ids: string[]): Promise<void>
     const key = keyIdOf(id)
     return [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key)]
   })
-  await redis.eval(END, keys.length, ...keys, MARGIN_MS, ...owned.map(({ uuid }) => uuid))
+  const args = owned.flatMap(({ owner, uuid }) => [owner, uuid])
+  await redis.eval(END, keys.length + 1, ...keys, memoryByOwner, MARGIN_MS, ...args)
 }
 
-const END = `
-for i = 2, #ARGV do
-  redis.call('PEXPIRE', KEYS[3 * i - 5], ARGV[1])
-  redis.call('ZREM', KEYS[3 * i - 4], ARGV[i])
-  redis.call('DEL', KEYS[3 * i - 3])
+const END = `${FORGET_MEMORY}
+for i = 2, #ARGV, 2 do
+  local record, list = KEYS[3 * i / 2 - 2], KEYS[3 * i / 2 - 1]
+  redis.call('ZREM', list, ARGV[i + 1])
+  redis.call('DEL', KEYS[3 * i / 2])
+  forget_memory(record, list, KEYS[#KEYS], ARGV[i])
+  redis.call('PEXPIRE', record, ARGV[1])
 end`
+
 /** Writes the lane of a prediction's job, unless the record was removed. */
 export async function writeLane(redis: Redis, id: OwnedId, lane: PredictionRecord['lane']): Promise<void> {
   await redis.eval(WRITE_LANE, 1, predictionKey(keyIdOf(id)), lane)
@@ -117,8 +153,20 @@ return nil`
 
 /** Removes record and list entry. */
 export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
-  await redis.del(predictionKey(keyIdOf(id)), reservedMemoryKey(keyIdOf(id)))
-  await removeFromPredictions(redis, id.owner, id.uuid)
+  const key = keyIdOf(id)
+  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key), memoryByOwner]
+  await redis.eval(REMOVE, keys.length, ...keys, id.owner, id.uuid)
+}
+
+const REMOVE = `${FORGET_MEMORY}
+redis.call('ZREM', KEYS[2], ARGV[2])
+forget_memory(KEYS[1], KEYS[2], KEYS[4], ARGV[1])
+redis.call('DEL', KEYS[1], KEYS[3])`
+
+/** Bytes of the predictions of all owners. */
+export async function readPredictionMemory(redis: Redis): Promise<number> {
+  const sums = await redis.hvals(memoryByOwner)
+  return sums.reduce((sum, each) => sum + Number(each), 0)
 }
 
 /** Removes list entries. A cursor of this list has the place of its entry, so nothing else is kept of them. */

@@ -8,7 +8,7 @@ import { newApiId, ResultVersion } from '../../src/queue/result-version.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { releaseResultMemory } from '../../src/records/predictions.ts'
 import { readMemory } from '../../src/redis/info.ts'
-import { reservedMemoryKey } from '../../src/redis/keys.ts'
+import { recordKey, reservedMemoryKey } from '../../src/redis/keys.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { MODEL_RECORD } from '../helpers/records.ts'
 import { ownRedis } from '../helpers/redis.ts'
@@ -41,10 +41,10 @@ const HEARTBEAT: Heartbeat = {
   slots: { interactive: 1, bulk: 1 },
 }
 
-const post = (body: object) =>
+const post = (body: object, headers: Record<string, string> = {}) =>
   fetch(`${api?.url}/v1/predictions`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', ...headers },
     body: JSON.stringify(body),
   })
 
@@ -101,6 +101,36 @@ it('refuses by what is full, and tells it in the health and the metrics', async 
     return (await health()).detail?.includes('all new work is refused')
   })
   expect((await fetch(`${api.url}/predict?model=m&text=a`)).status).toBe(429)
+})
+
+it('leaves room for the predictions of another key, whatever one of them keeps', async () => {
+  const [ann, bob] = ['the-secret-of-ann-01', 'the-secret-of-bob-02']
+  api = await startApi(server.url, { API_KEYS: `ann:${ann},bob:${bob}`, MAX_QUEUE_SECONDS: '1h' })
+  const texts = Array.from({ length: 1_000 }, (_, index) => String(index % 10))
+  const submit = async (key: string) => {
+    const response = await post({ model: 'm', input: { inputs: texts } }, { Authorization: `Bearer ${key}` })
+    return { ...((await response.json()) as { id: string; detail?: string }), status: response.status }
+  }
+  const erase = (id: string, key: string) =>
+    fetch(`${api?.url}/v1/predictions/${id}`, { method: 'DELETE', headers: { Authorization: `Bearer ${key}` } })
+  const fill = async (key: string) => {
+    const ids: string[] = []
+    for (;;) {
+      const { status, id, detail } = await submit(key)
+      if (status !== 202) return { ids, detail }
+      ids.push(id)
+    }
+  }
+  const first = await fill(ann)
+  expect(first.detail).toContain('your predictions take your share')
+  expect(await share()).toBeLessThan(0.55)
+  const second = await fill(bob)
+  expect(second.ids.length).toBeGreaterThan(10)
+  expect(first.ids.length).toBeGreaterThan(second.ids.length)
+  for (const id of first.ids) expect((await erase(id, ann)).status).toBe(204)
+  await waitFor('room for ann again', async () => (await submit(ann)).status === 202)
+  for (const id of second.ids) await erase(id, bob)
+  expect(await redis.hlen(recordKey('prediction-memory'))).toBe(1)
 })
 
 it('releases what it reserved when a prediction is erased', async () => {

@@ -5,6 +5,7 @@ import { readEndedCounts } from '../../queue/job-state.ts'
 import { queueName } from '../../queue/names.ts'
 import { countOpenBatches } from '../../records/batches.ts'
 import { countExpirations } from '../../records/expirations.ts'
+import { readPredictionMemory } from '../../records/predictions.ts'
 import { readStoredSums } from '../../records/stored-bytes.ts'
 import type { Context } from '../context.ts'
 
@@ -32,13 +33,15 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.redisMemoryRatio.set(memory.share)
   const lanes = ['interactive', 'async'] as const
   const queues = fleet.models().flatMap(({ name }) => lanes.map((lane) => queueName(name, lane)))
-  const [ended, files, batches, stored] = await Promise.all([
+  const [ended, files, batches, stored, predictions] = await Promise.all([
     readEndedCounts(redis, queues),
     countExpirations(redis),
     countOpenBatches(redis),
     readStoredSums(redis, ''),
+    readPredictionMemory(redis),
   ])
   metrics.storedBytes.set(stored.all)
+  metrics.predictionMemory.set(predictions)
   metrics.records.set({ kind: 'finished_predictions' }, ended.completed)
   metrics.records.set({ kind: 'failed_predictions' }, ended.failed)
   metrics.records.set({ kind: 'stored_files' }, files)

@@ -3,7 +3,7 @@ import { uuidv7 } from 'uuidv7'
 import { workOf } from '../../fleet/work.ts'
 import { admit, hasInteractiveRoom, takeWaitingPlace } from '../../predict/admission.ts'
 import type { Inputs } from '../../predict/inputs.ts'
-import { admitMemory, predictionBytes } from '../../predict/memory-admission.ts'
+import { admitMemory, ownerMemoryLimit, ownerMemoryRefusal, predictionBytes } from '../../predict/memory-admission.ts'
 import { type ResolvedModel } from '../../predict/model-resolver.ts'
 import { hasEnded, type Prediction } from '../../predict/predictions.ts'
 import type { TextsJob } from '../../queue/job.ts'
@@ -57,7 +57,8 @@ export async function submit(
     admit(context, target, { lane, owner, work })
     const labels = target.model.current.labels.length
     const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
-    admitMemory(context, 'kept', predictionBytes(charactersOf(inputs), resultBytes))
+    const bytes = predictionBytes(charactersOf(inputs), resultBytes)
+    admitMemory(context, 'kept', bytes)
     const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
     const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
     const id = { owner, uuid }
@@ -70,7 +71,8 @@ export async function submit(
       inputs,
       metadata,
       hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata }),
-      resultBytes,
+      memory: { result: resultBytes, total: bytes, ownerLimit: ownerLimitOf(context, owner) },
+      refusal: () => ownerMemoryRefusal(context),
       lane,
       weight: context.weightOf(owner),
       work,
@@ -100,4 +102,9 @@ function addedJob(data: TextsJob): JobSnapshot {
 
 function charactersOf({ items }: Inputs): number {
   return items.reduce((sum, { text, pair }) => sum + text.length + (pair?.length ?? 0), 0)
+}
+
+/** A single owner needs no share. */
+function ownerLimitOf({ config, memory, weightOf }: Context, owner: string): number | undefined {
+  return config.apiKeys.length < 2 ? undefined : ownerMemoryLimit(memory, weightOf(owner))
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { OverloadedError } from '../../../src/predict/admission.ts'
-import { admitMemory, hasMemory, memoryWarning } from '../../../src/predict/memory-admission.ts'
+import { admitMemory, hasMemory, memoryWarning, ownerMemoryLimit } from '../../../src/predict/memory-admission.ts'
 
 const MB = 1_048_576
 
@@ -49,4 +49,14 @@ it('warns while predictions are refused', () => {
   expect(memoryWarning(contextAt(0.5).memory)).toBeUndefined()
   expect(memoryWarning(contextAt(0.65).memory)).toContain('new predictions and batches are refused')
   expect(memoryWarning(contextAt(0.9).memory)).toContain('all new work is refused')
+})
+
+it('gives one owner two thirds of the room, by weight, and no limit without a limit of Redis', () => {
+  const limit = 1_000 * MB
+  // The owner alone holds what is used, up to two thirds of the 600 MB.
+  expect(ownerMemoryLimit({ used: 399 * MB, limit }, 1)).toBeGreaterThan(399 * MB)
+  expect(ownerMemoryLimit({ used: 401 * MB, limit }, 1)).toBeLessThan(401 * MB)
+  expect(ownerMemoryLimit({ used: 401 * MB, limit }, 2)).toBeGreaterThan(401 * MB)
+  expect(ownerMemoryLimit({ used: 700 * MB, limit }, 1)).toBe(0)
+  expect(ownerMemoryLimit({ used: 700 * MB, limit: 0 }, 1)).toBe(Number.MAX_SAFE_INTEGER)
 })
