@@ -11,14 +11,17 @@ answerParent<LoadOrder>(async (order) => {
   return await fire(order, order.seconds)
 })
 
-async function fire({ url, connections, requests }: LoadOrder, duration: number): Promise<LoadResult> {
+async function fire({ url, key, connections, requests }: LoadOrder, duration: number): Promise<LoadResult> {
   const times: number[] = []
   let failed = 0
   let first = 0
   const began = performance.now()
   let lastAt = began
   const setupClient = (client: autocannon.Client) => {
-    client.setHeaders({ 'content-type': 'application/json' })
+    client.setHeaders({
+      'content-type': 'application/json',
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+    })
     client.setRequests(slice(requests, first))
     first += REQUESTS_A_CONNECTION
   }

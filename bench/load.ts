@@ -7,6 +7,8 @@ export interface LoadOrder {
   connections: number
   warmUpSeconds: number
   seconds: number
+  /** An API key's secret. */
+  key?: string
   /** Every connection sends them in turn, each starting at a different one. */
   requests: Request[]
 }
@@ -31,12 +33,12 @@ export interface LoadResult {
 /** @throws when no request is answered with 200. */
 export async function load(
   { effort, signal }: Bench,
-  { url }: { url: string },
+  { url, key }: { url: string; key?: string },
   connections: number,
   requests: Request[],
 ): Promise<LoadResult> {
   const { warmUpSeconds, seconds } = effort
-  const order: LoadOrder = { url, connections, warmUpSeconds, seconds, requests }
+  const order: LoadOrder = { url, connections, warmUpSeconds, seconds, requests, ...(key === undefined ? {} : { key }) }
   const result = await askChild<LoadResult>('./cannon.ts', order, signal)
   if (result.answered === 0) throw new Error(`none of ${result.failed} requests was answered with 200`)
   return result

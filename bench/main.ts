@@ -5,6 +5,8 @@ import { closingSignal } from '../src/lifecycle.ts'
 import { accuracy } from './accuracy.ts'
 import { batch } from './batch.ts'
 import { batchMemory } from './batch-memory.ts'
+import { eta } from './eta.ts'
+import { fairness } from './fairness.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
 import { predict } from './predict.ts'
@@ -14,7 +16,18 @@ import { refusals } from './refusals.ts'
 import { effortOf, writeResult } from './results.ts'
 import { machine, table } from './table.ts'
 
-const questions: Question[] = [predict, many, batch, batchMemory, footprint, redisCommands, refusals, accuracy]
+const questions: Question[] = [
+  predict,
+  many,
+  batch,
+  batchMemory,
+  footprint,
+  redisCommands,
+  refusals,
+  fairness,
+  eta,
+  accuracy,
+]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 

@@ -93,10 +93,10 @@ export class Backlog<G extends Group> {
     const buckets = lane && first(this.#lanes[lane])
     if (!lane || !buckets?.first) return undefined
     for (const each of LANES) this.#runsSince[each] = each === lane ? 0 : this.#runsSince[each] + 1
-    const { model, tokens, tag } = buckets.first
+    const { entry, tag } = buckets.first
     this.#order[lane].advance(tag)
     const share = owners > (lane === 'interactive' ? 1 : 0) ? SHORT_RUN_SHARE : 1
-    return runOf(buckets.takeSimilar(tokens, this.#budget(model) * share), lane, false)
+    return runOf(buckets.takeSimilar(entry, this.#budget(entry.group.model) * share), lane, false)
   }
 
   /** Owners whose interactive texts arrived in the last two seconds. */

@@ -23,7 +23,7 @@ export interface Entry<G extends Group> {
 interface WaitingGroup {
   /** Indexes of the group's waiting texts. */
   indexes: Set<number>
-  /** Start tag: groups run in the order of their tags, over all models of the lane. */
+  /** The tag of the next text: the group's start tag and the texts that were taken. Groups run in the order of tags. */
   tag: number
   started: boolean
 }
@@ -40,13 +40,13 @@ export class LengthBuckets<G extends Group> {
     return this.#size
   }
 
-  /** Model and tag of the group with the lowest tag, and tokens of its first waiting text; undefined when no text waits. */
-  get first(): { model: string; tag: number; tokens: number } | undefined {
-    let first: { model: string; tag: number; tokens: number } | undefined
+  /** The first waiting text of the group with the lowest tag, and that tag; undefined when no text waits. */
+  get first(): { entry: Entry<G>; tag: number } | undefined {
+    let first: { entry: Entry<G>; tag: number } | undefined
     for (const [group, { indexes, tag }] of this.#groups) {
       if (first && tag >= first.tag) continue
       const [index] = indexes
-      if (index !== undefined) first = { model: group.model, tag, tokens: tokensOf({ group, index }) }
+      if (index !== undefined) first = { entry: { group, index }, tag }
     }
     return first
   }
@@ -83,13 +83,17 @@ export class LengthBuckets<G extends Group> {
   }
 
   /**
-   * Takes the waiting texts with the nearest number of tokens, while the padded tokens (the longest times their number)
-   * are at most `budget`; the first text may have more.
+   * Takes a waiting text, and the texts with the nearest number of tokens, while the padded tokens (the longest times their
+   * number) are at most `budget`; the first text may have more.
    */
-  takeSimilar(tokens: number, budget: number): Entry<G>[] {
-    const entries: Entry<G>[] = []
-    let longest = 0
-    const fits = (other: number) => entries.length === 0 || Math.max(longest, other) * (entries.length + 1) <= budget
+  takeSimilar(first: Entry<G>, budget: number): Entry<G>[] {
+    const tokens = tokensOf(first)
+    const place = this.#buckets[tokens]?.findIndex(
+      (other) => other.group === first.group && other.index === first.index,
+    )
+    const entries = [this.#take(tokens, place ?? 0)]
+    let longest = tokens
+    const fits = (other: number) => Math.max(longest, other) * (entries.length + 1) <= budget
     let [low, high] = [tokens, tokens + 1]
     for (;;) {
       while (low > 0 && !this.#buckets[low]?.length) low -= 1
@@ -98,7 +102,7 @@ export class LengthBuckets<G extends Group> {
       const shorter = low > 0 && fits(low)
       if (!shorter && !longer) return entries
       const next = shorter && (!longer || tokens - low <= high - tokens) ? low : high
-      entries.push(this.#takeFirst(next))
+      entries.push(this.#take(next, 0))
       longest = Math.max(longest, next)
     }
   }
@@ -119,11 +123,13 @@ export class LengthBuckets<G extends Group> {
     return this.#groups.get(group)?.tag ?? 0
   }
 
-  #takeFirst(tokens: number): Entry<G> {
-    const entry = this.#buckets[tokens]?.shift() as Entry<G>
+  /** Takes the text at a place of a bucket. Its group is served, so the tag of its remaining texts grows. */
+  #take(tokens: number, place: number): Entry<G> {
+    const [entry] = (this.#buckets[tokens] ?? []).splice(place, 1) as [Entry<G>]
     const waiting = this.#groups.get(entry.group) as WaitingGroup
     waiting.indexes.delete(entry.index)
     waiting.started = true
+    waiting.tag += tokens / entry.group.weight
     if (waiting.indexes.size === 0) this.#groups.delete(entry.group)
     this.#size -= 1
     return entry

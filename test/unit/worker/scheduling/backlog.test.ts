@@ -133,6 +133,14 @@ describe('owners', () => {
     expect(owners(drain(backlog)).slice(0, 8)).toBe('babababa'.slice(0, 6) + 'aa')
   })
 
+  it('take turns by texts, also within a large job of one length', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    backlog.add(job(Array<number>(50).fill(10), 'interactive', { owner: 'a' }), 0)
+    backlog.nextRun(0)
+    for (let count = 0; count < 3; count += 1) backlog.add(job([10], 'interactive', { owner: 'b' }), 0)
+    expect(owners(drain(backlog)).slice(0, 6).split('b')).toHaveLength(4)
+  })
+
   it('share by their weights', () => {
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'async', { owner: 'a', weight: 3 }), 0)
