@@ -1,4 +1,5 @@
 // The life of a process: settings, start, one AbortSignal for shutdown, stop with a deadline.
+import { setMaxListeners } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { aborted, settledWithin } from './async.ts'
@@ -55,6 +56,8 @@ export async function runService<Config extends ServiceConfig>(
   create: (config: Config, logger: Logger) => Service,
 ): Promise<void> {
   growSlowly()
+  // Hundreds of calls and chunks listen to one signal; from the 11th on, Node would print a warning that is not JSON.
+  setMaxListeners(0)
   try {
     if (process.argv.length > 2)
       throw new SettingsError(['arguments are not taken; settings are environment variables'])

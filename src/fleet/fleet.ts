@@ -27,6 +27,8 @@ export interface ServedModel {
 
 const REFRESH_MS = 1_000
 const DEPTH_MS = 500
+/** A name that was unknown stays so for this time. */
+const UNKNOWN_MS = 250
 
 export type ModelDepth = Record<Lane, LaneDepth>
 
@@ -42,6 +44,8 @@ export class FleetView {
   #workers: Heartbeat[] = []
   readonly load = new LoadView()
   #refreshing: Promise<void> | undefined
+  /** Begin of the last complete read, on the clock of performance.now(). */
+  #readAt = Number.NEGATIVE_INFINITY
   /** Called after each read with the live workers. */
   onRead: (workers: Heartbeat[]) => void = () => undefined
   #loops: Promise<void[]> | undefined
@@ -142,11 +146,14 @@ export class FleetView {
     })
   }
 
-  /** The model of that name, if a worker published it in the last days; reads Redis for a name without a live worker. */
+  /**
+   * The model of that name, if a worker published it in the last days; reads Redis for a name without a live worker, but
+   * not for each of thousands of unknown names.
+   */
   async find(name: string): Promise<ServedModel | undefined> {
     const known = this.#models.get(name)
     if (known?.workers.length) return known
-    await this.refresh()
+    if (performance.now() - this.#readAt > UNKNOWN_MS) await this.refresh()
     return this.#models.get(name)
   }
 
@@ -167,7 +174,9 @@ export class FleetView {
   }
 
   async #read(): Promise<void> {
+    const startedAt = performance.now()
     const [workers, records] = await Promise.all([readHeartbeats(this.#redis), readModels(this.#redis)])
+    this.#readAt = startedAt
     this.#workers = workers
     this.#models = assemble(workers, records)
     this.onRead(workers)

@@ -35,3 +35,19 @@ it('names the worker that vanished, the refusals with model and reason, and the 
   await redis.server.start()
   await waitFor('its return', () => logged('Redis is back').length > 0)
 }, 90_000)
+
+it('is JSON alone, also while many calls with many texts wait', async () => {
+  const redis = await ownRedis()
+  stops.push(redis.stop)
+  const stack = await startStack({ redisUrl: redis.url, workerEnv: { MODELS: 'tiny-fp32' } })
+  stops.push(stack.stop)
+  const call = (caller: number) =>
+    fetch(`${stack.url}/predict`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ inputs: Array.from({ length: 800 }, (_, index) => `text ${caller} ${index}`) }),
+    })
+  await Promise.all(Array.from({ length: 30 }, (_, caller) => call(caller).then((response) => response.text())))
+  for (const { lines } of [stack.api, ...stack.workers])
+    expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
+})

@@ -15,17 +15,23 @@ export interface Measurable {
 export const MAX_ROUNDING_SHARE = 1e-4
 
 const LENGTHS = [8, 32, 128]
+/**
+ * The longest length that is measured: attention takes memory by the square of the length, gigabytes at 8,192 tokens, and
+ * a worker must not need more to start than to serve its texts.
+ */
+const MAX_LENGTH = 512
 /** Tokens per benchmark run. */
 const RUN_TOKENS = 128
 const MAX_TRIES = 5
 
 /**
- * Texts per second of one process at 8, 32, 128 and `maxTokens` tokens. A length is left out when its run would not fit
+ * Texts per second of one process at 8, 32, 128 and `maxTokens` (at most 512) tokens. A length is left out when its run would not fit
  * into the rest of `budgetMs` milliseconds; the shortest is always measured.
  * @throws what the session throws.
  */
 export async function measureSpeed(model: Measurable, budgetMs = 300): Promise<SpeedAt[]> {
-  const lengths = [...LENGTHS.filter((length) => length < model.maxTokens), model.maxTokens]
+  const longest = Math.min(model.maxTokens, MAX_LENGTH)
+  const lengths = [...LENGTHS.filter((length) => length < longest), longest]
   const deadline = performance.now() + budgetMs
   const speeds: SpeedAt[] = []
   let tokenMs = 0

@@ -59,7 +59,8 @@ const MAX_TIMEOUT_MS = 10_000
 
 /** Errors of a text that killed its process alone. */
 const FATAL = {
-  crash: 'the inference process ended while it computed this text',
+  crash:
+    'the inference process ended while it computed this text; if the text is long, maxTokens in the inferq.json of the model limits the memory that it takes',
   timeout: 'the model exceeded the timeout on this text',
 }
 

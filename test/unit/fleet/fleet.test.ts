@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
-import { assemble, isLive } from '../../../src/fleet/fleet.ts'
+import type { Redis } from 'ioredis'
+import { describe, expect, it, vi } from 'vitest'
+import { assemble, FleetView, isLive } from '../../../src/fleet/fleet.ts'
 import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
 import type { ModelRecord } from '../../../src/records/models.ts'
 
@@ -52,5 +53,26 @@ describe('assemble', () => {
 
   it('keeps a model that no worker serves now', () => {
     expect(assemble([], [record('m', 'r')]).get('m')?.workers).toEqual([])
+  })
+})
+
+describe('find', () => {
+  it('reads Redis once for thousands of unknown names, and again later', async () => {
+    let reads = 0
+    const redis = {
+      zrange: async () => {
+        reads += 1
+        return []
+      },
+    } as unknown as Redis
+    const fleet = new FleetView(redis, () => undefined)
+    for (let name = 0; name < 2_000; name += 1) expect(await fleet.find(`unknown-${name}`)).toBeUndefined()
+    // A read asks for workers and for models.
+    expect(reads).toBeLessThanOrEqual(2 * 10)
+    const before = reads
+    await vi.waitFor(async () => {
+      await fleet.find('unknown-1')
+      expect(reads).toBeGreaterThan(before)
+    })
   })
 })
