@@ -15,6 +15,8 @@ export interface StackOptions {
   workers?: number
   apiEnv?: Record<string, string>
   workerEnv?: Record<string, string>
+  /** Milliseconds in which each process must be ready; default 30 s. */
+  within?: number
 }
 
 export interface Stack {
@@ -35,6 +37,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const filesDir = mkdtempSync(join(tmpdir(), 'inferq-files-'))
   const filesUrl = options.apiEnv?.['FILES_URL'] ?? pathToFileURL(filesDir).href
   const common = { REDIS_URL: options.redisUrl, LOG_LEVEL: 'debug' }
+  const within = options.within === undefined ? {} : { within: options.within }
   const workers: StartedProcess[] = []
   const addWorker = async (env: Record<string, string> = {}) => {
     const port = await freePort()
@@ -48,6 +51,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...env,
       },
       readyUrl: `http://127.0.0.1:${port}/readyz`,
+      ...within,
     })
     workers.push(worker)
     return worker
@@ -66,18 +70,24 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         ...options.apiEnv,
       },
       readyUrl: `http://127.0.0.1:${chosen}/livez`,
+      ...within,
     })
     apis.push(api)
     return { api, url: `http://127.0.0.1:${chosen}` }
   }
-  const { api, url } = await addApi()
-  await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
-  const isHealthy = async () => (await fetch(`${url}/health`)).ok
-  if (workers.length > 0) await waitFor('the api to see its workers', isHealthy)
   const stop = async () => {
     await Promise.all(workers.map((worker) => worker.stop()))
     await Promise.all(apis.map((each) => each.stop()))
     rmSync(filesDir, { recursive: true, force: true })
+  }
+  const { api, url } = await addApi()
+  try {
+    await Promise.all(Array.from({ length: options.workers ?? 1 }, () => addWorker()))
+    const isHealthy = async () => (await fetch(`${url}/health`)).ok
+    if (workers.length > 0) await waitFor('the api to see its workers', isHealthy)
+  } catch (error) {
+    await stop()
+    throw error
   }
   return { url, api, workers, addWorker, addApi, filesDir, stop }
 }

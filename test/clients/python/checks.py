@@ -1,0 +1,57 @@
+"""Runs the checks of one client and prints one line of JSON for each, which ../main.ts reads."""
+
+import json
+import os
+import time
+import traceback
+from importlib.metadata import version
+
+BASE = os.environ["INFERQ_URL"]
+KEY = os.environ["INFERQ_KEY"]
+MODEL = os.environ["INFERQ_MODEL"]
+"""Serves no job: what is submitted for it stays unfinished."""
+PAUSED = os.environ["INFERQ_PAUSED_MODEL"]
+TEXT = "The boy is sitting on a bench"
+LONG = "many words " * 800
+"""An id whose time is long past: 410."""
+EXPIRED_ID = "0190f3f2-7c1e-7000-8000-000000000000"
+
+
+class Checks:
+    def __init__(self, package: str, title: str):
+        self.client = f"{title} {version(package)}"
+
+    def check(self, feature):
+        """Decorator: the function is called at once; an exception is a failed check."""
+
+        def run(function):
+            note = ""
+            try:
+                function()
+            except Exception as error:  # whatever a client throws is its verdict
+                traceback.print_exc()
+                note = f"{type(error).__name__}: {error}".split("\n")[0][:200]
+            print(json.dumps({"client": self.client, "feature": feature, "ok": note == "", "note": note}), flush=True)
+            return function
+
+        return run
+
+
+def until(what, condition, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.1)
+    raise TimeoutError(what)
+
+
+def raises(error_class, call, **attributes):
+    try:
+        call()
+    except error_class as error:
+        for name, expected in attributes.items():
+            assert getattr(error, name) == expected, f"{name} is {getattr(error, name)!r}, not {expected!r}"
+        return error
+    raise AssertionError(f"nothing was raised, but {error_class.__name__} was expected")
