@@ -8,6 +8,7 @@ import { readBatch } from '../records/batches.ts'
 import { expireStored, forgetExpiration, scanExpirations } from '../records/expirations.ts'
 import {
   addFileReader,
+  countFiles,
   type FileRecord,
   readFileReaders,
   readFileRecord,
@@ -17,7 +18,7 @@ import {
 import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { withoutStoredBytes } from '../records/stored-bytes.ts'
 import { refusesChanges } from '../redis/errors.ts'
-import { partsBytes, partsName, readLastPart, readSection } from './output/parts.ts'
+import { partsBytes, partsName, readLastPart, readSection, sectionUuid } from './output/parts.ts'
 import { type ByteRange, type FileStore, StorageFullError } from './storage/file-store.ts'
 import { type StorageQuota, storageFull } from './storage/quota.ts'
 
@@ -36,6 +37,9 @@ export interface FoundFile {
 
 /** Milliseconds after which stored bytes expire that never got a record. */
 const UNPUBLISHED_TTL_MS = 24 * 3_600_000
+
+/** Files of one owner; each takes some hundred bytes of Redis. */
+const MAX_FILES = 50_000
 
 /** Milliseconds that a deletion waits for a Redis that refuses changes. */
 const CHANGE_WAIT_MS = 5_000
@@ -68,6 +72,8 @@ export class Files {
     const { redis, store, quota } = this.#options
     const id = { owner, uuid }
     const name = uploadName(id)
+    if ((await countFiles(redis, owner)) >= MAX_FILES)
+      throw storageFull(`${MAX_FILES} files are stored: delete files you do not need`)
     await expireStored(redis, name, Date.now() + UNPUBLISHED_TTL_MS)
     try {
       const bytes = (await store.put(name, quota.reserve(name, content))) ?? (await this.#size(id))
@@ -142,9 +148,10 @@ export class Files {
   /** The object to delete with the file; undefined while the other file of its batch exists, which has the same parts. */
   async #unsharedName(id: OwnedId, record: FileRecord): Promise<string | undefined> {
     if (record.batch === undefined) return uploadName(id)
-    const batch = await readBatch(this.#options.redis, ownedIdOf(record.batch))
-    for (const uuid of [batch?.output, batch?.error]) {
-      if (uuid === undefined || uuid === id.uuid) continue
+    const batch = ownedIdOf(record.batch)
+    for (const section of ['output', 'errors'] as const) {
+      const uuid = sectionUuid(batch, section)
+      if (uuid === id.uuid) continue
       if (await readFileRecord(this.#options.redis, { owner: id.owner, uuid })) return undefined
     }
     return partsName(record.batch)

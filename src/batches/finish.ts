@@ -4,10 +4,9 @@ import type { Logger } from '../logger.ts'
 import { type BatchEnd, type BatchRecord, endBatch, readBatch, writeProgress } from '../records/batches.ts'
 import { expireStored } from '../records/expirations.ts'
 import { removeFileReader, writeFileRecord } from '../records/files.ts'
-import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import type { LineProblem } from './input/input-line.ts'
-import { partsName, type Section, type Totals } from './output/parts.ts'
+import { partsName, type Section, sectionUuid, type Totals } from './output/parts.ts'
 import type { RetryStorage } from './retry-storage.ts'
 
 export interface FinishOptions {
@@ -45,7 +44,7 @@ export async function finishBatch(
   const now = Date.now()
   const expiresAt = now + record.output_ttl
   const publishFile = async (section: Section, bytes: number) => {
-    const uuid = uuidFromKey(id.owner, `${id.uuid} ${section}`)
+    const uuid = sectionUuid(id, section)
     const fields = {
       filename: `batch_${id.uuid}_${section}.jsonl`,
       bytes,

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
-import { listKey, trimList } from './lists.ts'
+import { listKey, removeFromList, trimList } from './lists.ts'
 
 const millis = z.coerce.number()
 
@@ -59,6 +59,7 @@ export async function createBatch(redis: Redis, id: OwnedId, fields: BatchRecord
   const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner), openKey]
   const values = flat(fields)
   await trimList(redis, BATCHES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
+  await removeExcess(redis, id.owner)
   const existing = await redis.eval(CREATE, 3, ...keys, fields.created_at, id.uuid, keyIdOf(id), ...values)
   return existing === null ? undefined : readBatch(redis, id)
 }
@@ -69,6 +70,23 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[3], ARGV[1], ARGV[3])
 return nil`
+
+/** Ended batches of an owner that are kept; a client cannot delete them. */
+const MAX_KEPT = 10_000
+/** Records that are removed at each creation; more than one, so that an excess shrinks. */
+const REMOVED_AT_ONCE = 8
+
+/** Removes the oldest records of an owner with more than MAX_KEPT, unless they have not ended. */
+async function removeExcess(redis: Redis, owner: string): Promise<void> {
+  const list = listKey(BATCHES_LIST, owner)
+  if ((await redis.zcard(list)) < MAX_KEPT) return
+  const oldest = await redis.zrange(list, 0, String(REMOVED_AT_ONCE - 1))
+  const records = await readBatches(redis, owner, oldest)
+  const ended = oldest.filter((_uuid, index) => records[index]?.ended_at !== undefined)
+  if (ended.length === 0) return
+  await redis.del(ended.map((uuid) => keyOf({ owner, uuid })))
+  await removeFromList(redis, BATCHES_LIST, owner, ...ended)
+}
 
 export async function readBatch(redis: Redis, id: OwnedId): Promise<BatchRecord | undefined> {
   const parsed = record.safeParse(await redis.hgetall(keyOf(id)))

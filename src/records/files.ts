@@ -67,6 +67,11 @@ export async function readFileRecords(
   })
 }
 
+/** The number of an owner's files. */
+export function countFiles(redis: Redis, owner: string): Promise<number> {
+  return redis.zcard(listKey(FILES_LIST, owner))
+}
+
 export async function removeFileRecord(redis: Redis, id: OwnedId): Promise<void> {
   await redis.del(keyOf(id), readersOf(id))
   for (const list of [undefined, ...PURPOSES].map(listOf)) await removeFromList(redis, list, id.owner, id.uuid)

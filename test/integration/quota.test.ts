@@ -78,6 +78,15 @@ it('are limited for all keys together, and a refused upload leaves nothing', asy
   expect(Number(/^inferq_disk_free_bytes (\S+)/m.exec(metrics)?.[1])).toBeGreaterThan(0)
 })
 
+it('are limited in number too', async () => {
+  await start({})
+  const entries = Array.from({ length: 50_000 }, (_, number) => [number, String(number)] as const)
+  await redis.zadd('inferq:r:files:public', ...entries.flat())
+  const refused = await upload(1)
+  expect(refused).toMatchObject({ status: 507 })
+  expect(refused.error?.message).toContain('50000 files are stored')
+})
+
 it('of an earlier version are counted', async () => {
   const name = 'files/public_0190f3f2-7c1e-7000-8000-000000000001'
   mkdirSync(join(dir, 'files'))

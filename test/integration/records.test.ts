@@ -116,3 +116,25 @@ describe('a batch', () => {
     expect(await readBatch(redis, idOf(number))).toMatchObject({ end: expected, ended_at: 2 })
   })
 })
+
+it('of the oldest ended batches are removed when an owner has too many', async () => {
+  const owner = 'many'
+  const entries = Array.from({ length: 10_000 }, (_, number) => [number + 1, uuid(number)] as const)
+  await redis.zadd(listKey(BATCHES_LIST, owner), ...entries.flat())
+  const pipeline = redis.pipeline()
+  for (const [at, id] of entries) {
+    // The oldest one still runs.
+    const ended = at === 1 ? {} : { end: 'completed', ended_at: at }
+    pipeline.hset(recordKey('batch', keyIdOf({ owner, uuid: id })), { ...BATCH_RECORD, created_at: at, ...ended })
+  }
+  await pipeline.exec()
+  for (const number of [20_001, 20_002]) {
+    await createBatch(redis, { owner, uuid: uuid(number) }, { ...BATCH_RECORD, created_at: number })
+  }
+  const left = await redis.zrange(listKey(BATCHES_LIST, owner), 0, '9')
+  expect(left[0]).toBe(uuid(0))
+  expect(left).not.toContain(uuid(1))
+  expect(await readBatch(redis, { owner, uuid: uuid(1) })).toBeUndefined()
+  expect(await readBatch(redis, { owner, uuid: uuid(0) })).toBeDefined()
+  expect(await redis.zcard(listKey(BATCHES_LIST, owner))).toBeLessThanOrEqual(10_000)
+})

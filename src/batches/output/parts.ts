@@ -1,6 +1,9 @@
 // The stored output of a batch: parts of up to 1,024 rows in input order.
 // Each part is written whole and once. The output file of a batch is the concatenation of its parts' output sections,
 // the error file that of their error sections.
+
+import { uuidFromKey } from '../../records/idempotency.ts'
+import type { OwnedId } from '../../records/ids.ts'
 import type { LinePosition } from '../input/jsonl.ts'
 import type { ByteRange, FileStore, Stored } from '../storage/file-store.ts'
 import type { OutputRow } from './output-row.ts'
@@ -37,6 +40,11 @@ export interface Part {
 export const ZERO_TOTALS: Totals = { completed: 0, failed: 0, outputBytes: 0, errorBytes: 0 }
 /** An upper bound: a header has at most 1,024 indexes of up to 5 characters and less than 1 KB of other fields. */
 const MAX_HEADER_BYTES = 16 * 1_024
+
+/** The UUID of a section's file. It follows from the batch, so both files of a batch are known without its record. */
+export function sectionUuid({ owner, uuid }: OwnedId, section: Section): string {
+  return uuidFromKey(owner, `${uuid} ${section}`)
+}
 
 /** Bytes of the rows of all parts. */
 export function partsBytes(totals: Totals = ZERO_TOTALS): number {
