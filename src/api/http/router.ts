@@ -10,6 +10,7 @@ import { type ApiKey, knownOwner, ownerOfRequest } from './api-keys.ts'
 import { type AccessGuards, accessGuards } from './guards/access.ts'
 import { setSecurityHeaders } from './guards/page-headers.ts'
 import { baseUrlOf } from './guards/public-url.ts'
+import { RequestTurns } from './guards/request-turns.ts'
 import { parseJson } from './json-body.ts'
 import { parsePrefer } from './prefer.ts'
 import { type RequestState, requestState } from './request-log.ts'
@@ -46,6 +47,7 @@ export function mountRoutes<Context extends HttpContext>(
   routes: Route<Context>[],
 ): void {
   const guards = accessGuards(context.config)
+  const turns = new RequestTurns(context.config.apiKeys.length)
   const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
   for (const path of new Set(routes.map((each) => each.path))) {
     const ofPath = routes.filter((each) => each.path === path)
@@ -62,12 +64,13 @@ export function mountRoutes<Context extends HttpContext>(
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
       const owner = admitCaller(route, guards, context.config.apiKeys, request)
       requestState(response).owner = owner
-      const handle = () => handleRequest(route, context, owner, request, response).catch(next)
-      if (!route.body) return void handle()
+      const answer = () => void handleRequest(route, context, owner, request, response).catch(next)
+      const handle = () => (route.public ? answer() : turns.take(owner, answer))
+      if (!route.body) return handle()
       rejectNonJson(request)
       rejectTooLarge(request, context.config.maxBody)
       allowBody(request, response)
-      return readBody(request, response, (error?: unknown) => (error === undefined ? void handle() : next(error)))
+      return readBody(request, response, (error?: unknown) => (error === undefined ? handle() : next(error)))
     })
   }
 }
