@@ -70,6 +70,7 @@ describe('expired locks', () => {
     await commands
       .multi()
       .lrem(`${key}:wait`, 0, id)
+      .zrem(`${key}:prioritized`, id)
       .lpush(`${key}:active`, id)
       .sadd(`${key}:stalled`, id)
       .hset(jobKey(queue, id), 'stc', stalls)
@@ -146,7 +147,7 @@ describe('a worker without an inference process', () => {
     await waitFor('the worker to be unready', async () => !(await monitor(worker, 'readyz')).ok)
     const job = await caller.send(['four'], { name: 'prediction' })
     await waitFor('the job to wait again', async () => {
-      return (await caller.producer.queue(job.queue).getJobState(job.id)) === 'waiting'
+      return /waiting|prioritized/.test(await caller.producer.queue(job.queue).getJobState(job.id))
     })
     await startWorker()
     expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
