@@ -78,15 +78,17 @@ function print(line: string): void {
 }
 
 function readyMessage({ address, privateRedis }: Stack, dataDir: string, config: LauncherConfig): string {
-  const { adminUser, adminPassword, apiKeys } = config
+  const { adminUser, adminPassword, apiKeys, defaultModel, models } = config
   const isGiven = adminPassword !== undefined && adminPassword !== 'new'
   const password = isGiven ? 'as in ADMIN_PASSWORD' : 'shown when it was generated; ADMIN_PASSWORD=new: another'
+  const [first = defaultModel] = models
+  const model = models.length === 0 || models.includes(defaultModel) ? '' : `&model=${encodeURIComponent(first)}`
   const key = apiKeys.length > 0 ? " -H 'Authorization: Bearer SECRET'" : ''
   return `
 inferq is ready.
 
   Page        ${address}/
-  Predict     curl '${address}/predict?text=The%20boy%20is%20sitting%20on%20a%20bench'${key}
+  Predict     curl '${address}/predict?text=The%20boy%20is%20sitting%20on%20a%20bench${model}'${key}
   API docs    ${address}/docs
   Dashboard   ${address}/admin/queues (user ${adminUser}, password: ${password})
   Data        ${dataDir}${privateRedis === undefined ? '' : `\n  Redis       redis-cli -u ${privateRedis}`}

@@ -34,6 +34,8 @@ const launcherSettings = {
   monitorPort: withoutDefault(workerSettings.monitorPort),
   adminUser: apiSettings.adminUser,
   apiKeys: apiSettings.apiKeys,
+  defaultModel: apiSettings.defaultModel,
+  models: workerSettings.models,
   adminPassword: apiSettings.adminPassword,
 }
 

@@ -33,6 +33,9 @@ async function everything() {
   if (!(await check('the image builds', () => run([...compose, 'build'])))) return
   await check(`the layers on top of the base image stay under ${MAX_IMAGE_MB} MB`, imageIsSmall)
   if (!(await check('all services become healthy', comesUp))) return
+  await check('the api prints the address to open', () =>
+    waitFor('the line', 30, () => output([...compose, 'logs', 'api']).includes(`ready: http://localhost:${port}`)),
+  )
   await check('a prediction is answered', async () => {
     const { scores } = await predict()
     must(scores.length === 2 && scores[0].label === 'acceptable', `unexpected answer: ${JSON.stringify(scores)}`)

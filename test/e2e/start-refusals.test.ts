@@ -178,6 +178,25 @@ test('refuses arguments, with the way to set them', async () => {
   expect(lines).toEqual([expect.stringMatching(/unknown argument "--port".*: PORT=… npm start$/)])
 })
 
+test.each(['api', 'worker'])('the %s refuses arguments', async (program) => {
+  const command = [process.execPath, resolve(`dist/${program}/main.js`), '--port', '80']
+  const started = npmStart({ REDIS_URL: inject('redisUrl') }, { command })
+  expect((await started.ended).code).toBe(78)
+  expect(started.output()).toMatch(/arguments are not taken; settings are environment variables/)
+})
+
+test('two starts of a clone that is not built yet build it once', { timeout: 200_000 }, async () => {
+  rmSync(join(copy, 'dist/.built'))
+  const started = [
+    npmStart({ DATA_DIR: join(dir, 'one') }),
+    npmStart({ DATA_DIR: join(dir, 'two'), PORT: String(await freePort()) }),
+  ]
+  for (const { ready } of started) await ready()
+  const output = started.map((each) => each.output()).join('\n')
+  expect(output.match(/inferq: building/g)).toHaveLength(1)
+  expect(existsSync(join(copy, '.setup-lock'))).toBe(false)
+})
+
 test.each(['/proc/data', '/etc/passwd/data'])('ends when the data directory is %s', async (dataDir) => {
   const { code, lines } = await npmStart({ DATA_DIR: dataDir }).ended
   expect(code).toBe(1)

@@ -152,6 +152,14 @@ test('a child with invalid settings stops all processes', async () => {
   expect(said).toMatch(/the worker rejects its settings \(see above\); stopping/)
 })
 
+test('the printed command names a model when the default one is not served', async () => {
+  const started = await run({ DEFAULT_MODEL: 'cola', ADMIN_USER: 'me' })
+  const address = /curl '([^']+)'/.exec(started.lines.join('\n'))?.[1] ?? ''
+  expect(address).toMatch(/&model=tiny-fp32$/)
+  expect((await fetch(address)).status).toBe(200)
+  expect(started.lines.join('\n')).toMatch(/redis-cli -u redis:\/\/127\.0\.0\.1:\d+/)
+})
+
 test('a second start in the same folder is refused', async () => {
   const first = await run()
   const other = await freePort()
