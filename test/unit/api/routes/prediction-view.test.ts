@@ -39,6 +39,6 @@ it.each<[string, JobSnapshot, boolean, string]>([
 })
 
 it('the dashboard shows the lengths of texts instead of the texts', () => {
-  expect(withoutTexts(data)).toEqual({ ...data, items: '2 hidden, characters: 12, 1' })
+  expect(withoutTexts(data)).toEqual({ ...data, items: '2 hidden, 13 characters' })
   expect(withoutTexts('anything')).toBe('hidden')
 })
