@@ -1,6 +1,6 @@
 // Worker inside a test process: the real service, with real models or those of poison-child.ts.
 import { fileURLToPath } from 'node:url'
-import { createLogger } from '../../src/logger.ts'
+import { createLogger, type Logger } from '../../src/logger.ts'
 import { readWorkerConfig, type WorkerConfig } from '../../src/worker/config.ts'
 import type { InferenceProgram } from '../../src/worker/inference/inference-process.ts'
 import { WorkerService } from '../../src/worker/service.ts'
@@ -19,6 +19,7 @@ export function createWorker(
   redisUrl: string,
   program: InferenceProgram,
   more: Partial<WorkerConfig> = {},
+  logger: Logger = createLogger('worker', 'silent'),
 ): WorkerService {
   const config = readWorkerConfig({
     REDIS_URL: redisUrl,
@@ -29,5 +30,5 @@ export function createWorker(
     MONITOR_HOST: '127.0.0.1',
     LOG_LEVEL: 'silent',
   })
-  return WorkerService.create({ ...config, ...more }, createLogger('worker', 'silent'), program)
+  return WorkerService.create({ ...config, ...more }, logger, program)
 }

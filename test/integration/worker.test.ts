@@ -1,7 +1,8 @@
 // A worker on a real Redis: every outcome of a job.
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, type MockInstance, vi } from 'vitest'
 import { readHeartbeats } from '../../src/fleet/heartbeat.ts'
+import { createLogger, type Logger } from '../../src/logger.ts'
 import { publishCancel } from '../../src/queue/cancellations.ts'
 import { isFailed, type Row } from '../../src/queue/job.ts'
 import { jobKey } from '../../src/queue/names.ts'
@@ -17,10 +18,13 @@ import { createWorker, standIn } from '../helpers/worker.ts'
 let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: WorkerService
 let caller: Caller
+let warn: MockInstance<Logger['warn']>
 
 beforeAll(async () => {
   redis = await ownRedis()
-  worker = createWorker(redis.url, standIn)
+  const logger = createLogger('worker', 'silent')
+  warn = vi.spyOn(logger, 'warn')
+  worker = createWorker(redis.url, standIn, {}, logger)
   caller = await new Caller(redis.url, 'tiny-fp32').start()
   await worker.start()
   await waitFor('the worker to be ready', async () => (await health('/readyz')).ok)
@@ -34,6 +38,11 @@ afterAll(async () => {
 
 const health = (path: string) => fetch(`http://127.0.0.1:${worker.monitorPort}${path}`)
 const lengths = (rows: Row[]) => rows.map((row) => (isFailed(row) ? row.error.code : row.logits[0]))
+
+it('warns once that scores of a model depend on the other texts of a run', () => {
+  const warnings = warn.mock.calls.filter(([fields]) => (fields as { share?: number }).share !== undefined)
+  expect(warnings).toEqual([[{ model: 'tiny-fp32', share: 0.13 }, expect.stringContaining('"inferq models check"')]])
+})
 
 it('is found again after Redis lost everything', async () => {
   const commands = new Redis(redis.url)
