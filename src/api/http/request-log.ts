@@ -60,7 +60,7 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
   }
   const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && /^host$/i.test(name))
   const host = request.get('host')
-  if (hosts.length > 1 || (host !== undefined && !isHost(host))) throw malformed('invalid Host header')
+  if (hosts.length > 1 || (host && !isHost(host))) throw malformed('invalid Host header')
   try {
     decodeURIComponent(request.originalUrl)
   } catch {

@@ -37,8 +37,8 @@ export function hostGuard(allowed: string[]): (host: string | undefined) => void
   const machine = hostname().toLowerCase()
   const own = [machine, `${machine}.local`]
   return (host) => {
-    // Only HTTP/1.0 has no Host header, and no browser uses it.
-    if (host === undefined) return
+    // Some health checks send none or an empty one; a browser always sends one.
+    if (!host) return
     const name = nameOf(host)
     if (name === undefined || isPrivate(name) || own.includes(name) || allowed.some((each) => covers(each, name)))
       return

@@ -30,6 +30,7 @@ describe('hostGuard', () => {
     `${hostname()}:8000`,
     `${hostname()}.local`,
     undefined,
+    '',
   ])('accepts %s without a setting', (host) => {
     expect(statusOf(host)).toBe(200)
   })
