@@ -62,7 +62,10 @@ const SYSTEM_MESSAGES: Record<string, string> = {
   ENAMETOOLONG: 'the file name is too long',
 }
 
-function explainSystem({ code = '', path, message }: NodeJS.ErrnoException): string {
+function explainSystem(error: NodeJS.ErrnoException & { dest?: string }): string {
+  const { code = '', message } = error
+  // Of a copy, the file that is written.
+  const path = code === 'ENOSPC' ? (error.dest ?? error.path) : error.path
   const reason = SYSTEM_MESSAGES[code]
   const text = reason ?? message
   return path && !text.includes(path) ? `${path}: ${text}` : text

@@ -8,10 +8,8 @@ export interface Progress {
   set(done: number): void
   /** Like `set`; what was done until now does not count for the rate. */
   restart(done: number): void
-  /** Why nothing moves; replaces the rate until undefined is set. */
+  /** Why nothing moves; replaces the rate until more is done, or undefined is set. */
   setReason(reason: string | undefined): void
-  /** Writes a line above the bar. */
-  note(line: string): void
   stop(): void
 }
 
@@ -44,9 +42,10 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
       pace: reason ?? `${count(rate.perSecond(now))}${items}/s, ${left} left`,
     }
   }
-  const display = terminal.stderr.isTTY ? showBar(terminal, values) : showLines(terminal, values)
+  const stop = terminal.stderr.isTTY ? showBar(terminal, values) : showLines(terminal, values)
   return {
     set: (now) => {
+      if (now > done) reason = undefined
       done = Math.max(done, now)
       rate.add(done, Date.now())
     },
@@ -57,8 +56,7 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
     setReason: (text) => {
       reason = text
     },
-    note: (line) => display.writeAbove(() => report(terminal, line)),
-    stop: () => display.stop(),
+    stop,
   }
 }
 
@@ -69,16 +67,11 @@ interface Values {
   pace: string
 }
 
-interface Display {
-  writeAbove(write: () => void): void
-  stop(): void
-}
-
 /** Carriage return, and erasure of the line. */
 const CLEAR = '\r\u001b[2K'
 
-/** The bar never fills the line, so that it does not wrap and can be erased. */
-function showBar(terminal: Terminal, values: () => Values): Display {
+/** @returns a function that ends it. The bar never fills the line, so that it does not wrap and can be erased. */
+function showBar(terminal: Terminal, values: () => Values): () => void {
   const { stderr } = terminal
   const draw = () => {
     const { share, counts, pace } = values()
@@ -93,23 +86,23 @@ function showBar(terminal: Terminal, values: () => Values): Display {
   draw()
   // The rate and the time left change also while no items arrive.
   const timer = setInterval(draw, BAR_INTERVAL_MS)
-  return {
-    writeAbove: (write) => {
-      stderr.write(CLEAR)
-      write()
-      draw()
-    },
-    stop: () => {
-      clearInterval(timer)
-      stderr.write(CLEAR)
-    },
+  terminal.writeAbove = (write) => {
+    stderr.write(CLEAR)
+    write()
+    draw()
+  }
+  return () => {
+    terminal.writeAbove = undefined
+    clearInterval(timer)
+    stderr.write(CLEAR)
   }
 }
 
-function showLines(terminal: Terminal, values: () => Values): Display {
+/** @returns a function that ends them. */
+function showLines(terminal: Terminal, values: () => Values): () => void {
   const timer = setInterval(() => {
     const { share, counts, pace } = values()
     report(terminal, `${counts} (${Math.floor(share * 100)} %), ${pace}`)
   }, LINE_INTERVAL_MS)
-  return { writeAbove: (write) => write(), stop: () => clearInterval(timer) }
+  return () => clearInterval(timer)
 }

@@ -11,6 +11,8 @@ export interface Terminal {
   stderr: OutputStream
   /** Aborts on SIGINT, SIGTERM and SIGHUP; its reason is an InterruptedError. */
   signal: AbortSignal
+  /** Set while a progress bar is the last line: writes above it. */
+  writeAbove?: ((write: () => void) => void) | undefined
 }
 
 export type OutputStream = Writable & { isTTY?: boolean; columns?: number }
@@ -21,9 +23,9 @@ export function widthOf({ isTTY, columns }: OutputStream): number {
   return columns !== undefined && columns > 0 ? columns : 80
 }
 
-/** Writes one line for the user to stderr. */
-export function report({ stderr }: Terminal, line: string): void {
-  stderr.write(`inferq: ${line}\n`)
+/** Writes one line for the user to stderr, above a progress bar. */
+export function report({ stderr, writeAbove = (write) => write() }: Terminal, line: string): void {
+  writeAbove(() => stderr.write(`inferq: ${line}\n`))
 }
 
 /** Writes text, and waits while the reader is slower. */

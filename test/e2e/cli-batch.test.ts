@@ -143,7 +143,7 @@ it('reports a finished run, and starts over with --restart', async () => {
   expect(read('in.txt.results.jsonl')).toBe(first)
 })
 
-describe('resumes', () => {
+describe('resumes', { timeout: 120_000 }, () => {
   const texts = numbered(3 * BATCH_LINES)
   /** The rows so far: of the partial file until all are there. */
   const rows = () => {
@@ -182,7 +182,7 @@ describe('resumes', () => {
     expect(rows().map(({ text }) => text)).toEqual(texts)
   })
 
-  it('after a restart of the server, in the same run', { timeout: 120_000 }, async () => {
+  it('after a restart of the server, in the same run', async () => {
     const port = await freePort()
     const startApi = () =>
       startProcess(resolve('dist/api/main.js'), {

@@ -2,6 +2,7 @@
 import type { Inferq } from '../../client/client.ts'
 import type { BatchLine } from '../../client/types.ts'
 import { CommandError } from '../failure.ts'
+import { countOf } from '../format.ts'
 import type { Progress } from '../progress.ts'
 import type { Output } from './files/output.ts'
 import type { RunningState, SentPart, StateFile } from './files/state.ts'
@@ -25,6 +26,8 @@ export interface PlanRunOptions {
   output: Output
   writer: ResultWriter
   progress: Progress
+  /** Receives lines for the user. */
+  note: (line: string) => void
   signal: AbortSignal
   /** Keeps the files on the server. */
   keep: boolean
@@ -43,13 +46,16 @@ export class PlanRun {
   readonly #ended = new AbortController()
   readonly #signal: AbortSignal
   #savedAt = 0
+  /** Batches of an earlier run. */
+  readonly #resumed: Set<string>
   /** The writes of the state run one after the other. */
   #saving: Promise<void> = Promise.resolve()
 
   constructor(options: PlanRunOptions) {
     this.#options = options
+    this.#resumed = new Set(Object.values(options.state.sent).flatMap(({ batchId }) => batchId ?? []))
     this.#signal = AbortSignal.any([options.signal, this.#ended.signal])
-    this.#retry = retryWhileUnavailable({ signal: this.#signal, note: (line) => options.progress.note(line) })
+    this.#retry = retryWhileUnavailable({ signal: this.#signal, note: options.note })
   }
 
   /** Resolves when every row is written. @throws what ends the run early; the state is saved before. */
@@ -97,13 +103,15 @@ export class PlanRun {
 
   async #finishPart(at: number, part: PlanPart, isRetry = false): Promise<void> {
     try {
+      this.#options.progress.setReason(`uploading ${countOf(part.rows, 'row')}`)
       const batchId = await this.#upload(at)
+      this.#options.progress.setReason(undefined)
       if (await this.#options.onAccepted()) await this.#saveState()
       // The next part is uploaded ahead, so that the workers stay busy between two batches.
       if (at + 1 < this.#options.state.plan.parts.length) this.#upload(at + 1).catch(() => undefined)
       await this.#writeResults(part, batchId)
     } catch (error) {
-      const { state, progress } = this.#options
+      const { state, note } = this.#options
       const isLost = isNotFound(error)
       if (isLost || error instanceof BatchRejectedError) {
         this.#uploads.delete(at)
@@ -112,7 +120,7 @@ export class PlanRun {
         Reflect.deleteProperty(state.sent, at)
       }
       if (!isLost || isRetry) throw error
-      progress.note('the batch no longer exists on the server; uploading its rows again')
+      note('the batch no longer exists on the server; uploading its rows again')
       await this.#finishPart(at, part, true)
     }
   }
@@ -141,7 +149,8 @@ export class PlanRun {
     const { model } = layout.options
     const own = Object.values(state.sent).flatMap(({ batchId: id }) => id ?? [])
     const signal = AbortSignal.any([this.#signal, watching.signal])
-    const { done } = await watchBatch({ inferq, batchId, before: part.row, own, model, progress, signal })
+    const watched = { batchId, before: part.row, isResumed: this.#resumed.has(batchId), own, model }
+    const { done } = await watchBatch({ inferq, ...watched, progress, signal })
     try {
       await this.#copyResults(part, batchId)
     } finally {

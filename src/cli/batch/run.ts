@@ -108,7 +108,9 @@ export async function runPlan({ flags, input, terminal, ...options }: RunPlanOpt
   const progress = showProgress(terminal, { unit: 'rows', total: state.plan.total, done: state.written })
   const filename = flags.input === '-' ? 'stdin.jsonl' : `${basename(flags.input)}.jsonl`
   try {
-    await new PlanRun({ ...options, source, layout, filename, writer, progress, keep: flags.keep === true }).finish()
+    const note = (line: string) => report(terminal, line)
+    const more = { source, layout, filename, writer, progress, note, keep: flags.keep === true }
+    await new PlanRun({ ...options, ...more }).finish()
   } catch (error) {
     await output.close().catch(() => undefined)
     throw error

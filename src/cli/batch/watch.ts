@@ -10,6 +10,8 @@ export interface WatchOptions {
   batchId: string
   /** Rows before the batch. */
   before: number
+  /** Whether rows that are computed already are from an earlier run, and do not count for the rate. */
+  isResumed: boolean
   /** The batches of this run, which it does not wait for. */
   own: string[]
   /** The model of the rows; undefined for the server's default model, or where each row has its own. */
@@ -33,7 +35,7 @@ const ENDED: Batch['status'][] = ['completed', 'failed', 'expired', 'cancelled']
 export async function watchBatch(options: WatchOptions): Promise<{ done: Promise<void> }> {
   const { progress } = options
   const first = await read(options)
-  if (first) progress.restart(options.before + computedOf(first))
+  if (first && options.isResumed) progress.restart(options.before + computedOf(first))
   return { done: watch(options, first) }
 }
 

@@ -2,7 +2,7 @@
 import { PassThrough } from 'node:stream'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { showProgress } from '../../../src/cli/progress.ts'
-import type { OutputStream, Terminal } from '../../../src/cli/terminal.ts'
+import { type OutputStream, report, type Terminal } from '../../../src/cli/terminal.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -23,21 +23,23 @@ function start(isTTY: boolean, columns = 80) {
     vi.advanceTimersByTime(ms)
     return text
   }
-  return { progress, after, last: () => text }
+  return { progress, terminal, after, last: () => text }
 }
 
 it('is a bar that never fills the line and is erased at the end', () => {
-  const { progress, after, last } = start(true, 60)
+  const { progress, terminal, after, last } = start(true, 60)
   progress.set(50)
   const drawn = after(500)
   expect(drawn).toMatch(/2K█+░+ 50 %  50 of 100 rows  100 rows\/s, 1s left/)
   // oxlint-disable-next-line no-control-regex -- the sequence that erases a line
   expect(drawn.replaceAll(/\r\u001b\[2K/g, '').length).toBeLessThan(60)
-  progress.note('a note')
+  report(terminal, 'a note')
   expect(last()).toContain('\r\u001b[2Kinferq: a note\n')
   progress.stop()
   expect(last().endsWith('\r\u001b[2K')).toBe(true)
   expect(after(5_000)).toBe('')
+  report(terminal, 'the end')
+  expect(last()).toBe('inferq: the end\n')
 })
 
 it('is cut in a narrow terminal', () => {
@@ -64,6 +66,11 @@ it('states why it waits instead of a rate', () => {
   progress.setReason('validating on the server')
   expect(after(10_000)).toBe('inferq: 0 of 100 rows (0 %), validating on the server\n')
   progress.setReason(undefined)
+  expect(after(10_000)).toContain('rows/s')
+  progress.setReason('waiting')
+  progress.set(0)
+  expect(after(10_000)).toContain('waiting')
+  progress.set(1)
   expect(after(10_000)).toContain('rows/s')
 })
 

@@ -10,6 +10,7 @@ interface Server {
   readings: Reading[]
   models?: Partial<ModelInfo>[]
   others?: object[]
+  isResumed?: boolean
 }
 
 /** @returns what the progress was set to, after all readings. */
@@ -17,6 +18,7 @@ async function watched({
   readings: given,
   models = [{ id: 'm', state: 'ready', default: true }],
   others = [],
+  isResumed = true,
 }: Server) {
   const calls: unknown[] = []
   const readings = [...given]
@@ -37,6 +39,7 @@ async function watched({
     inferq: inferq as unknown as Inferq,
     batchId: 'own',
     before: 100,
+    isResumed,
     own: ['own', 'next'],
     model: undefined,
     progress,
@@ -55,6 +58,10 @@ it('restarts at the rows that are computed already, and follows them to the end'
     ['completed', 10],
   ]
   expect(await watched({ readings })).toEqual(['restart 104', 104, undefined, 107, undefined, 110, undefined])
+})
+
+it('keeps the rate between the batches of a run', async () => {
+  expect(await watched({ readings: [['completed', 10]], isResumed: false })).toEqual([110, undefined])
 })
 
 const idle: Reading[] = [['in_progress', 0]]
