@@ -151,6 +151,11 @@ describe('OpenAI', () => {
     expect([again.status, again.replayed]).toEqual([200, null])
   })
 
+  it('takes an empty cursor for none', async () => {
+    expect((await caller.call('/v1/files?after=')).status).toBe(200)
+    expect((await caller.call('/v1/batches?after=')).status).toBe(200)
+  })
+
   it('has an empty page of files for a purpose that has none here', async () => {
     expect(await caller.ask('/v1/files?purpose=fine-tune')).toMatchObject({ object: 'list', data: [], has_more: false })
   })
@@ -181,6 +186,15 @@ describe('Text Embeddings Inference', () => {
       prompt_name: null,
     }
     expect((await post('/predict', asked)).status).toBe(200)
+  })
+})
+
+describe('an endpoint of Hugging Face', () => {
+  it('has health and info of a model', async () => {
+    expect(await caller.ask('/models/tiny-fp32/health')).toEqual({ status: 'ok' })
+    expect(await caller.ask('/models/tiny-fp32/info')).toMatchObject({ model_id: 'tiny-fp32' })
+    expect((await caller.call('/models/none/health')).status).toBe(404)
+    expect((await caller.call('/models/any/tiny-fp32')).status).toBe(404)
   })
 })
 

@@ -137,7 +137,11 @@ describe('the operations routes', () => {
 
   it('expose metrics with units in their names and no text in their labels', async () => {
     await get('/predict?text=count%20me')
+    // A method that no route has is counted as another one: every label value is a time series.
+    expect((await fetch(`${stack.url}/livez`, { method: 'PROPFIND' })).status).toBe(405)
     const metrics = await (await get('/metrics')).text()
+    expect(metrics).toContain('method="other"')
+    expect(metrics).not.toContain('PROPFIND')
     expect(metrics).toMatch(/inferq_http_request_seconds_count\{method="GET",route="\/predict",status="200"\} \d+/)
     expect(metrics).toMatch(/inferq_live_workers\{model="cola"\} 1/)
     expect(metrics).not.toContain('count me')

@@ -8,6 +8,8 @@ import type { ApiMetrics } from '../../metrics.ts'
 import { isHost } from './guards/hosts.ts'
 
 const MAX_HEADERS = 100
+/** A scan with every method of HTTP would add hundreds of time series. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 /** State that the handlers of one request share. */
 export interface RequestState {
@@ -80,7 +82,8 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
       const { id, startedAt, route, owner, model, detail } = requestState(response)
       const seconds = (performance.now() - startedAt) / 1_000
       const status = response.writableFinished ? response.statusCode : 499
-      metrics.requests.observe({ method: request.method, route, status }, seconds)
+      const method = METHODS.includes(request.method) ? request.method : 'other'
+      metrics.requests.observe({ method, route, status }, seconds)
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)

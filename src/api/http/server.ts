@@ -1,4 +1,5 @@
 // The HTTP server: its limits, and responses to unparsable requests.
+import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { AppError, StartupError } from '../../errors.ts'
@@ -85,17 +86,19 @@ export function close(server: Server): Promise<void> {
 
 const clientErrors: Record<string, [status: number, detail: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request was not received in time'],
-  HPE_HEADER_OVERFLOW: [431, 'the headers are too large'],
+  HPE_HEADER_OVERFLOW: [431, 'address and headers are over 16 kB; a long text needs POST /predict'],
 }
 
 function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const [status, detail] = clientErrors[error.code ?? ''] ?? [400, 'malformed request']
-  const document = problemOf(new AppError('Validation', status, detail), '', '')
+  const id = randomUUID()
+  const document = problemOf(new AppError('Validation', status, detail), '', id)
   const body = `${JSON.stringify(document)}\n`
   const head = [
     `HTTP/1.1 ${status} ${document.title}`,
     'Content-Type: application/problem+json',
+    `X-Request-Id: ${id}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ]

@@ -76,7 +76,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       errorStatuses: [400, 404, 503],
       handler: async ({ reads }, { owner, query: { after, limit }, disconnected }) => {
         const find = (uuids: string[]) => readBatches(reads, owner, uuids)
-        const cursor = after === undefined ? undefined : uuidFromId('batch', after)
+        const cursor = after ? uuidFromId('batch', after) : undefined
         const page = await pageAfter(reads, BATCHES_LIST, owner, { after: cursor, limit, find, disconnected })
         return { status: 200, body: listObject(page.found.map(toBatchObject), page.hasMore) }
       },

@@ -90,7 +90,7 @@ export const fileRoutes: Route<Context>[] = [
     handler: async ({ reads }, { owner, query, disconnected }) => {
       const { after, purpose, ...rest } = query
       const find = (uuids: string[]) => readFileRecords(reads, owner, uuids)
-      const cursor = after === undefined ? undefined : uuidFromId('file', after)
+      const cursor = after ? uuidFromId('file', after) : undefined
       // Files with any other purpose of OpenAI's do not exist here.
       if (purpose !== undefined && !isPurpose(purpose)) return { status: 200, body: listObject([], false) }
       const list = await filesList(reads, owner, purpose)

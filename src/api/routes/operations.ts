@@ -80,7 +80,7 @@ export const operationRoutes: Route<Context>[] = [
     summary: 'Version, models, live workers and limits; the first fields are those of Text Embeddings Inference',
     responses: { 200: { description: 'Server information', schema: infoObject } },
     errorStatuses: [503],
-    handler: info,
+    handler: (context) => describeServer(context),
   }),
   route({
     method: 'get',
@@ -126,10 +126,11 @@ function checkModels(context: Context, named: boolean): void {
   throw unavailable(`no live worker serves: ${reasons.join('; ')}`)
 }
 
-async function info(context: Context): Promise<RouteReply> {
+/** The reply of /info. @param wanted the model that it describes; default: the default model. */
+export async function describeServer(context: Context, wanted?: string): Promise<RouteReply> {
   const { config, fleet } = context
   await fleet.refresh()
-  const { model, current } = await resolveModel(context, undefined).then(
+  const { model, current } = await resolveModel(context, wanted).then(
     (resolved) => ({ ...resolved, current: resolved.model.current }),
     () => ({ model: undefined, current: undefined }),
   )

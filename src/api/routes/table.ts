@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import type { Route } from '../http/route.ts'
 import { batchRoutes } from './batches.ts'
 import { fileRoutes } from './files.ts'
+import { modelEndpointRoutes } from './model-endpoint.ts'
 import { modelRoutes } from './models.ts'
 import { operationRoutes } from './operations.ts'
 import { predictRoutes } from './predict.ts'
@@ -32,6 +33,7 @@ export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars
     ...batchRoutes(schemas),
     ...modelRoutes,
     ...replicateModelRoutes,
+    ...modelEndpointRoutes,
     ...operationRoutes,
     ...pageRoutes,
   ]

@@ -42,11 +42,13 @@ def asynchronous():
     asyncio.run(run())
 
 
-@check("health_check, get_endpoint_info (model=BASE)")
+@check("health_check, get_endpoint_info: of the server, and of a model")
 def endpoint():
     endpoints = InferenceClient(provider="hf-inference", token=KEY)
     assert endpoints.health_check(model=BASE)
     assert endpoints.get_endpoint_info(model=BASE)["model_id"]
+    assert endpoints.health_check(model=f"{BASE}/models/{MODEL}")
+    assert endpoints.get_endpoint_info(model=f"{BASE}/models/{MODEL}")["model_id"] == MODEL
 
 
 @check("errors: 401, 404, 422")
