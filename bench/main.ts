@@ -10,6 +10,7 @@ import { fairness } from './fairness.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
 import { predict } from './predict.ts'
+import { predictionMemory } from './prediction-memory.ts'
 import { FULL, QUICK, type Question } from './question.ts'
 import { redisCommands } from './redis-commands.ts'
 import { refusals } from './refusals.ts'
@@ -26,6 +27,7 @@ const questions: Question[] = [
   refusals,
   fairness,
   eta,
+  predictionMemory,
   accuracy,
 ]
 
