@@ -193,10 +193,16 @@ export class Files {
    */
   async expire(name: string): Promise<void> {
     const { redis, store } = this.#options
-    await expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
     const id = name.startsWith('files/') ? ownedIdOf(name.slice('files/'.length)) : undefined
-    if (id && (await this.#hasReader(id))) return
-    await store.delete(name)
+    const expireLater = () => expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
+    if (id && (await this.#hasReader(id))) return expireLater()
+    try {
+      // First, because it makes space also while Redis takes no changes.
+      await store.delete(name)
+    } catch (error) {
+      await expireLater()
+      throw error
+    }
     if (id) await removeFileRecord(redis, id)
     await this.#forget(name)
   }

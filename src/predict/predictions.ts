@@ -19,6 +19,7 @@ import {
   removePrediction,
   writeLane,
 } from '../records/predictions.ts'
+import { isOutOfMemory } from '../redis/errors.ts'
 import type { Inputs } from './inputs.ts'
 
 export interface PredictionsOptions {
@@ -190,7 +191,9 @@ export class Predictions {
   async erase({ id, record, job }: Prediction): Promise<void> {
     const { redis, producer } = this.#options
     const ref = jobRefOf(id, record)
-    if (job.state === 'waiting' || job.state === 'active') await this.#markCanceled(id, record)
+    if (job.state === 'active') await this.#markCanceled(id, record)
+    // A full Redis takes no mark; a job that waits is removed without it.
+    if (job.state === 'waiting') await this.#markCanceled(id, record).catch(unlessOutOfMemory)
     if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(ERASE_WAIT_MS), true)
     const removed = await producer.remove(ref.queue, ref.id)
     if (!removed) {
@@ -238,6 +241,10 @@ export function isExpired(record: PredictionRecord, job: JobSnapshot, resultTtl:
   if (job.state === 'missing') return !isRecent(record)
   if (job.state === 'completed') return Date.now() - job.finishedOn > resultTtl
   return job.state === 'failed' && Date.now() - job.finishedOn > FAILED_TTL
+}
+
+function unlessOutOfMemory(error: unknown): void {
+  if (!isOutOfMemory(error)) throw error
 }
 
 /** The job of a recent record may be missing because it is being added. */

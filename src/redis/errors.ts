@@ -28,10 +28,15 @@ export function refusesChanges(error: unknown): boolean {
   return /MISCONF|NOREPLICAS/.test(messageOf(error))
 }
 
+/** Whether Redis refused a command because its memory is full. */
+export function isOutOfMemory(error: unknown): boolean {
+  return /\bOOM\b/.test(messageOf(error))
+}
+
 function reasonOf(message: string): string {
   if (message.includes('MISCONF'))
     return 'the queue (Redis) refuses writes because it cannot write to its disk: free disk space, for example by deleting files'
-  if (/\bOOM\b/.test(message))
+  if (isOutOfMemory(message))
     return 'the memory of the queue (Redis) is full: erase predictions whose results you have read'
   return 'the queue (Redis) cannot be reached'
 }

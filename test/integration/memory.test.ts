@@ -2,11 +2,12 @@
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { type Heartbeat, publishHeartbeat } from '../../src/fleet/heartbeat.ts'
-import { jobKey, replyChannel } from '../../src/queue/names.ts'
+import { jobKey, queueKey, replyChannel } from '../../src/queue/names.ts'
 import { encodeResult, RESULT_VERSION } from '../../src/queue/result-columns.ts'
 import { newApiId, ResultVersion } from '../../src/queue/result-version.ts'
+import { listKey } from '../../src/records/lists.ts'
 import { publishModel } from '../../src/records/models.ts'
-import { releaseResultMemory } from '../../src/records/predictions.ts'
+import { PREDICTIONS_LIST, releaseResultMemory } from '../../src/records/predictions.ts'
 import { readMemory } from '../../src/redis/info.ts'
 import { recordKey, reservedMemoryKey } from '../../src/redis/keys.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
@@ -131,6 +132,25 @@ it('leaves room for the predictions of another key, whatever one of them keeps',
   await waitFor('room for ann again', async () => (await submit(ann)).status === 202)
   for (const id of second.ids) await erase(id, bob)
   expect(await redis.hlen(recordKey('prediction-memory'))).toBe(1)
+})
+
+it('frees memory also when Redis is full: by deletions and by the sweep', async () => {
+  api = await startApi(server.url, { RESULT_TTL: '2s' })
+  const ids: string[] = []
+  for (let number = 0; number < 3; number += 1) {
+    ids.push(((await (await post({ model: 'm', input: { text: 'a' } })).json()) as { id: string }).id)
+  }
+  const [erased, ended] = ids
+  const now = Date.now()
+  await redis.hset(jobKey('m-async', `public_${ended}`), 'finishedOn', now, 'returnvalue', '{}')
+  await redis.zadd(`${queueKey('m-async')}:completed`, now, `public_${ended}`)
+  await redis.lrem(`${queueKey('m-async')}:wait`, 0, `public_${ended}`)
+  await redis.zrem(`${queueKey('m-async')}:prioritized`, `public_${ended}`)
+  await redis.config('SET', 'maxmemory', '100kb')
+  const deleted = await fetch(`${api.url}/v1/predictions/${erased}`, { method: 'DELETE' })
+  expect(deleted.status).toBe(204)
+  await waitFor('the sweep', async () => (await redis.exists(jobKey('m-async', `public_${ended}`))) === 0)
+  expect(await redis.zcard(listKey(PREDICTIONS_LIST, 'public'))).toBe(1)
 })
 
 it('releases what it reserved when a prediction is erased', async () => {
