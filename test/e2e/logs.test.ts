@@ -21,6 +21,7 @@ it('names the worker that vanished, the refusals with model and reason, and the 
 
   workers[0]?.child.kill('SIGKILL')
   await waitFor('the worker to vanish', () => logged('a worker vanished').length > 0)
+  await waitFor('its model without a worker', () => logged('no live worker serves the model').length > 0)
   expect(logged('no live worker serves the model')).toMatchObject([{ level: 40, model: 'tiny-fp32' }])
   expect((await fetch(`${url}/predict?text=a+secret`)).status).toBe(503)
   await waitFor('the line of the request', () => logged('request').some(({ route }) => route === '/predict'))
