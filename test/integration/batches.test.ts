@@ -31,7 +31,8 @@ let redis: Awaited<ReturnType<typeof ownRedis>>
 let worker: ReturnType<typeof createWorker>
 let dir: string
 let unknownVersions = 0
-let disk = { free: 1e9, size: 1e9 }
+const ROOM = { free: 1e9, size: 1e9 }
+let readDisk = async () => ROOM
 const stops: (() => Promise<unknown>)[] = []
 
 beforeAll(async () => {
@@ -44,7 +45,7 @@ afterAll(async () => {
   await redis?.stop()
 })
 beforeEach(() => {
-  disk = { free: 1e9, size: 1e9 }
+  readDisk = async () => ROOM
   dir = mkdtempSync(join(tmpdir(), 'inferq-batches-'))
 })
 afterEach(async () => {
@@ -81,7 +82,7 @@ interface Api {
 
 async function startApi(): Promise<Api> {
   const caller = await new Caller(redis.url, MODEL).start()
-  const store = new DirectoryStore(dir, new DiskSpace(dir, 1_000, async () => disk))
+  const store = new DirectoryStore(dir, new DiskSpace(dir, 1_000, () => readDisk()))
   const { redis: connection, producer } = caller
   const onError = () => undefined
   const quota = new StorageQuota(connection, { all: 1e9, owner: 1e9 })
@@ -305,15 +306,14 @@ describe('a retry of a batch', () => {
 
 it('on a full disk ends when it is cancelled; the rest is in the record, and is what a retry runs', async () => {
   const api = await startApi()
-  const texts = Array.from({ length: 9_000 }, (_, index) => `text ${index}`)
+  const texts = Array.from({ length: 2_500 }, (_, index) => `text ${index}`)
   texts[7] = 'throw'
   const { length } = texts
+  let reads = 0
+  // There is room for the input and one part.
+  readDisk = async () => (++reads > 2 ? { free: 100, size: 1e9 } : ROOM)
   const made = await create(api, texts)
-  await waitFor('a part', async () => {
-    const { completed } = (await api.batches.find('public', made.id.uuid)).record
-    if (completed > 0) disk = { free: 100, size: 1e9 }
-    return completed > 0
-  })
+  await waitFor('the next part to find the disk full', () => reads > 2)
   const running = await api.batches.find('public', made.id.uuid)
   expect(running.record.ended_at).toBeUndefined()
   await api.batches.cancel(running)
@@ -328,7 +328,7 @@ it('on a full disk ends when it is cancelled; the rest is in the record, and is 
     unwritten_from: written,
   })
   expect(JSON.parse(errors ?? '')).toMatchObject([{ code: 'batch_cancelled', line: written + 1 }])
-  disk = { free: 1e9, size: 1e9 }
+  readDisk = async () => ROOM
   const input = api.batches.inputOfRetry(batch, 'again')
   const rows = await rowsOf(api, await finished(api, await api.batches.create('public', undefined, ASKED, input)))
   const unwritten = texts.map((_, index) => `${index}`).slice(written)
