@@ -49,6 +49,8 @@ export interface ConsumerOptions {
  * can wait for one worker, so their longer delay limits how often they are taken and delayed again.
  */
 const REVISION_ELSEWHERE_DELAY_MS: Record<Lane, number> = { interactive: 20, async: 250, bulk: 250 }
+const MIN_HELD_JOBS = 4
+const SLOT_STEP = 4
 /** The delay of a job whose revision no live worker serves, until one may have started. */
 const REVISION_UNAVAILABLE_DELAY_MS = 5_000
 
@@ -69,7 +71,7 @@ export class Consumer {
     this.#worker = new Worker<unknown, object>(
       this.#queue,
       (job, token) => this.#process(job, token),
-      workerOptions(options.redis, options.slots),
+      workerOptions(options.redis, options.lane === 'interactive' ? options.slots : this.#limits.least),
     )
     this.#worker.on('error', (error) => {
       if (!isLostLock(error)) options.onError(error)
@@ -104,8 +106,16 @@ export class Consumer {
   /** Jobs taken since its start. */
   taken = 0
 
+  /** Whether BullMQ should take a job if one waits. */
   get hasFreeSlot(): boolean {
-    return this.#held.size < this.#worker.concurrency
+    const { least, slots } = this.#limits
+    return this.#held.size < (this.lane === 'interactive' ? slots : least)
+  }
+
+  /** `least`: jobs of a lower lane that are taken however much work they are. */
+  get #limits(): { least: number; slots: number } {
+    const { slots } = this.#options
+    return { least: Math.min(MIN_HELD_JOBS, slots), slots }
   }
 
   /** Starts to take jobs; the models must be warm. */
@@ -192,9 +202,15 @@ export class Consumer {
     }
   }
 
-  /** A job may have one text or a thousand, so the slots are limited by the work of the jobs that are taken. */
+  /**
+   * A job may have one text or a thousand, so the slots of the lower lanes are limited by the work of the jobs that are
+   * taken. BullMQ takes as many jobs as there are slots before it processes the first of them, so slots are added in steps.
+   */
   #limitConcurrency(): void {
-    this.#worker.concurrency = this.#options.mayTakeMore() ? this.#options.slots : 1
+    const { lane, mayTakeMore } = this.#options
+    if (lane === 'interactive') return
+    const { least, slots } = this.#limits
+    this.#worker.concurrency = mayTakeMore() ? Math.min(slots, Math.max(least, this.#held.size + SLOT_STEP)) : least
   }
 }
 

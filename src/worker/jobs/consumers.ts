@@ -50,8 +50,6 @@ const POLL_MS = 100
 const WATCH_MS = 1_000
 /** Milliseconds of async or bulk work that each process takes in advance; more would wait here while other workers are idle. */
 const HELD_MS = 1_000
-/** Jobs that are taken however much work they are. */
-const MIN_HELD_JOBS = 4
 
 /** Outcomes with another label value in inferq_worker_jobs_total: dashboards rely on the values, so they are kept. */
 const OUTCOME_LABELS: Partial<Record<ConsumedOutcome, string>> = {
@@ -265,7 +263,7 @@ export class Consumers {
   #mayTakeMore(model: string, lane: Lane): boolean {
     const { engine, config } = this.#options
     const limit = HELD_MS * config.inferenceProcesses
-    return lane === 'interactive' || engine.dispatcher.heldMs(model, lane, limit / MIN_HELD_JOBS) < limit
+    return lane === 'interactive' || engine.dispatcher.heldMs(model, lane) < limit
   }
 
   async #pauseConsumers(ms: number): Promise<void> {

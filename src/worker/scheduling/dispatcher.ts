@@ -94,16 +94,13 @@ export class Dispatcher {
     return { end: job.end, cancel: () => this.#cancel(job) }
   }
 
-  /**
-   * Estimated milliseconds of one process that the pending jobs of a lane of a model still take.
-   * @param jobLimit the most that one job counts.
-   */
-  heldMs(model: string, lane: Lane, jobLimit: number): number {
+  /** Estimated milliseconds of one process that the pending jobs of a lane of a model still take. */
+  heldMs(model: string, lane: Lane): number {
     let ms = 0
     for (const job of this.#pending) {
       if (job.model !== model || job.lane !== lane) continue
       const jobMs = this.#options.costModel.estimateMs(model, job.totalTokens)
-      ms += Math.min(jobLimit, jobMs * (job.missing / job.estimatedTokens.length))
+      ms += jobMs * (job.missing / job.estimatedTokens.length)
     }
     return ms
   }
