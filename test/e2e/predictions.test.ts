@@ -229,7 +229,7 @@ describe('a finished prediction', () => {
 describe('past its retention', () => {
   it('a prediction gives 410, and its texts are removed from Redis', async () => {
     const url = await emptyRedis()
-    const short = await startStack({ redisUrl: url, apiEnv: { RESULT_TTL: '1s' } })
+    const short = await startStack({ redisUrl: url, apiEnv: { RESULT_TTL: '1s' }, workerEnv: { MODELS: 'tiny-fp32' } })
     const redis = new Redis(url)
     try {
       const response = await fetch(`${short.url}/v1/predictions`, {
