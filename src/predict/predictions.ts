@@ -125,7 +125,8 @@ export class Predictions {
 
   /** The prediction with the work before its job, if it waits. */
   async withWorkBefore(prediction: Prediction): Promise<Prediction> {
-    if (prediction.job.state !== 'waiting') return prediction
+    // The position of a job that was just added is not read, and neither is the work before it.
+    if (prediction.job.state !== 'waiting' || prediction.job.position === undefined) return prediction
     const { queue, id } = jobRefOf(prediction.id, prediction.record)
     return { ...prediction, workBefore: await readWorkBefore(this.#options.redis, queue, id) }
   }

@@ -43,7 +43,7 @@ export const workerSettings = {
   ),
   predictJobs: setting(
     'PREDICT_JOBS',
-    '64',
+    '512',
     integer(1, 10_000),
     'interactive jobs fetched at the same time, per inference process',
   ),
