@@ -29,7 +29,7 @@ interface ModelCost {
   factor: number
   /** Milliseconds of one process per text. */
   textMs: number
-  /** Padded tokens per millisecond, measured in runs of at least MIN_BUDGET_SHARE. */
+  /** Tokens per millisecond, measured in runs of at least MIN_BUDGET_SHARE. */
   rate: number
 }
 
@@ -49,15 +49,25 @@ export class CostModel {
     this.#models.set(model, { cost, speeds, factor: 1, textMs, rate: slowestRate({ cost, speeds }) })
   }
 
-  /** Updates the averages with the duration of a run in its process. */
-  observe(model: string, paddedTokens: number, texts: number, ms: number): void {
+  /**
+   * Updates the averages with the duration of a run in its process.
+   * @param tokens that the model computed, as counted by its tokenizer. An estimate from the characters can be fifty times
+   * as many, for example for words that are unknown tokens, and the runs of all other texts would become as much too long.
+   */
+  observe(model: string, tokens: number, texts: number, ms: number): void {
     const averages = this.#models.get(model)
     if (!averages) return
-    averages.factor += SMOOTHING * (ms / linearMs(averages.cost, paddedTokens) - averages.factor)
+    averages.factor += SMOOTHING * (ms / linearMs(averages.cost, tokens) - averages.factor)
     averages.textMs += SMOOTHING * (ms / texts - averages.textMs)
-    if (paddedTokens >= MIN_BUDGET_SHARE * this.budget(model)) {
-      averages.rate += SMOOTHING * (paddedTokens / ms - averages.rate)
+    if (tokens >= MIN_BUDGET_SHARE * this.budget(model)) {
+      averages.rate += SMOOTHING * (tokens / ms - averages.rate)
     }
+  }
+
+  /** Forgets what runs have shown, after a run that took longer than its timeout. */
+  distrust(model: string): void {
+    const existing = this.#models.get(model)
+    if (existing) Object.assign(existing, { factor: Math.max(1, existing.factor), rate: slowestRate(existing) })
   }
 
   /** Estimated milliseconds of a run; 0 for a model that is not calibrated. */

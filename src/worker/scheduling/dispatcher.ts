@@ -185,7 +185,8 @@ export class Dispatcher {
     const { costModel, events } = this.#options
     const { model, entries } = run
     if (run.lane === 'interactive') this.#busy.add(this.#now(), ms / this.#options.processes)
-    costModel.observe(model, run.paddedTokens, entries.length, ms)
+    const tokens = columns.tokens.reduce((sum, count) => sum + count, 0)
+    if (tokens > 0) costModel.observe(model, tokens, entries.length, ms)
     events.ran(model, entries.length, ms)
     if (columns.bisections > 0 || columns.errorMessage !== undefined) {
       events.broken(model, 'error', columns.bisections, columns.errorMessage)
@@ -204,8 +205,9 @@ export class Dispatcher {
    * computing run again alone, and a text that ends its process alone gets an error.
    */
   #recoverLostRun(run: Run<PendingJob>, { cause, wasRunning }: RunOutcome & { kind: 'lost' }): void {
-    const { events } = this.#options
+    const { costModel, events } = this.#options
     const entries = run.entries.filter(({ group }) => !group.finished)
+    if (wasRunning && cause === 'timeout') costModel.distrust(run.model)
     if (!wasRunning) return run.suspect ? this.#backlog.quarantine(entries) : this.#backlog.requeue(entries)
     events.broken(run.model, cause, 1)
     if (!run.suspect) return this.#backlog.quarantine(entries)

@@ -63,7 +63,7 @@ const noEvents: DispatcherEvents = {
 
 function setUp(count = 1, more: Partial<ConstructorParameters<typeof Dispatcher>[0]> = {}, runsPerProcess = 1) {
   const processes = new Processes(count, runsPerProcess)
-  const costModel = new CostModel({ processes: count, maxRunTokens: 100 })
+  const costModel = more.costModel ?? new CostModel({ processes: count, maxRunTokens: 100 })
   costModel.calibrate('cola', { overheadMs: 1, tokenMs: 0.1 })
   const dispatcher = new Dispatcher({
     inference: processes,
@@ -124,6 +124,16 @@ describe('a job', () => {
     const { processes, dispatcher } = setUp()
     dispatcher.submit(jobOf(['a']))
     expect(processes.runs[0]?.task.timeoutMs).toBe(2_000)
+  })
+
+  it('of words that are one token each makes the runs of other texts no longer', async () => {
+    const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
+    const { processes, dispatcher } = setUp(1, { costModel })
+    const budget = costModel.budget('cola')
+    dispatcher.submit(jobOf(Array.from({ length: 500 }, () => 'a'.repeat(900))))
+    while (processes.runs.length > 0) await processes.end('ran')
+    expect(costModel.budget('cola')).toBe(budget)
+    expect(costModel.slowdown('cola')).toBeGreaterThan(1)
   })
 
   it('that has not started by its deadline never runs', async () => {
@@ -226,6 +236,18 @@ describe('the end of a process', () => {
     await processes.end('ran')
     await processes.end('ran')
     expect(((await end) as { rows: Row[] }).rows.map(logitsOf)).toEqual(['Backend', [1], [2]])
+  })
+
+  it('by timeout makes the next runs as long as after the warm-up', async () => {
+    const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
+    const { processes, dispatcher } = setUp(1, { costModel })
+    const budget = costModel.budget('cola')
+    for (let run = 0; run < 100; run += 1) costModel.observe('cola', 1_000, 10, 1)
+    expect(costModel.budget('cola')).toBeGreaterThan(budget)
+    dispatcher.submit(jobOf(['a']))
+    await processes.end('timeout')
+    expect(costModel.budget('cola')).toBe(budget)
+    expect(costModel.slowdown('cola')).toBe(1)
   })
 
   it('by timeout is stated in the error of the text', async () => {
