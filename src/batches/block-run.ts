@@ -48,7 +48,7 @@ export async function startBlock(options: BlockRunOptions, block: Block): Promis
     const id = chunkJobId(batch, block.first, index, [target, truncate, items])
     jobs.push(jobOf(id, chunk))
     const end = sender
-      .send(id, chunk, endpoints.work(target.model, chunk.tokens))
+      .send(id, chunk, endpoints.cost(target.model, chunk.tokens))
       .then((ended) => rows.settle(chunk, ended))
     end.catch(() => undefined) // `lines` rejects with this error
     settled.push(end)

@@ -9,6 +9,7 @@ import { requestJob } from '../queue/request.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { ownedIdOf } from '../records/ids.ts'
 import type { Chunk } from './chunks.ts'
+import type { ChunkCost } from './model-costs.ts'
 
 export interface ChunkSenderOptions {
   producer: Producer
@@ -74,13 +75,13 @@ export class ChunkSender {
 
   /**
    * Sends a chunk, or attaches to the existing job of that id, and waits for its end.
-   * @param work milliseconds of one inference process. @throws the abort's reason.
+   * @throws the abort's reason.
    */
-  async send(id: string, chunk: Chunk, work: number): Promise<ChunkEnd> {
+  async send(id: string, chunk: Chunk, { work, ms }: ChunkCost): Promise<ChunkEnd> {
     const request = { ...jobOf(id, chunk), name: 'chunk' as const, data: this.#dataOf(chunk), keep: KEEP, work }
     const interruption = new AbortController()
-    this.#inFlight.set(interruption, work)
-    this.#workInFlight += work
+    this.#inFlight.set(interruption, ms)
+    this.#workInFlight += ms
     let sent = false
     try {
       for (;;) {
@@ -97,7 +98,7 @@ export class ChunkSender {
       }
     } finally {
       this.#inFlight.delete(interruption)
-      this.#workInFlight -= work
+      this.#workInFlight -= ms
       this.#slotWaiters.shift()?.()
     }
   }

@@ -10,7 +10,7 @@ import type { Item, Row, Truncate } from '../queue/job.ts'
 import { estimateTokens } from '../queue/token-estimate.ts'
 import type { ModelRecord } from '../records/models.ts'
 import { checkedBody } from '../validation/check.ts'
-import { ModelCosts } from './model-costs.ts'
+import { type ChunkCost, ModelCosts } from './model-costs.ts'
 
 /** The validated body of a request. */
 export interface ParsedRequest {
@@ -41,8 +41,8 @@ export interface Endpoints {
   estimate(request: Pick<ParsedRequest, 'model' | 'items'>): { tokens: number[]; work: number }
   /** The estimated tokens of a chunk that takes a process about half a second, a power of two. */
   chunkTokens(model: string): number
-  /** Milliseconds of one process for texts of these numbers of tokens. */
-  work(model: string, tokens: readonly number[]): number
+  /** What texts of these numbers of tokens cost. */
+  cost(model: string, tokens: readonly number[]): ChunkCost
   /** @throws AppError when the record of that revision has expired. */
   labels(model: string, revision: string): Promise<ModelRecord>
 }
@@ -90,10 +90,10 @@ export function createEndpoints(
       const name = parseReference(wanted ?? context.config.defaultModel)?.name ?? ''
       const model = models.find(name)
       const tokens = items.map(({ text, pair }) => estimateTokens(text, pair, model?.current.maxTokens ?? 1_024))
-      return { tokens, work: models.work(name, tokens) }
+      return { tokens, work: models.cost(name, tokens).ms }
     },
     chunkTokens: (model) => models.chunkTokens(model),
-    work: (model, tokens) => models.work(model, tokens),
+    cost: (model, tokens) => models.cost(model, tokens),
     labels: (model, revision) => modelRecordOf(fleet, model, revision),
   }
 }

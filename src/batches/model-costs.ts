@@ -8,6 +8,13 @@ const USUAL_TOKENS = 32
 /** Assumed for a model that no live worker has measured. */
 const UNKNOWN_COST: TextCost[] = [{ tokens: 1, ms: 10 }]
 
+export interface ChunkCost {
+  /** Milliseconds of one process at the speed that workers measured at their start: the unit of the lanes' load. */
+  work: number
+  /** Milliseconds of one process now. */
+  ms: number
+}
+
 export class ModelCosts {
   readonly #fleet: Pick<FleetView, 'get'>
 
@@ -19,10 +26,11 @@ export class ModelCosts {
     return this.#fleet.get(name)
   }
 
-  /** Milliseconds of one process for texts of these numbers of tokens. */
-  work(name: string, tokens: readonly number[]): number {
+  /** The work of texts of these numbers of tokens, and the milliseconds that it takes one process now. */
+  cost(name: string, tokens: readonly number[]): ChunkCost {
     const costs = this.#costs(name)
-    return tokens.reduce((sum, count) => sum + costOf(costs, count), 0)
+    const work = tokens.reduce((sum, count) => sum + costOf(costs, count), 0)
+    return { work, ms: work * this.#slowdown(name) }
   }
 
   /**
@@ -30,11 +38,15 @@ export class ModelCosts {
    * a little.
    */
   chunkTokens(name: string): number {
-    const tokenMs = costOf(this.#costs(name), USUAL_TOKENS) / USUAL_TOKENS
+    const tokenMs = (costOf(this.#costs(name), USUAL_TOKENS) * this.#slowdown(name)) / USUAL_TOKENS
     return 2 ** Math.max(5, Math.floor(Math.log2(CHUNK_MS / tokenMs)))
   }
 
   #costs(name: string): readonly TextCost[] {
     return this.find(name)?.costs ?? UNKNOWN_COST
+  }
+
+  #slowdown(name: string): number {
+    return this.find(name)?.slowdown ?? 1
   }
 }

@@ -8,7 +8,7 @@ import { LANES, type Lane, queueName } from '../queue/names.ts'
 import { type ModelRecord, readModels } from '../records/models.ts'
 import { type Heartbeat, readHeartbeats } from './heartbeat.ts'
 import { fairWait, LoadView, type ServingShare, sum } from './load.ts'
-import { type TextCost, textCosts } from './work.ts'
+import { slowdownOf, type TextCost, textCosts } from './work.ts'
 
 export interface ServedModel {
   name: string
@@ -21,8 +21,10 @@ export interface ServedModel {
   capacity: number
   /** Inference processes of the workers that take jobs. */
   processes: number
-  /** What a text costs by its length. */
+  /** The work of a text by its length. */
   costs: TextCost[]
+  /** The milliseconds that a millisecond of its work takes now. */
+  slowdown: number
 }
 
 const REFRESH_MS = 1_000
@@ -42,7 +44,7 @@ export class FleetView {
   #models = new Map<string, ServedModel>()
   #depths = new Map<string, ModelDepth>()
   #workers: Heartbeat[] = []
-  readonly load = new LoadView()
+  readonly load = new LoadView((model) => this.#models.get(model)?.slowdown ?? 1)
   #refreshing: Promise<void> | undefined
   /** Begin of the last complete read, on the clock of performance.now(). */
   #readAt = Number.NEGATIVE_INFINITY
@@ -114,14 +116,14 @@ export class FleetView {
     })
   }
 
-  /** Milliseconds of one process of an average job in a lane; 0 when there is none. */
+  /** Milliseconds that an average job in a lane takes one process now; 0 when there is none. */
   averageWork(model: string, lane: Lane): number {
     const { waiting, active } = this.depth(model)[lane]
     return this.load.work(model, lane) / Math.max(1, waiting + active)
   }
 
   /**
-   * Milliseconds until a job starts that has `ahead` milliseconds of work before it in its lane of the model. Other models
+   * Milliseconds until a job starts that has work of `ahead` milliseconds, as it takes now, before it in its lane of the model. Other models
    * of the workers take turns with it, and the lanes above run first.
    */
   waitBehind(model: ServedModel, lane: Lane, owner: string, ahead: number): number {
@@ -217,6 +219,7 @@ export function assemble(workers: Heartbeat[], records: ModelRecord[]): Map<stri
       capacity: capacityOf(serving, record.name),
       processes: runningOf(serving).reduce((sum, { processes = 1 }) => sum + processes, 0),
       costs: textCosts(record.name, serving),
+      slowdown: slowdownOf(record.name, serving),
     }
     known.records.set(record.revision, record)
     if (!isLive(known, known.current.revision) && isLive(known, record.revision)) known.current = record

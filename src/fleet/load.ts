@@ -1,4 +1,4 @@
-// The work that waits in the lanes of all models, and how long an owner's new job waits behind it.
+// The time that the work in the lanes of all models takes now, and how long an owner's new job waits behind it.
 import type { QueueLoad } from '../queue/flow.ts'
 import { LANES, type Lane, queueName } from '../queue/names.ts'
 
@@ -16,6 +16,12 @@ export class LoadView {
   #sampled = new Map<string, QueueLoad>()
   #added = new Map<string, Map<string, number>>()
   #addedBefore = new Map<string, Map<string, number>>()
+  readonly #slowdownOf: (model: string) => number
+
+  /** @param slowdownOf the milliseconds that a millisecond of a model's work takes now. */
+  constructor(slowdownOf: (model: string) => number = () => 1) {
+    this.#slowdownOf = slowdownOf
+  }
 
   /** Work that is added from now on is not in the sample that is being read. */
   beginSample(): void {
@@ -35,22 +41,24 @@ export class LoadView {
     addTo(this.#added, queueName(model, lane), owner, work)
   }
 
-  /** The work of each owner in a lane of a model, milliseconds of one process. */
+  /** The time that the work of each owner in a lane of a model takes, milliseconds of one process. */
   owners(model: string, lane: Lane): Map<string, number> {
     const queue = queueName(model, lane)
     const owners = new Map((this.#sampled.get(queue) ?? NOTHING).owners)
+    const slowdown = this.#slowdownOf(model)
     for (const added of [this.#addedBefore.get(queue), this.#added.get(queue)]) {
       for (const [owner, work] of added ?? []) owners.set(owner, (owners.get(owner) ?? 0) + work)
     }
+    for (const [owner, work] of owners) owners.set(owner, work * slowdown)
     return owners
   }
 
-  /** The work of all owners in a lane of a model, milliseconds of one process. */
+  /** The time that the work of all owners in a lane of a model takes, milliseconds of one process. */
   work(model: string, lane: Lane): number {
     return sum(this.owners(model, lane).values())
   }
 
-  /** The work of each owner in a lane, over the models that share processes. */
+  /** The same for each owner, over the models that share processes. */
   sharedOwners(models: readonly ServingShare[], lane: Lane): Map<string, number> {
     const owners = new Map<string, number>()
     for (const { model, share } of models) {

@@ -1,9 +1,10 @@
-// The work of texts, in milliseconds of one inference process, from the speeds that workers measure.
+// The work of texts, in milliseconds of one inference process at the speeds that workers measured at their start. The time
+// that it takes now is the work times the slowdown of the model, which changes while the work waits.
 import type { Item } from '../queue/job.ts'
 import { estimateTokens } from '../queue/token-estimate.ts'
 import type { Heartbeat } from './heartbeat.ts'
 
-/** Milliseconds of one process for a text of that many tokens. */
+/** Work of a text of that many tokens. */
 export interface TextCost {
   tokens: number
   ms: number
@@ -16,13 +17,13 @@ const UNKNOWN_COST: TextCost[] = [{ tokens: 1, ms: 10 }]
 export function textCosts(model: string, workers: Heartbeat[]): TextCost[] {
   const sums = new Map<number, { ms: number; processes: number }>()
   for (const { processes = 1, models } of workers) {
-    for (const { name, capacity, speeds = [], slowdown = 1 } of models) {
+    for (const { name, capacity, speeds = [] } of models) {
       if (name !== model) continue
       const rates = speeds.length > 0 ? speeds : [{ tokens: 1, textsPerSecond: capacity }]
       for (const { tokens, textsPerSecond } of rates) {
         if (textsPerSecond <= 0) continue
         const sum = sums.get(tokens) ?? { ms: 0, processes: 0 }
-        sum.ms += ((processes * 1_000) / textsPerSecond) * (speeds.length > 0 ? slowdown : 1) * processes
+        sum.ms += ((processes * 1_000) / textsPerSecond) * processes
         sum.processes += processes
         sums.set(tokens, sum)
       }
@@ -34,7 +35,22 @@ export function textCosts(model: string, workers: Heartbeat[]): TextCost[] {
     .sort((a, b) => a.tokens - b.tokens)
 }
 
-/** Milliseconds of one process for a text of `tokens`; between two measured lengths in proportion. */
+/** How many times as long as its work a text takes now: the average over the processes of all workers; 1 without workers. */
+export function slowdownOf(model: string, workers: Heartbeat[]): number {
+  let sum = 0
+  let all = 0
+  for (const { processes = 1, models } of workers) {
+    for (const { name, speeds = [], slowdown = 1 } of models) {
+      if (name !== model) continue
+      // Without speeds the cost is that of the last runs, which contains the slowdown.
+      sum += (speeds.length > 0 ? slowdown : 1) * processes
+      all += processes
+    }
+  }
+  return all > 0 ? sum / all : 1
+}
+
+/** Work of a text of `tokens`; between two measured lengths in proportion. */
 export function costOf(costs: readonly TextCost[], tokens: number): number {
   const above = costs.findIndex((cost) => cost.tokens >= tokens)
   const last = costs.at(-1) as TextCost
@@ -46,7 +62,7 @@ export function costOf(costs: readonly TextCost[], tokens: number): number {
   return lower.ms + ((upper.ms - lower.ms) * (tokens - lower.tokens)) / (upper.tokens - lower.tokens)
 }
 
-/** Milliseconds of one process for the items. @param maxTokens the model's longest input. */
+/** Work of the items. @param maxTokens the model's longest input. */
 export function workOf(costs: readonly TextCost[], items: readonly Item[], maxTokens: number): number {
   return items.reduce((sum, { text, pair }) => sum + costOf(costs, estimateTokens(text, pair, maxTokens)), 0)
 }

@@ -68,7 +68,7 @@ const endpoints: Endpoints = {
     model === undefined ? Promise.resolve({ model: MODEL }) : Promise.reject(notFound('no such model')),
   estimate: ({ items }) => ({ tokens: items.map(() => 1), work: 0 }),
   chunkTokens: () => 1_000_000,
-  work: () => 1,
+  cost: () => ({ work: 1, ms: 1 }),
   labels: () => Promise.resolve({ labels: ['a'] } as never),
 }
 

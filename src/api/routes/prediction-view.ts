@@ -164,7 +164,8 @@ function queueOf({ id, record, job, workBefore }: Prediction, fleet: FleetView):
   const position = job.position ?? null
   const model = fleet.get(record.model)
   if (position === null || !model || model.processes === 0) return { position, eta_seconds: null }
-  const ahead = workBefore ?? fleet.averageWork(model.name, record.lane) * (position + 1)
+  const ahead =
+    workBefore === undefined ? fleet.averageWork(model.name, record.lane) * (position + 1) : workBefore * model.slowdown
   const eta = fleet.waitBehind(model, record.lane, id.owner, ahead) / 1_000
   return { position, eta_seconds: Math.round(eta * 1_000) / 1_000 }
 }

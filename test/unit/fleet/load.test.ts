@@ -53,6 +53,18 @@ describe('the load', () => {
     expect(load.work('cola', 'interactive')).toBe(0)
   })
 
+  it('takes as long as its model takes now, also work that waits since before', () => {
+    let slowdown = 1
+    const load = new LoadView((model) => (model === 'cola' ? slowdown : 1))
+    load.endSample(sampled(100))
+    load.add('cola', 'async', 'b', 5)
+    load.add('other', 'async', 'b', 5)
+    slowdown = 20
+    expect(load.owners('cola', 'async')).toEqual(new Map(Object.entries({ a: 2_000, b: 100 })))
+    expect(load.work('cola', 'async')).toBe(2_100)
+    expect(load.work('other', 'async')).toBe(5)
+  })
+
   it('keeps what was added while a sample was read, and forgets what is in it', () => {
     const load = new LoadView()
     load.add('cola', 'async', 'a', 10)

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Heartbeat } from '../../../src/fleet/heartbeat.ts'
-import { costOf, textCosts, workOf } from '../../../src/fleet/work.ts'
+import { costOf, slowdownOf, textCosts, workOf } from '../../../src/fleet/work.ts'
 
 const speeds = [
   { tokens: 8, textsPerSecond: 200 },
@@ -25,13 +25,18 @@ it('a worker of two processes with the same speed needs twice the time of a proc
   expect(costOf(textCosts('cola', [worker(1), worker(3)]), 8)).toBe((5 + 3 * 15) / 4)
 })
 
-it('slower runs than measured cost more', () => {
-  expect(costOf(textCosts('cola', [worker(1, { slowdown: 2 })]), 8)).toBe(10)
+it('the slowdown of a model is the average over its processes, and no part of the work', () => {
+  const workers = [worker(1, { slowdown: 8 }), worker(3, { slowdown: 4 }), worker(1, { name: 'other', slowdown: 9 })]
+  expect(slowdownOf('cola', workers)).toBe(5)
+  expect(slowdownOf('cola', [worker(1)])).toBe(1)
+  expect(slowdownOf('unknown', workers)).toBe(1)
+  expect(textCosts('cola', [worker(1, { slowdown: 8 })])).toEqual(textCosts('cola', [worker(1)]))
 })
 
 it('workers of earlier versions have one cost for all lengths, and unknown models a guess', () => {
   const { speeds: _speeds, ...old } = worker(1).models[0] as Heartbeat['models'][number]
   expect(costOf(textCosts('cola', [{ models: [old] } as unknown as Heartbeat]), 1)).toBe(10)
+  expect(slowdownOf('cola', [{ models: [{ ...old, slowdown: 3 }] } as unknown as Heartbeat])).toBe(1)
   expect(costOf(textCosts('other', [worker(1)]), 1)).toBe(10)
 })
 
