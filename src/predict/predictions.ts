@@ -5,7 +5,7 @@ import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { publishCancel } from '../queue/cancellations.ts'
 import { readWorkBefore } from '../queue/flow.ts'
 import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
-import { type JobEnd, type JobRef, type JobSnapshot, readJob } from '../queue/job-state.ts'
+import { type JobEnd, type JobRef, type JobSnapshot, NO_DATA, readJob } from '../queue/job-state.ts'
 import { jobKey, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
@@ -150,13 +150,14 @@ export class Predictions {
   }
 
   /**
-   * Moves a waiting prediction to another lane; false when a worker has taken it. The job is added to the new lane before
+   * Moves a waiting prediction to another lane; false when a worker has taken it, or when its data cannot be read. The job is added to the new lane before
    * it is removed from the old one, so an api that dies in between loses nothing.
    * @param work estimated milliseconds of one inference process.
    */
   async move({ id, record, job }: Prediction, lane: PredictionLane, work: number): Promise<boolean> {
     const { apiId, redis, producer } = this.#options
     if (job.state !== 'waiting' || record.lane === lane || record.canceled_at !== undefined) return false
+    if (job.data === NO_DATA) return false
     const [from, to] = [jobRefOf(id, record), jobRefOf(id, { ...record, lane })]
     await this.#addJob(to, { ...job.data, replyTo: apiId }, work)
     await writeLane(redis, id, lane)

@@ -88,13 +88,13 @@ function positionOf(rank: unknown, index: unknown, waiting: number): number | un
   return typeof index === 'number' ? waiting - 1 - index : undefined
 }
 
-/** The data of a job. @throws Error when it does not fit the contract of a version that is supported. */
-function dataOf(data: string): Pick<Common, 'data' | 'newer'> {
+/** The data of a job, with members that this version does not know; data that cannot be read fails this job alone. */
+function dataOf(stored: string): Pick<Common, 'data' | 'newer'> {
   try {
-    return { data: parseTextsJob(JSON.parse(data)) }
+    const data: unknown = JSON.parse(stored)
+    return { data: { ...(data as object), ...parseTextsJob(data) } }
   } catch (error) {
-    if (error instanceof UnknownJobVersionError) return { data: NO_DATA, newer: new NewerVersionError() }
-    throw error
+    return { data: NO_DATA, newer: error instanceof UnknownJobVersionError ? new NewerVersionError() : undefined }
   }
 }
 

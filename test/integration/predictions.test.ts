@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PredictionObject } from '../../src/api/routes/schema.ts'
 import type { TextsResult } from '../../src/queue/job.ts'
-import { jobKey } from '../../src/queue/names.ts'
+import { jobKey, queueName } from '../../src/queue/names.ts'
 import { encodeResult } from '../../src/queue/result-columns.ts'
 import { publishModel } from '../../src/records/models.ts'
 import { createPrediction } from '../../src/records/predictions.ts'
@@ -131,7 +131,11 @@ it('have inputs and outputs in the list only when these are small', async () => 
 })
 
 describe('that a newer version wrote', () => {
-  const created = async (number: number, change: { data?: object; result?: object }) => {
+  const created = async (
+    number: number,
+    change: { data?: object; result?: object },
+    lane: 'interactive' | 'async' = 'interactive',
+  ) => {
     const id = { owner: 'public', uuid: uuid(number) }
     const now = Date.now()
     const options = JSON.stringify({ single: true, truncate: 'right', scores: {} })
@@ -141,13 +145,13 @@ describe('that a newer version wrote', () => {
       revision: '',
       options,
       metadata: '{}',
-      lane: 'interactive' as const,
+      lane,
       created_at: now,
     }
     await createPrediction(redis, id, fields, 60_000)
     const data = { v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'x', ...change.data }
     const result = { outcome: 'done', revision: 'known', worker: 'w', startedAt: now, rows: [], ...change.result }
-    await redis.hset(jobKey('m', `public_${id.uuid}`), {
+    await redis.hset(jobKey(queueName('m', lane), `public_${id.uuid}`), {
       name: 'prediction',
       data: JSON.stringify(data),
       timestamp: now,
@@ -173,6 +177,29 @@ describe('that a newer version wrote', () => {
       expect(((await response.json()) as { detail: string }).detail).toContain('newer version')
       expect((await fetch(url, { method: 'DELETE' })).status).toBe(204)
       expect((await fetch(url)).status).toBe(410)
+    }
+  })
+
+  it('keeps its data when a caller waits for it', async () => {
+    const url = await created(15, { data: { v: 2, texts: ['a'] } }, 'async')
+    const key = jobKey(queueName('m', 'async'), `public_${uuid(15)}`)
+    const stored = await redis.hget(key, 'data')
+    expect((await fetch(url, { headers: { Prefer: 'wait=1' } })).status).toBe(503)
+    expect(await redis.hget(key, 'data')).toBe(stored)
+    expect(await redis.exists(jobKey('m', `public_${uuid(15)}`))).toBe(0)
+  })
+
+  it('or that is broken has a status, and can be canceled and deleted', async () => {
+    for (const [number, data] of [
+      [16, '{{'],
+      [17, '{"v":1,"items":[]}'],
+    ] as const) {
+      const url = await created(number, {})
+      await redis.hset(jobKey('m', `public_${uuid(number)}`), 'data', data)
+      const shown = (await (await fetch(url)).json()) as PredictionObject
+      expect([shown.status, shown.input]).toEqual(['starting', {}])
+      expect((await fetch(`${url}/cancel`, { method: 'POST' })).status).toBe(200)
+      expect((await fetch(url, { method: 'DELETE' })).status).toBe(204)
     }
   })
 })

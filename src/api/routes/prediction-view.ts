@@ -4,7 +4,7 @@ import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
 import type { ListedPrediction } from '../../predict/prediction-list.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
-import type { JobSnapshot } from '../../queue/job-state.ts'
+import { type JobSnapshot, NO_DATA } from '../../queue/job-state.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /**
@@ -52,7 +52,6 @@ export async function toListedObject(
   baseUrl: string,
 ): Promise<PredictionObject> {
   const object = await toPredictionObject(prediction, fleet, baseUrl)
-  if (omitted.includes('input')) object.input = {}
   if (failed > 0 && object.status === 'succeeded') {
     object.status = 'failed'
     object.error = 'some of the inputs could not be classified'
@@ -120,6 +119,7 @@ function inputOf(job: JobSnapshot, { single, truncate, scores }: AnswerOptions):
     ...(scores.topK === undefined ? {} : { top_k: scores.topK }),
     ...(scores.fn === undefined ? {} : { function_to_apply: scores.fn }),
   }
+  if (job.state !== 'missing' && job.data === NO_DATA) return {}
   const items = job.state === 'missing' ? [] : job.data.items.map(toInputValue)
   return {
     ...(single && typeof items[0] === 'string' ? { text: items[0] } : { inputs: items }),
