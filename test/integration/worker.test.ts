@@ -158,7 +158,7 @@ describe('the fleet', () => {
       const beats = await readHeartbeats(caller.redis)
       return beats.length > 0 && beats
     })
-    expect(beat).toMatchObject({ state: 'running', refused: [], slots: { interactive: 64, bulk: 4 } })
+    expect(beat).toMatchObject({ state: 'running', refused: [], slots: { interactive: 512, bulk: 4 } })
     expect(beat?.models[0]).toMatchObject({ name: 'tiny-fp32', capacity: expect.any(Number) })
     expect(beat?.models[0]?.capacity).toBeGreaterThan(0)
     // 20 ms at 40 tokens per millisecond.
