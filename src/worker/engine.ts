@@ -92,6 +92,10 @@ export class Engine {
       loadTimeoutMs: config.loadTimeout,
       program: this.#options.program,
       onLoaded: (loaded) => this.#onLoaded(loaded),
+      onSlowLoad: (model) => {
+        const fields = { model, timeoutSeconds: config.loadTimeout / 1_000 }
+        logger.warn(fields, 'a model is still being loaded and warmed; LOAD_TIMEOUT ends it')
+      },
       onReady: () => this.#dispatcher?.pump(),
       onPutOff: (model, reason) => this.#putModelOff(model, reason),
       onDeath: (how) => {

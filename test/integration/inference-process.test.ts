@@ -19,6 +19,7 @@ const poolOptions = {
   loadTimeoutMs: 60_000,
   program: standIn,
   onLoaded: () => Promise.resolve(),
+  onSlowLoad: () => undefined,
   onReady: () => undefined,
   onPutOff: () => undefined,
   onDeath: () => undefined,
@@ -34,6 +35,7 @@ async function started(
       ...standIn,
       loadTimeoutMs: 60_000,
       onLoaded: () => Promise.resolve([]),
+      onSlowLoad: () => undefined,
       onReady: resolve,
       onEnd: () => undefined,
       ...options,
@@ -123,6 +125,7 @@ it('serves the other models while one hangs when it is loaded, and refuses that 
   const refused: string[] = []
   const putOff: string[] = []
   const deaths: string[] = []
+  const slow: string[] = []
   const all = [source('m-hanging'), source('fine')]
   const pool = new ProcessPool({
     ...poolOptions,
@@ -132,11 +135,13 @@ it('serves the other models while one hangs when it is loaded, and refuses that 
     onLoaded: async (models) => {
       for (const model of models) ('refused' in model ? refused : served).push(model.name)
     },
+    onSlowLoad: (name) => slow.push(name),
     onPutOff: (name, reason) => putOff.push(`${name}: ${reason}`),
     onDeath: (cause) => deaths.push(cause),
   })
   await pool.start()
   expect([pool.ready, served, refused]).toEqual([2, ['fine', 'fine'], []])
+  expect(slow.filter((name) => name === 'm-hanging')).toEqual(['m-hanging'])
   expect(putOff[0]).toMatch(/^m-hanging: .*LOAD_TIMEOUT \(2 s\)/)
   expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
   await waitFor('the hanging model to be refused', () => refused.includes('m-hanging'))
@@ -178,6 +183,7 @@ it('ends with its parent while native code blocks it', async () => {
       load: { models: [{ name: 'm-hanging', dir: '', file: '', labels: 2, maxTokens: 16 }], intraOpThreads: 1 },
       loadTimeoutMs: 600_000,
       onLoaded: () => Promise.resolve([]),
+      onSlowLoad: () => undefined,
       onReady: () => undefined,
       onEnd: () => undefined,
     })

@@ -30,6 +30,8 @@ export interface InferenceProcessOptions extends InferenceProgram {
   loadTimeoutMs: number
   /** Called after each load; returns further models to load before any run is sent. Never rejects. */
   onLoaded: (models: Loaded[]) => Promise<ModelSource[]>
+  /** Called when a model has been loading for SLOW_LOAD_SHARE of its timeout. */
+  onSlowLoad: (model: string) => void
   /** Called when it accepts runs. */
   onReady: () => void
   /** Called once. */
@@ -54,6 +56,8 @@ interface RunInFlight {
 
 /** A second run is sent when the first should end within this time, so that the process does not idle between them. */
 const SEND_AHEAD_MS = 10
+/** The share of LOAD_TIMEOUT after which a load is reported. */
+const SLOW_LOAD_SHARE = 1 / 8
 /** The least time that the start of the process, before its first load, may take. */
 const START_TIMEOUT_MS = 30_000
 
@@ -66,6 +70,7 @@ export class InferenceProcess {
   #timer: NodeJS.Timeout | undefined
   #timedOut = false
   #loadTimer: NodeJS.Timeout | undefined
+  #slowLoadTimer: NodeJS.Timeout | undefined
   #loadTimedOut = false
   #loading: string | undefined
   readonly #models = new Set<string>()
@@ -148,9 +153,10 @@ export class InferenceProcess {
   }
 
   #startLoadTimer(model: string | undefined): void {
-    const { loadTimeoutMs } = this.#options
+    const { loadTimeoutMs, onSlowLoad } = this.#options
     this.#loading = model
-    clearTimeout(this.#loadTimer)
+    this.#clearLoadTimers()
+    if (model !== undefined) this.#slowLoadTimer = setTimeout(onSlowLoad, loadTimeoutMs * SLOW_LOAD_SHARE, model)
     this.#loadTimer = setTimeout(
       () => {
         this.#loadTimedOut = true
@@ -160,8 +166,13 @@ export class InferenceProcess {
     )
   }
 
-  async #finishLoad(models: Loaded[]): Promise<void> {
+  #clearLoadTimers(): void {
     clearTimeout(this.#loadTimer)
+    clearTimeout(this.#slowLoadTimer)
+  }
+
+  async #finishLoad(models: Loaded[]): Promise<void> {
+    this.#clearLoadTimers()
     this.#loading = undefined
     for (const { name } of models) this.#models.add(name)
     const further = await this.#options.onLoaded(models)
@@ -187,7 +198,7 @@ export class InferenceProcess {
     if (this.#state === 'ended') return
     this.#state = 'ended'
     clearTimeout(this.#timer)
-    clearTimeout(this.#loadTimer)
+    this.#clearLoadTimers()
     const kind = this.#timedOut ? 'timeout' : 'crash'
     const lost = this.#inFlight
     this.#inFlight = []

@@ -24,6 +24,8 @@ export interface ProcessPoolOptions {
   program?: InferenceProgram | undefined
   /** Called when a process has loaded models, and with models that are refused; it resolves before the runs. */
   onLoaded: (models: Loaded[]) => Promise<void>
+  /** Called once a model when it has been loading for long in a process. */
+  onSlowLoad: (model: string) => void
   /** Called when a process accepts runs. */
   onReady: () => void
   /** Called when no process has the model and its next load is tried apart from the others, with the reason. */
@@ -43,6 +45,7 @@ export class ProcessPool {
   readonly #slots: Array<InferenceProcess | undefined>
   /** Ends of processes in a row while they loaded a model, and the last cause. */
   readonly #loadDeaths = new Map<string, { times: number; at: number; timedOut: boolean }>()
+  readonly #slowLoads = new Set<string>()
   /** The process that loads a model which was put off; it computes nothing. */
   #trial: InferenceProcess | undefined
   readonly #supervisors: Promise<void>[] = []
@@ -155,6 +158,10 @@ export class ProcessPool {
       ...program,
       load: { models, intraOpThreads },
       loadTimeoutMs,
+      onSlowLoad: (model) => {
+        if (!this.#slowLoads.has(model)) this.#options.onSlowLoad(model)
+        this.#slowLoads.add(model)
+      },
       onReady: events.onReady,
       onLoaded: (loaded) => {
         for (const model of loaded) if (!('refused' in model)) this.#loadDeaths.delete(model.name)
