@@ -76,7 +76,7 @@ export class ApiService implements Service {
     await close(this.#server)
   }
 
-  /** Prints one line for people, between the lines of the log, when a model is served. */
+  /** Prints one readable line, between the lines of the log, when a model is served. */
   async #announceWhenServed(): Promise<void> {
     const { config, shutdown, fleet } = this.#context
     if (config.announceUrl === undefined) return

@@ -1,4 +1,4 @@
-// The time that the work in the lanes of all models takes now, and how long an owner's new job waits behind it.
+// The time that the work in the lanes of all models takes now, and how long an owner's new job waits for it.
 import type { QueueLoad } from '../queue/flow.ts'
 import { LANES, type Lane, queueName } from '../queue/names.ts'
 

@@ -1,4 +1,4 @@
-// Pages of an owner's predictions. Large inputs and outputs are left out, so a page is small whatever the predictions are.
+// Pages of an owner's predictions. Large inputs and outputs are left out, so a page is small.
 import type { Redis } from 'ioredis'
 import { type JobSummary, readJobSummaries } from '../queue/job-summaries.ts'
 import { type Cursor, readPage } from '../records/lists.ts'

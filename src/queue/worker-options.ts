@@ -18,7 +18,7 @@ export function workerOptions(redis: Redis, concurrency: number) {
     // The pause after a connection error; BullMQ's default of 15 seconds would lengthen every outage.
     runRetryDelay: 1_000,
     skipVersionCheck: true,
-    // A lock that expires says nothing about its job: a process was killed, or Redis was away (docs/decisions/0019).
+    // An expired lock is no fault of its job: a process was killed, or Redis was away (docs/decisions/0019).
     maxStalledCount: 1_000_000,
   } satisfies WorkerOptions
 }

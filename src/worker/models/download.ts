@@ -25,7 +25,7 @@ export interface RetryOptions {
   pauseMs: number
   /** `performance.now()` at which the signal aborts. */
   deadline: number
-  /** The Hub asks to wait so many milliseconds. */
+  /** Milliseconds that the Hub asks to wait. */
   onWait: (ms: number) => void
 }
 

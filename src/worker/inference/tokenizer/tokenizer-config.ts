@@ -1,4 +1,4 @@
-// Fields of tokenizer_config.json that Python obeys where tokenizer.json says otherwise.
+// Fields of tokenizer_config.json that Python obeys where tokenizer.json differs.
 import * as z from 'zod'
 import type { NormalizerPart } from './normalizer.ts'
 import type { PreTokenizerPart } from './pre-tokenizer.ts'
