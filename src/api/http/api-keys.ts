@@ -16,23 +16,40 @@ export interface ApiKey {
   weight: number
 }
 
-export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) =>
-  pairs.flatMap((pair, index) => {
+export const apiKeys: z.ZodType<ApiKey[], string | undefined> = env.list.transform((pairs, context) => {
+  const names = new Map<string, string>()
+  return pairs.flatMap((pair, index) => {
     const { name, secret = '', weight } = PAIR.exec(pair)?.groups ?? {}
-    const problem = name === undefined ? undefined : secretProblem(secret)
+    const problem =
+      name === undefined ? FORM : problemOfKey(`key ${index + 1}`, secret, weight, name, names.get(secret))
+    if (name !== undefined) names.set(secret, name)
     if (name !== undefined && problem === undefined) {
       return [{ owner: ownerOf(name), digest: sha256(secret), weight: Number(weight ?? 1) }]
     }
-    const message = problem
-      ? `the secret of key ${index + 1} ${problem}`
-      : 'must be name:secret or name:secret:weight, separated by commas'
-    context.addIssue({ code: 'custom', message })
+    context.addIssue({ code: 'custom', message: problem ?? FORM })
     return []
-  }),
-)
+  })
+})
 
-/** A secret may contain colons; a last part from 0.1 to 999.9 is the weight. */
-const PAIR = /^(?<name>[^:]+):(?<secret>.+?)(?::(?<weight>0\.[1-9]|[1-9]\d{0,2}(?:\.\d)?))?$/
+const FORM = 'must be name:secret or name:secret:weight, separated by commas'
+/** A secret may contain colons; a number as the last part is the weight. */
+const PAIR = /^(?<name>[^:]+):(?<secret>.+?)(?::(?<weight>-?[\d.]+))?$/
+const WEIGHT = /^(?:0\.[1-9]|[1-9]\d{0,2}(?:\.\d)?)$/
+
+/** @param sameSecret the name of an earlier key with this secret: a request would belong to that one. */
+function problemOfKey(
+  key: string,
+  secret: string,
+  weight: string | undefined,
+  name: string,
+  sameSecret: string | undefined,
+): string | undefined {
+  const problem = secretProblem(secret)
+  if (problem !== undefined) return `the secret of ${key} ${problem}`
+  if (weight !== undefined && !WEIGHT.test(weight)) return `the weight of ${key} must be from 0.1 to 999.9, one decimal`
+  if (sameSecret !== undefined && sameSecret !== name) return `the secret of ${key} is also that of another name`
+  return undefined
+}
 
 /** The owner of all records when no API keys are configured. */
 const PUBLIC_OWNER = 'public'
