@@ -45,7 +45,7 @@ export interface RetryOptions {
   /** Milliseconds from a failure to the next attempt. */
   ms: number
   signal: AbortSignal
-  /** Called after each failure; an error that it throws ends the attempts. */
+  /** Called after each failure until the signal aborts; an error that it throws ends the attempts. */
   onError: (error: unknown) => void
 }
 
@@ -59,6 +59,8 @@ export function retry<T>(task: () => Promise<T>, { ms, signal, onError }: RetryO
     minTimeout: ms,
     maxTimeout: ms,
     signal,
-    onFailedAttempt: ({ error }) => onError(error),
+    onFailedAttempt: ({ error }) => {
+      if (!signal.aborted) onError(error)
+    },
   })
 }
