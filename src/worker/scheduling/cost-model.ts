@@ -20,6 +20,8 @@ const DEFAULT_TEXT_TOKENS = 16
 const SMOOTHING = 0.1
 /** In a run of less than this share of the budget, the overhead hides the rate of tokens. */
 const MIN_BUDGET_SHARE = 1 / 4
+/** Tokens of the runs that measure the speeds. */
+const RUN_TOKENS = 128
 
 interface ModelCost {
   cost: RunCost
@@ -44,9 +46,14 @@ export class CostModel {
   /** Stores the measurements of a warm-up; those of the last process replace earlier ones. */
   calibrate(model: string, cost: RunCost, speeds: SpeedAt[] = []): void {
     const existing = this.#models.get(model)
-    if (existing) return void Object.assign(existing, { cost, speeds })
+    if (existing) {
+      const factor = (existing.factor * linearMs(existing.cost, RUN_TOKENS)) / linearMs(cost, RUN_TOKENS)
+      return void Object.assign(existing, { cost, speeds, factor })
+    }
     const textMs = cost.overheadMs / 8 + cost.tokenMs * DEFAULT_TEXT_TOKENS
-    this.#models.set(model, { cost, speeds, factor: 1, textMs, rate: slowestRate({ cost, speeds }) })
+    // Of two measurements, the shorter one was disturbed less by other programs.
+    const factor = Math.min(1, 1 / costOverSpeeds({ cost, speeds }))
+    this.#models.set(model, { cost, speeds, factor, textMs, rate: slowestRate({ cost, speeds }) })
   }
 
   /**
@@ -97,9 +104,10 @@ export class CostModel {
     }))
   }
 
-  /** The duration of the last runs over the estimate of the warm-up; 1 for a model that is not calibrated. */
+  /** The duration of the last runs over what `byLength` says of them; 1 for a model that is not calibrated. */
   slowdown(model: string): number {
-    return this.#models.get(model)?.factor ?? 1
+    const modelCost = this.#models.get(model)
+    return modelCost ? modelCost.factor * costOverSpeeds(modelCost) : 1
   }
 
   /** Texts per second of all processes together, if they computed this model only. */
@@ -115,6 +123,16 @@ function slowestRate({ cost, speeds }: Pick<ModelCost, 'cost' | 'speeds'>): numb
     .filter(({ tokens }, index) => index === 0 || tokens <= MAX_USUAL_LENGTH)
     .map(({ tokens, textsPerSecond }) => (tokens * textsPerSecond) / 1_000)
   return rates.length > 0 ? Math.min(...rates) : (RUN_MS - cost.overheadMs) / cost.tokenMs / RUN_MS
+}
+
+/**
+ * How much longer a run takes by its cost than by the speeds, which the warm-up measures one after the other: on a machine
+ * that is busy in between, ten times as long.
+ */
+function costOverSpeeds({ cost, speeds: [shortest] }: Pick<ModelCost, 'cost' | 'speeds'>): number {
+  if (!shortest || shortest.textsPerSecond <= 0) return 1
+  const texts = Math.max(1, Math.floor(RUN_TOKENS / shortest.tokens))
+  return linearMs(cost, texts * shortest.tokens) / ((texts * 1_000) / shortest.textsPerSecond)
 }
 
 function linearMs({ overheadMs, tokenMs }: RunCost, tokens: number): number {

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { CostModel } from '../../../../src/worker/scheduling/cost-model.ts'
 
 const cost = { overheadMs: 2, tokenMs: 0.1 }
@@ -79,4 +79,38 @@ it('returns 0 for a model that is not calibrated', () => {
   costModel.observe('other', 100, 10, 24)
   expect(costModel.capacity('other')).toBe(0)
   expect(costModel.estimateMs('other', 100)).toBe(0)
+})
+
+describe('a warm-up whose measurements differ, because the machine was busy for a part of it', () => {
+  /** Ten times what `cost` says, 8 tokens at 1 ms a text. */
+  const busy = { overheadMs: 32, tokenMs: 1 }
+  const speeds = [{ tokens: 8, textsPerSecond: 1_000 }]
+  /** Milliseconds of a text of 8 tokens. */
+  const workOfText = (costModel: CostModel) =>
+    (costModel.slowdown('cola') * 1_000) / (costModel.byLength('cola')[0]?.textsPerSecond ?? 0)
+
+  it('has the shorter one as the work of a text', () => {
+    const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
+    costModel.calibrate('cola', busy, speeds)
+    expect(workOfText(costModel)).toBeCloseTo(1)
+    const quietCost = new CostModel({ processes: 1, maxRunTokens: undefined })
+    quietCost.calibrate('cola', { overheadMs: 3.2, tokenMs: 0.1 }, [{ tokens: 8, textsPerSecond: 100 }])
+    expect(workOfText(quietCost)).toBeCloseTo(1)
+  })
+
+  it('is corrected to the duration of the runs', () => {
+    const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
+    costModel.calibrate('cola', busy, speeds)
+    for (let run = 0; run < 100; run += 1) costModel.observe('cola', 128, 16, 32)
+    expect(workOfText(costModel)).toBeCloseTo(2)
+  })
+
+  it('keeps the work of a text when a process is replaced on a quiet machine', () => {
+    const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
+    costModel.calibrate('cola', busy, speeds)
+    for (let run = 0; run < 100; run += 1) costModel.observe('cola', 128, 16, 32)
+    costModel.calibrate('cola', { overheadMs: 3.2, tokenMs: 0.1 }, speeds)
+    expect(workOfText(costModel)).toBeCloseTo(2)
+    expect(costModel.estimateMs('cola', 128)).toBeCloseTo(32)
+  })
 })
