@@ -127,6 +127,17 @@ export function createApiMetrics() {
       labelNames: ['kind'] as const,
       registers,
     }),
+    webhookAttempts: new Counter({
+      name: 'inferq_webhook_attempts_total',
+      help: 'Requests of webhooks by outcome: delivered, retried later, or failed for good',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    undeliveredBytes: new Gauge({
+      name: 'inferq_webhook_undelivered_bytes',
+      help: 'Bodies of webhooks in Redis that are not delivered yet, compressed',
+      registers,
+    }),
     unknownVersions: new Counter({
       name: 'inferq_unknown_job_versions_total',
       help: 'Jobs of a version that this api does not support, delayed',

@@ -28,7 +28,9 @@ export function sweepUntilClosed(context: Context): Promise<void> {
 }
 
 /** Sweeps all recorded models, also those without live workers, so that their jobs expire as well. */
-async function sweepJobs({ config, producer, redis }: Context): Promise<void> {
+async function sweepJobs({ config, producer, redis, webhooks, logger }: Context): Promise<void> {
+  // Predictions that ended while no api was running are sent before they are removed. A full Redis takes no deliveries.
+  await webhooks.drain().catch((error: unknown) => logger.warn({ err: error }, 'webhooks are delayed'))
   const jobs = { redis, producer }
   for (const name of await readModelNames(redis)) {
     for (const lane of ['interactive', 'async'] as const) {

@@ -2,6 +2,7 @@
 import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
+import { webhookAllow } from '../webhooks/addresses.ts'
 import { apiKeys } from './http/api-keys.ts'
 import { allowedHosts } from './http/guards/hosts.ts'
 import { corsOrigins } from './http/guards/origins.ts'
@@ -126,6 +127,12 @@ export const apiSettings = {
     undefined,
     apiKeys,
     'name:secret or name:secret:weight, separated by commas, of 16 or more characters a secret; unset: no key is needed',
+  ),
+  webhookAllow: env.setting(
+    'WEBHOOK_ALLOW',
+    undefined,
+    webhookAllow,
+    'private addresses and networks to which webhooks may be sent, separated by commas, such as 10.0.0.0/8; unset: none',
   ),
   adminUser: env.setting('ADMIN_USER', 'admin', env.text, 'user name for the dashboard'),
   adminPassword: env.secret(

@@ -30,12 +30,14 @@ import { DurabilityWatch } from '../redis/durability.ts'
 import { redisErrorHandler } from '../redis/errors.ts'
 import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
+import { Webhooks } from '../webhooks/webhooks.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
 import { weights } from './http/api-keys.ts'
 import { Connections } from './http/streams/connections.ts'
 import { UploadTimeouts } from './http/streams/upload-timeout.ts'
 import { Places } from './places.ts'
+import { webhookMessages } from './webhook-messages.ts'
 
 export interface Context {
   config: ApiConfig
@@ -66,6 +68,7 @@ export interface Context {
   batches: Batches
   /** Runs batches in this process. */
   batchService: BatchService
+  webhooks: Webhooks
   uploads: UploadTimeouts
   connections: Connections
   /** Places of long polls. */
@@ -148,6 +151,17 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     files: batchService.files,
     batches: batchService.batches,
     batchService,
+    webhooks: new Webhooks({
+      config,
+      redis,
+      producer,
+      logger,
+      metrics,
+      weightOf,
+      // A caller's Host could put another address into what is sent.
+      read: webhookMessages({ redis, reads, fleet, baseUrl: config.publicUrl ?? `http://localhost:${config.port}` }),
+      onError,
+    }),
     uploads: new UploadTimeouts(),
     connections: new Connections({ closing: shutdown.signal, onStalled: () => metrics.stalled.inc() }),
     polls: placesOf('long polls', config.maxPolls, 1, 'too_many_polls'),
@@ -177,12 +191,14 @@ export async function startContext(context: Context): Promise<void> {
   context.batchService.requireStorage()
   // Windows of batches end by Redis' time, so none runs before it is known.
   void context.clock.firstRead.then(async () => {
-    if (!context.shutdown.signal.aborted) await context.batchService.start()
+    if (context.shutdown.signal.aborted) return
+    await context.webhooks.start()
+    await context.batchService.start()
   })
 }
 
 export async function stopContext(context: Context): Promise<void> {
-  await context.batchService.stop()
+  await Promise.all([context.batchService.stop(), context.webhooks.stop()])
   await context.waiters.stop()
   await context.fleet.stop()
   await context.memory.stop()

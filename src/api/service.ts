@@ -61,6 +61,7 @@ export class ApiService implements Service {
     const { shutdown, config, drainTimeout } = this.#context
     shutdown.abort()
     const batchesStopped = this.#context.batchService.stop()
+    const webhooksStopped = this.#context.webhooks.stop()
     const drainMs = Math.max(0, config.shutdownGrace - CLOSE_RESERVE_MS)
     const delayMs = Math.min(config.stopDelay, drainMs)
     const closed = this.port > 0 ? this.#closeAfter(delayMs) : Promise.resolve()
@@ -68,6 +69,7 @@ export class ApiService implements Service {
     drainTimeout.abort()
     if (!drained && !(await settledWithin(closed, RETRY_MS))) this.#server.closeAllConnections()
     await batchesStopped
+    await webhooksStopped
     await stopContext(this.#context)
   }
 

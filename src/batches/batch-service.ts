@@ -16,6 +16,7 @@ import { publishCancel } from '../queue/cancellations.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
 import { readExpired } from '../records/expirations.ts'
+import { reportEnd } from '../records/webhook-events.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
 import type { RedisMemory } from '../redis/memory.ts'
 import { Batches } from './batches.ts'
@@ -132,7 +133,10 @@ export class BatchService implements Service {
       },
       blockWork: () => BLOCK_MS * this.#processes(),
       places: { validation: new PlaceQueue(MAX_VALIDATIONS), run: this.#runs },
-      onEnd: () => metrics.batches.inc(),
+      onEnd: (id) => {
+        metrics.batches.inc()
+        reportEnd(redis, 'batch', id).catch(onError)
+      },
       onUnknownVersion: () => metrics.unknownVersions.inc(),
       onRows: (answered, failed) => {
         metrics.batchRows.inc({ outcome: 'answered' }, answered)

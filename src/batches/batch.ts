@@ -10,6 +10,8 @@ export interface NewBatch {
   windowMs: number
   metadata: Record<string, string> | null
   outputTtl: number | undefined
+  /** The URL to which the ended batch is sent. */
+  webhook?: string | undefined
   /** The hash of the whole request, which identifies a repeat. */
   hash: string
 }

@@ -17,6 +17,7 @@ import {
 import { readFileRecord } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
+import { expectEnd } from '../records/webhook-events.ts'
 import type { BatchInput, FoundBatch, NewBatch } from './batch.ts'
 import { BatchWatcher } from './batch-watcher.ts'
 import type { Files, FoundFile } from './files.ts'
@@ -89,7 +90,9 @@ export class Batches {
       total: 0,
       completed: 0,
       failed: 0,
+      ...(request.webhook === undefined ? {} : { webhook: request.webhook }),
     }
+    if (request.webhook !== undefined) await expectEnd(redis, 'batch', id)
     await this.#options.files.addReader(file.id, keyIdOf(id))
     const existing = await createBatch(redis, id, record)
     if (existing) return this.#replay(id, existing, request.hash)

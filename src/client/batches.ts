@@ -11,6 +11,8 @@ export interface CreateBatch {
   endpoint?: string
   completionWindow?: string
   metadata?: Record<string, string>
+  /** URL to which the ended batch is posted, signed. */
+  webhook?: string
   /** A second request with the same key and body returns the same batch. */
   idempotencyKey?: string
   signal?: AbortSignal | undefined
@@ -39,13 +41,22 @@ export class BatchCalls {
     this.#http = http
   }
 
-  create({ inputFileId, endpoint, completionWindow, metadata, idempotencyKey, signal }: CreateBatch): Promise<Batch> {
+  create({
+    inputFileId,
+    endpoint,
+    completionWindow,
+    metadata,
+    webhook,
+    idempotencyKey,
+    signal,
+  }: CreateBatch): Promise<Batch> {
     return this.#http.json('POST', '/v1/batches', {
       body: {
         input_file_id: inputFileId,
         endpoint: endpoint ?? '/predict',
         completion_window: completionWindow ?? '24h',
         ...(metadata ? { metadata } : {}),
+        ...(webhook === undefined ? {} : { webhook }),
       },
       headers: idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {},
       signal,

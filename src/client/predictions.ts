@@ -11,6 +11,10 @@ export interface CreatePrediction extends PredictOptions {
   /** A second request with the same key and body returns the same prediction. */
   idempotencyKey?: string
   metadata?: Record<string, string>
+  /** URL to which the prediction is posted, signed, at the events of `webhookEvents`. */
+  webhook?: string
+  /** Default: output and completed, which are one request. */
+  webhookEvents?: ('start' | 'output' | 'completed')[]
 }
 
 export interface PredictionPage {
@@ -32,12 +36,14 @@ export class PredictionCalls {
 
   /** Submits one text, or a list of texts and pairs. @returns the prediction, finished or not. */
   create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<PredictionObject> {
-    const { wait, idempotencyKey, metadata, signal, model, ...rest } = options
+    const { wait, idempotencyKey, metadata, webhook, webhookEvents, signal, model, ...rest } = options
     return this.#http.json('POST', '/v1/predictions', {
       body: {
         ...(model === undefined ? {} : { model }),
         input: { inputs, ...bodyOf(rest) },
         ...(metadata ? { metadata } : {}),
+        ...(webhook === undefined ? {} : { webhook }),
+        ...(webhookEvents === undefined ? {} : { webhook_events_filter: webhookEvents }),
       },
       headers: {
         Prefer: wait === undefined ? 'respond-async' : `wait=${wait}`,

@@ -28,7 +28,13 @@ export interface NewWork {
   work: number
 }
 
-export type OverloadReason = 'queue_full' | 'too_many_waiting' | 'too_many_batches' | 'redis_full' | 'memory_share'
+export type OverloadReason =
+  | 'queue_full'
+  | 'too_many_waiting'
+  | 'too_many_batches'
+  | 'too_many_webhooks'
+  | 'redis_full'
+  | 'memory_share'
 
 /** A 429; `reason` is a label of the metric. */
 export class OverloadedError extends AppError {

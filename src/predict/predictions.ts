@@ -9,6 +9,7 @@ import { type JobEnd, type JobRef, type JobSnapshot, NO_DATA, readJob } from '..
 import { jobKey, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
+import type { WebhookEvent } from '../records/deliveries.ts'
 import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 import {
   createPrediction,
@@ -19,6 +20,7 @@ import {
   removePrediction,
   writeLane,
 } from '../records/predictions.ts'
+import { expectEnd } from '../records/webhook-events.ts'
 import { isOutOfMemory } from '../redis/errors.ts'
 import type { Inputs } from './inputs.ts'
 
@@ -51,6 +53,13 @@ export interface NewPrediction {
   /** Estimated milliseconds of one inference process. */
   work: number
   traceparent?: string | undefined
+  webhook?: PredictionWebhook | undefined
+}
+
+/** Where the events of a prediction are sent. */
+export interface PredictionWebhook {
+  url: string
+  events: WebhookEvent[]
 }
 
 /** A prediction: its record and its job. */
@@ -100,7 +109,9 @@ export class Predictions {
       metadata: JSON.stringify(asked.metadata),
       lane: asked.lane,
       created_at: Date.now(),
+      ...webhookFields(asked.webhook),
     }
+    if (asked.webhook) await expectEnd(redis, 'end', id)
     const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
     if (existing === 'refused') throw asked.refusal()
     if (existing && existing.hash !== asked.hash) {
@@ -218,6 +229,7 @@ export class Predictions {
       replyTo: this.#options.apiId,
       owner,
       weight: asked.weight,
+      ...(asked.webhook === undefined ? {} : { reports: reportsOf(asked.webhook) }),
       ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
     }
   }
@@ -231,6 +243,14 @@ export class Predictions {
     const madeAt = uuidTime(uuid)
     return madeAt !== undefined && madeAt < Date.now() - this.#options.resultTtl && madeAt > Date.UTC(2020)
   }
+}
+
+function webhookFields(webhook: PredictionWebhook | undefined) {
+  return webhook === undefined ? {} : { webhook: webhook.url, webhook_events: JSON.stringify(webhook.events) }
+}
+
+function reportsOf({ events }: PredictionWebhook): string[] {
+  return events.includes('start') ? ['start', 'end'] : ['end']
 }
 
 /** Whether its job has completed or failed. */

@@ -30,6 +30,8 @@ const textsJob = z.object({
   owner: z.string().optional(),
   /** The owner's relative share; 1 when absent. */
   weight: z.number().positive().optional(),
+  /** What its worker reports for a webhook: `start`, `end`. */
+  reports: z.array(z.string()).optional(),
   /** W3C trace context. */
   trace: z.record(z.string(), z.string()).optional(),
 })
@@ -72,6 +74,17 @@ const batchJob = z.object({
   batch: z.string(),
 })
 
+/** A job of the queue `webhooks`; all other fields are in the delivery's record. */
+const deliveryJob = z.object({
+  v: z.number().int(),
+  owner: z.string(),
+  /** Of the prediction or batch. */
+  uuid: z.string(),
+  /** The id of the delivery. */
+  delivery: z.string(),
+})
+
+export type DeliveryJob = z.infer<typeof deliveryJob>
 export type BatchJob = z.infer<typeof batchJob>
 export type Item = z.infer<typeof item>
 export type TextsJob = z.infer<typeof textsJob>
@@ -112,6 +125,12 @@ export function parseTextsJob(data: unknown): TextsJob {
 export function parseBatchJob(data: unknown): BatchJob {
   refuseUnknownVersion(data)
   return parse(batchJob, data, (path) => new UnknownJobVersionError(`the value of ${path}`))
+}
+
+/** The same for a delivery of a webhook. */
+export function parseDeliveryJob(data: unknown): DeliveryJob {
+  refuseUnknownVersion(data)
+  return parse(deliveryJob, data, (path) => new UnknownJobVersionError(`the value of ${path}`))
 }
 
 /** Reads a result of any version so far. @throws NewerVersionError; Error with the paths of invalid fields. */

@@ -6,7 +6,9 @@ import { hostname } from 'node:os'
 export const QUEUE_PREFIX = 'inferq:q'
 /** The queue of batches, which apis take jobs from. */
 export const BATCHES_QUEUE = 'batches'
-const RESERVED = new Set([BATCHES_QUEUE, 'webhooks'])
+/** The queue of deliveries of webhooks, which apis take jobs from. */
+export const WEBHOOKS_QUEUE = 'webhooks'
+const RESERVED = new Set([BATCHES_QUEUE, WEBHOOKS_QUEUE])
 
 /**
  * The urgencies of a job, the highest first: a caller waits for an interactive job, no caller waits for an async

@@ -4,8 +4,8 @@ import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import { enterJob, leaveJob } from './flow.ts'
-import type { BatchJob, JobName, TextsJob } from './job.ts'
-import { BATCHES_QUEUE, QUEUE_PREFIX } from './names.ts'
+import type { BatchJob, DeliveryJob, JobName, TextsJob } from './job.ts'
+import { BATCHES_QUEUE, QUEUE_PREFIX, WEBHOOKS_QUEUE } from './names.ts'
 import { RESULT_VERSION } from './result-columns.ts'
 
 /** Retries of infrastructure errors; an input error is an error of its row and never fails a job. */
@@ -15,6 +15,10 @@ const MAX_EVENTS = 100
 /** The owner of jobs of a version before owners were sent. */
 const DEFAULT_OWNER = 'public'
 const RECONNECT_MS = 2_000
+/** The owners of deliveries take turns by their number. */
+const WORK_OF_DELIVERY = 10
+/** An unexpected error never ends a delivery. */
+const DELIVERY_RETRIES = { attempts: 1_000_000, backoff: { type: 'fixed', delay: 5_000 } } satisfies JobsOptions
 
 export class Producer {
   readonly #redis: Redis
@@ -73,6 +77,17 @@ export class Producer {
   /** Adds a batch's job unless it exists. @throws AppError 503 when Redis cannot be reached. */
   async addBatch(jobId: string, data: BatchJob): Promise<void> {
     await this.#add(BATCHES_QUEUE, 'batch', jobId, data, { removeOnComplete: true, removeOnFail: true })
+  }
+
+  /** Adds the job of a delivery, in the fair order of its owner, unless it exists. @throws AppError 503. */
+  async addDelivery(jobId: string, data: DeliveryJob, weight: number): Promise<void> {
+    const flow = { owner: data.owner, weight, work: WORK_OF_DELIVERY }
+    const priority = await enterJob(this.#redis, WEBHOOKS_QUEUE, jobId, flow).catch((error: unknown) => {
+      throw toServiceUnavailable(error)
+    })
+    if (priority === undefined) return
+    const keep = { ...DELIVERY_RETRIES, removeOnComplete: true, removeOnFail: true, priority }
+    await this.#add(WEBHOOKS_QUEUE, 'delivery', jobId, data, keep)
   }
 
   async #add(queueName: string, name: string, jobId: string, data: object, keep: JobsOptions): Promise<void> {

@@ -39,6 +39,8 @@ const record = z.object({
   /** UUIDs; absent when the file would have no row. */
   output: z.string().optional(),
   error: z.string().optional(),
+  /** The URL to which the ended batch is sent. */
+  webhook: z.string().optional(),
 })
 
 export type BatchRecord = z.infer<typeof record>

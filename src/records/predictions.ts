@@ -20,6 +20,9 @@ const record = z.object({
   /** Epoch milliseconds. */
   created_at: z.coerce.number(),
   canceled_at: z.coerce.number().optional(),
+  /** The URL of its webhook, and JSON of the events that are sent. */
+  webhook: z.string().optional(),
+  webhook_events: z.string().optional(),
 })
 
 export type PredictionRecord = z.infer<typeof record>
@@ -63,7 +66,7 @@ export async function createPrediction(
   const key = keyIdOf(id)
   const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key), memoryByOwner]
   const memory = [id.owner, result, total, ownerLimit ?? -1]
-  const values = Object.entries(fields).flat()
+  const values = Object.entries(fields).flatMap(([field, value]) => (value === undefined ? [] : [field, value]))
   const reply = await redis.eval(CREATE, keys.length, ...keys, ttlMs, fields.created_at, id.uuid, ...memory, ...values)
   if (reply === null || reply === 'refused') return reply ?? undefined
   return readPrediction(redis, id)

@@ -134,7 +134,7 @@ describe('POST /v1/batches', () => {
     ['an empty window', { requests, completion_window: '0s' }, 400, 'completion_window'],
     ['neither file nor requests', {}, 400, 'input_file_id'],
     ['no requests', { requests: [] }, 400, 'requests'],
-    ['a webhook', { requests, webhook: 'https://example.com' }, 400, 'webhook'],
+    ['a private webhook', { requests, webhook: 'https://127.0.0.1' }, 400, 'webhook'],
     ['an unknown field', { requests, nonsense: 1 }, 400, 'nonsense'],
     ['metadata that is too long', { requests, metadata: { a: 'x'.repeat(513) } }, 400, 'metadata.a'],
   ])("answers %s with an error in OpenAI's format", async (_what, body, status, param) => {

@@ -41,6 +41,7 @@ function startConsumer(lane: Lane, mayTakeMore: () => boolean) {
     },
     reply: () => undefined,
     release: none,
+    report: () => undefined,
     forgetStalls: none,
     onEnd: () => undefined,
     mayTakeMore,

@@ -12,7 +12,7 @@ import { scoreRow } from '../../predict/answers.ts'
 import { parseTextsResult, type TextsResult } from '../../queue/job.ts'
 
 import { parseJobId } from '../../queue/job-ids.ts'
-import { BATCHES_QUEUE, LANES, type Lane, queueName } from '../../queue/names.ts'
+import { BATCHES_QUEUE, LANES, type Lane, queueName, WEBHOOKS_QUEUE } from '../../queue/names.ts'
 
 import type { Producer } from '../../queue/producer.ts'
 import { batchId } from '../http/openai-format.ts'
@@ -46,6 +46,8 @@ export function createDashboard(options: DashboardOptions): Router {
   serverAdapter.setBasePath(`${options.basePath}${DASHBOARD_PATH}`)
   const board = createBullBoard({ queues: [], serverAdapter, options: { uiConfig: { boardTitle: 'inferq' } } })
   board.addQueue(batchesAdapter(options))
+  // Its jobs have ids only.
+  board.addQueue(new BullMQAdapter(options.producer.queue(WEBHOOKS_QUEUE), { readOnlyMode: true }))
   const addedQueues = new Set<string>()
   const addQueues: RequestHandler = (_request, _response, next) => {
     for (const model of options.fleet.models()) {

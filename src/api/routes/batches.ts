@@ -19,6 +19,7 @@ import { toBatchObject } from './batch-view.ts'
 import { requireDurable } from './capacity.ts'
 import { route } from './route.ts'
 import { type BatchBody, batchObject, type Schemas } from './schema.ts'
+import { checkWebhook } from './webhooks.ts'
 
 const EXAMPLE_ID = 'batch_0190f3f2-7c1e-7000-8000-000000000000'
 const EXAMPLE_BODY = {
@@ -169,12 +170,14 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
   const { owner, body, idempotencyKey } = request
   requireDurable(context)
   admitMemory(context, 'kept')
+  if (body.webhook !== undefined) await checkWebhook(context.webhooks, owner, body.webhook)
   const newBatch: NewBatch = {
     endpoint: body.endpoint,
     window: body.completion_window,
     windowMs: windowOf(body),
     metadata: body.metadata ?? null,
     outputTtl: outputTtlOf(body, context.config.batchTtl),
+    webhook: body.webhook,
     hash: requestHash('/v1/batches', body),
   }
   const { replayed, ...batch } = await context.batches.create(owner, idempotencyKey, newBatch, inputOf(body))
@@ -193,6 +196,7 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
     windowMs: record.expires_at - record.created_at,
     metadata: { ...metadataOf(record), retry_of: batchId(id.uuid) },
     outputTtl: record.output_ttl,
+    webhook: record.webhook,
     hash: requestHash('/v1/batches/retry', id.uuid),
   }
   const { replayed, ...created } = await context.batches.create(request.owner, request.idempotencyKey, newBatch, input)

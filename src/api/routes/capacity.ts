@@ -4,9 +4,11 @@ import { hasMemory, memoryWarning } from '../../predict/memory-admission.ts'
 import { readEndedCounts } from '../../queue/job-state.ts'
 import { queueName } from '../../queue/names.ts'
 import { countOpenBatches } from '../../records/batches.ts'
+import { readUndeliveredSum } from '../../records/deliveries.ts'
 import { countExpirations } from '../../records/expirations.ts'
 import { readPredictionMemory } from '../../records/predictions.ts'
 import { readStoredSums } from '../../records/stored-bytes.ts'
+import { countEvents } from '../../records/webhook-events.ts'
 import type { Context } from '../context.ts'
 
 /** @throws AppError 503 when REQUIRE_DURABLE is on and Redis may lose what is accepted now. */
@@ -33,12 +35,14 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.redisMemoryRatio.set(memory.share)
   const lanes = ['interactive', 'async'] as const
   const queues = fleet.models().flatMap(({ name }) => lanes.map((lane) => queueName(name, lane)))
-  const [ended, files, batches, stored, predictions] = await Promise.all([
+  const [ended, files, batches, stored, predictions, events, undelivered] = await Promise.all([
     readEndedCounts(redis, queues),
     countExpirations(redis),
     countOpenBatches(redis),
     readStoredSums(redis, ''),
     readPredictionMemory(redis),
+    countEvents(redis),
+    readUndeliveredSum(redis),
   ])
   metrics.storedBytes.set(stored.all)
   metrics.predictionMemory.set(predictions)
@@ -46,4 +50,6 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.records.set({ kind: 'failed_predictions' }, ended.failed)
   metrics.records.set({ kind: 'stored_files' }, files)
   metrics.records.set({ kind: 'open_batches' }, batches)
+  metrics.records.set({ kind: 'webhook_events' }, events)
+  metrics.undeliveredBytes.set(undelivered)
 }

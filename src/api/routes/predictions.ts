@@ -18,6 +18,7 @@ import { toListedObject, toPredictionObject } from './prediction-view.ts'
 import { route } from './route.ts'
 import { orNull, type PredictionBody, type PredictionObject, predictionObject, type Schemas, url } from './schema.ts'
 import { submit } from './submit-prediction.ts'
+import { erasePrediction, webhookOf } from './webhooks.ts'
 
 const PAGE_SIZE = 100
 const EXAMPLE_BODY = { model: 'cola', input: { text: 'The boy is sitting on a bench' } }
@@ -147,7 +148,9 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       responses: { 200: predictionResponse },
       errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params, baseUrl }) => {
-        await context.predictions.cancel(await context.predictions.find(owner, params.id))
+        const found = await context.predictions.find(owner, params.id)
+        await context.predictions.cancel(found)
+        if (found.record.webhook !== undefined) await context.webhooks.reportCanceled(found.id)
         return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
       },
     }),
@@ -162,7 +165,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       responses: { 204: { description: 'Deleted' } },
       errorStatuses: [404, 409, 410, 503],
       handler: async (context, { owner, params }) => {
-        await context.predictions.erase(await context.predictions.find(owner, params.id))
+        await erasePrediction(context, { owner, uuid: params.id })
         return { status: 204 }
       },
     }),
@@ -181,6 +184,7 @@ async function createOne(
   const { body, prefer, baseUrl } = request
   const waitMs = prefer.wait ?? 0
   const target = await targetOf(context, modelOfPath ?? body.model, body.version)
+  const webhook = await webhookOf(context, request.owner, body)
   const submitted = await submit(context, request, {
     target,
     inputs: inputsOf(body.input),
@@ -188,6 +192,7 @@ async function createOne(
     route,
     waitMs,
     uuid,
+    webhook,
   })
   const status = submitted.ended ? 201 : 202
   return reply(context, submitted.prediction, baseUrl, status, submitted.headers)

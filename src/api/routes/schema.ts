@@ -19,6 +19,12 @@ const metadata = z
     error: 'has more than 16 entries',
   })
 
+const webhook = z
+  .string()
+  .min(1, { error: 'is empty' })
+  .optional()
+  .meta({ format: 'uri', description: 'URL to which the object is posted, signed, when it has ended' })
+
 const inlineRequest = z
   .strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) })
   .meta({ id: 'InlineRequest' })
@@ -35,8 +41,13 @@ export function createSchemas(limits: SchemaLimits) {
       .literal(false, { error: 'is not supported yet: poll the prediction, or use Prefer: wait' })
       .optional()
       .describe('Rejected for now when true'),
-    webhook: unsupported('is not supported yet: poll the prediction, or use Prefer: wait'),
-    webhook_events_filter: unsupported('is not supported yet'),
+    webhook,
+    webhook_events_filter: z
+      .array(z.enum(['start', 'output', 'logs', 'completed']))
+      .min(1, { error: 'is empty' })
+      .max(4)
+      .optional()
+      .describe('The events that are sent. Default: output and completed, which are one request'),
   })
   const requests = z
     .array(inlineRequest)
@@ -56,7 +67,7 @@ export function createSchemas(limits: SchemaLimits) {
       .meta({ id: 'ExpiresAfter' })
       .optional()
       .describe('Retention of the output and error files. Default and maximum: BATCH_TTL'),
-    webhook: unsupported('is not supported yet: poll the batch, or follow its results'),
+    webhook,
   })
   const batchLimits: JsonLimits = {
     depth: MAX_DEPTH,
@@ -81,22 +92,13 @@ export function createSchemas(limits: SchemaLimits) {
   return { ...schemas, batch, prediction, batchLimits, documented }
 }
 
-/** A field that the API reserves and rejects with this message for now. */
-function unsupported(message: string) {
-  return z
-    .unknown()
-    .refine((value) => value === undefined, { error: message })
-    .optional()
-    .meta({ type: 'null', description: 'Rejected for now' })
-}
-
 /** As `nullable`, which generators of clients do not understand for objects. */
 export function orNull<T extends z.ZodType>(schema: T) {
   return z.union([schema, z.null()])
 }
 
 export const url = z.string().meta({ format: 'uri' })
-const dateTime = z.string().meta({ format: 'date-time' })
+export const dateTime = z.string().meta({ format: 'date-time' })
 const labelScore = z.object({ label: z.string(), score: z.number() }).meta({ id: 'LabelScore' })
 export const flatScores = z.array(labelScore).meta({ id: 'Scores', description: 'Scores of one text, highest first' })
 const itemError = z.object({ error: z.string() }).meta({ id: 'ItemError' })

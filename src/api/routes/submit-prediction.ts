@@ -5,7 +5,7 @@ import { admit, hasInteractiveRoom, takeWaitingPlace } from '../../predict/admis
 import type { Inputs } from '../../predict/inputs.ts'
 import { admitMemory, ownerMemoryLimit, ownerMemoryRefusal, predictionBytes } from '../../predict/memory-admission.ts'
 import { type ResolvedModel } from '../../predict/model-resolver.ts'
-import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { hasEnded, type Prediction, type PredictionWebhook } from '../../predict/predictions.ts'
 import type { TextsJob } from '../../queue/job.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
 import { storedBytes } from '../../queue/result-columns.ts'
@@ -26,6 +26,7 @@ export interface Submission {
   waitMs: number
   /** The id that the client chose; undefined: one is generated. */
   uuid?: string | undefined
+  webhook?: PredictionWebhook | undefined
 }
 
 export interface Submitted {
@@ -44,7 +45,7 @@ export async function submit(
   submission: Submission,
 ): Promise<Submitted> {
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
-  const { target, inputs, metadata, waitMs } = submission
+  const { target, inputs, metadata, waitMs, webhook } = submission
   request.logModel(target.model.name)
   requireDurable(context)
   const model = target.model.name
@@ -57,7 +58,8 @@ export async function submit(
     admit(context, target, { lane, owner, work })
     const labels = target.model.current.labels.length
     const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
-    const bytes = predictionBytes(charactersOf(inputs), resultBytes)
+    // The body of a webhook is a copy of input and output.
+    const bytes = predictionBytes(charactersOf(inputs), resultBytes) * (webhook === undefined ? 1 : 2)
     admitMemory(context, 'kept', bytes)
     const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
     const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
@@ -70,13 +72,14 @@ export async function submit(
       ...(target.revision === undefined ? {} : { revision: target.revision }),
       inputs,
       metadata,
-      hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata }),
+      hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata, webhook }),
       memory: { result: resultBytes, total: bytes, ownerLimit: ownerLimitOf(context, owner) },
       refusal: () => ownerMemoryRefusal(context),
       lane,
       weight: context.weightOf(owner),
       work,
       traceparent,
+      webhook,
     })
     await end
     const isNew = !replayed && waitMs === 0

@@ -12,6 +12,7 @@ import { predictionRoutes } from './predictions.ts'
 import { replicateModelRoutes } from './replicate-models.ts'
 import { createSchemas } from './schema.ts'
 import { pageRoutes } from './web-page.ts'
+import { webhookRoutes } from './webhooks.ts'
 
 /** The sections of the OpenAPI document. */
 export const TAGS = {
@@ -19,6 +20,7 @@ export const TAGS = {
   Predictions: "Classify texts with an id to poll, after Replicate's API",
   Files: "Inputs and outputs of batches, after OpenAI's API",
   Batches: "Many requests of one file, after OpenAI's API",
+  Webhooks: 'Requests that the api sends when something has ended',
   Models: 'What is served',
   Operations: 'Health, metrics, and what the server is',
   Pages: 'For browsers',
@@ -31,6 +33,7 @@ export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars
     ...predictionRoutes(schemas),
     ...fileRoutes,
     ...batchRoutes(schemas),
+    ...webhookRoutes,
     ...modelRoutes,
     ...replicateModelRoutes,
     ...modelEndpointRoutes,

@@ -2,7 +2,7 @@
 import { type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
-import { type JobName, jobNames, type TextsResult } from '../../queue/job.ts'
+import { type JobName, jobNames, type TextsJob, type TextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
 import { encodeResult } from '../../queue/result-columns.ts'
 import {
@@ -35,6 +35,8 @@ export interface ConsumerOptions {
   forgetStalls: (id: string) => Promise<void>
   /** Called when a job has ended, completed or failed for good. Never rejects. */
   onEnd: (queue: string, id: string) => void
+  /** Reports the start or the end of a prediction whose webhook asks for it. Never rejects. */
+  report: (id: string, what: 'start' | 'end') => void
   /** Whether the jobs that are taken leave room for more work. */
   mayTakeMore: () => boolean
   onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
@@ -83,11 +85,14 @@ export class Consumer {
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
       options.onEnd(this.#queue, String(job.id))
+      this.#report(job, 'end')
       if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
     })
     this.#worker.on('failed', (job) => {
       if (job?.name === 'prediction' && job.finishedOn !== undefined) void options.release(String(job.id))
-      if (job?.finishedOn !== undefined) options.onEnd(this.#queue, String(job.id))
+      if (job?.finishedOn === undefined) return
+      options.onEnd(this.#queue, String(job.id))
+      this.#report(job, 'end')
     })
   }
 
@@ -192,7 +197,10 @@ export class Consumer {
     const onFirstRow = job.stalledCounter > 0 ? () => void forgetStalls(id) : undefined
     try {
       const received = { ...receivedJob(id, name, job, lane), lost, onFirstRow }
-      return await handle(received, () => this.#limitConcurrency())
+      return await handle(received, () => {
+        this.#limitConcurrency()
+        this.#report(job, 'start')
+      })
     } catch (error) {
       this.#options.onFailure(id, error)
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
@@ -200,6 +208,10 @@ export class Consumer {
     } finally {
       this.#limitConcurrency()
     }
+  }
+
+  #report({ id, data }: Job<unknown>, what: 'start' | 'end'): void {
+    if ((data as Partial<TextsJob> | null)?.reports?.includes(what)) this.#options.report(String(id), what)
   }
 
   /**

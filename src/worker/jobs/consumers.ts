@@ -11,6 +11,7 @@ import { forgetStalls, readTakeable } from '../../queue/job-state.ts'
 import { LANES, type Lane, processId, queueName } from '../../queue/names.ts'
 import { publishReply } from '../../queue/replies.ts'
 import { releaseResultMemory } from '../../records/predictions.ts'
+import { reportEvent } from '../../records/webhook-events.ts'
 import { logAvailability } from '../../redis/availability.ts'
 import { RedisClock } from '../../redis/clock.ts'
 import {
@@ -247,6 +248,7 @@ export class Consumers {
         return forgetStalls(this.#commandRedis, job).catch(this.#onRedisError)
       },
       onEnd: (queue, id) => void leaveJob(this.#commandRedis, queue, id).catch(this.#onRedisError),
+      report: (id, what) => void reportEvent(this.#commandRedis, id, what).catch(this.#onRedisError),
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()

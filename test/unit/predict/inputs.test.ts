@@ -117,9 +117,3 @@ it("takes Hugging Face's bodies", () => {
   const body = checked(schemas.huggingFace, { inputs: { text: 'a', text_pair: 'b' }, parameters: { top_k: 2 } })
   expect(inputsOfHuggingFace(body)).toMatchObject({ items: [{ text: 'a', pair: 'b' }], scores: { topK: 2 } })
 })
-
-it('refuses webhooks, and says so, until they are served', () => {
-  const body = { input: { text: 'a' }, webhook: 'https://example.com/hook' }
-  const error = problemOf(() => checked(schemas.prediction, body))
-  expect([error.status, error.message]).toEqual([422, expect.stringMatching(/^webhook: is not supported yet/)])
-})

@@ -1,0 +1,82 @@
+// Turns events into deliveries. Events are in Redis until their deliveries are stored (records/webhook-events.ts).
+import type { Redis } from 'ioredis'
+import { every } from '../async.ts'
+import { createDelivery, type DeliveryId, deliveryIdOf, type WebhookEvent } from '../records/deliveries.ts'
+import type { OwnedId } from '../records/ids.ts'
+import { type ClaimedEvent, claimEvents, postponeEvent, removeEvents } from '../records/webhook-events.ts'
+
+/** What is sent for an event. */
+export interface Message {
+  event: WebhookEvent
+  url: string
+  /** Of the prediction or batch, epoch milliseconds. */
+  createdAt: number
+  /** JSON. */
+  body: string
+}
+
+/**
+ * `due`: the event has come, and these are its messages. `waiting`: it has not; `since` is the creation of the prediction
+ * or batch, epoch milliseconds. `gone`: it cannot come any more.
+ */
+export type EventState = { kind: 'due'; messages: Message[] } | { kind: 'waiting'; since: number } | { kind: 'gone' }
+
+export interface OutboxOptions {
+  redis: Redis
+  /** Reads the state of an event. */
+  read: (event: ClaimedEvent) => Promise<EventState>
+  /** Adds the job of a delivery unless it exists. */
+  add: (delivery: DeliveryId) => Promise<void>
+  /** The retention of a finished prediction, milliseconds: events are checked more often. */
+  resultTtl: number
+  onError: (error: unknown) => void
+}
+
+const POLL_MS = 250
+const EVENTS_PER_ROUND = 50
+/** Limits one pass, which the next one continues. */
+const MAX_ROUNDS = 1_000
+/** The time to the next check of an event that has not come: a part of the time that it has been waiting, milliseconds. */
+const [CHECK_SHARE, MIN_CHECK_MS, MAX_CHECK_MS] = [4, 30_000, 600_000]
+
+export class Outbox {
+  readonly #options: OutboxOptions
+
+  constructor(options: OutboxOptions) {
+    this.#options = options
+  }
+
+  /** Looks for events until the signal aborts. */
+  start(signal: AbortSignal): Promise<void> {
+    return every(POLL_MS, signal, () => this.drain(), this.#options.onError)
+  }
+
+  /** Handles every event that is due and that no other process handles. */
+  async drain(): Promise<void> {
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const events = await claimEvents(this.#options.redis, EVENTS_PER_ROUND)
+      if (events.length === 0) return
+      // An event that fails is claimed again when its lease ends.
+      await Promise.all(events.map((event) => this.#handle(event).catch(this.#options.onError)))
+    }
+  }
+
+  async #handle(event: ClaimedEvent): Promise<void> {
+    const { redis, read } = this.#options
+    const state = await read(event)
+    if (state.kind === 'waiting') return postponeEvent(redis, event, Date.now() + this.#timeToCheck(state.since))
+    if (state.kind === 'due') for (const message of state.messages) await this.#deliver(event.id, message)
+    await removeEvents(redis, event.id, [event.kind])
+  }
+
+  async #deliver({ owner, uuid }: OwnedId, { event, url, createdAt, body }: Message): Promise<void> {
+    const delivery = { owner, uuid, id: deliveryIdOf(uuid, createdAt, event) }
+    const state = await createDelivery(this.#options.redis, delivery, { event, url, body })
+    if (state === 'pending') await this.#options.add(delivery)
+  }
+
+  #timeToCheck(since: number): number {
+    const max = Math.min(MAX_CHECK_MS, this.#options.resultTtl / 2)
+    return Math.min(max, Math.max(MIN_CHECK_MS, (Date.now() - since) / CHECK_SHARE))
+  }
+}
