@@ -39,7 +39,9 @@ export async function* follow({
   const readGroup = async (): Promise<BatchLine[]> => {
     if (!stream) {
       receivedAtConnect = received
-      stream = gather(inferq.batches.results(batchId, { after: received, follow: true, signal }), MAX_GROUP_LINES)
+      // A server that is stopping ends streams that follow a batch immediately, also without a row.
+      const results = inferq.batches.results(batchId, { after: received, follow: !hadEnded, signal })
+      stream = gather(results, MAX_GROUP_LINES)
     }
     const current = stream
     // A stream that fails or ends is replaced by the next attempt.
