@@ -257,3 +257,21 @@ it('works with the globals of a browser alone', async () => {
     text: expect.stringMatching(/filename="f\.jsonl"[^]*row\n/),
   })
 })
+
+it('webhooks are sent with predictions and batches', async () => {
+  const bodies: unknown[] = []
+  const { url } = await start((request, response) => {
+    void bodyOf(request).then((text) => {
+      bodies.push(JSON.parse(text))
+      json(200, {})(request, response)
+    })
+  })
+  const inferq = new Inferq({ url })
+  await inferq.predictions.create('a', { webhook: 'https://example.com/', webhookEvents: ['start'] })
+  const batch = { inputFileId: 'file-1', endpoint: '/predict', completionWindow: '1h' }
+  await inferq.batches.create({ ...batch, webhook: 'https://example.com/' })
+  expect(bodies).toMatchObject([
+    { webhook: 'https://example.com/', webhook_events_filter: ['start'] },
+    { webhook: 'https://example.com/' },
+  ])
+})
