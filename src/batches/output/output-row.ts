@@ -8,6 +8,10 @@ export interface OutputRow {
   line: string
 }
 
+/** Problems of one row; an error file has a row for each of thousands of equal faults. */
+const MAX_PROBLEMS = 10
+const MAX_MESSAGE = 1_000
+
 /** Writes the rows of one batch. Their ids follow from batch and row, so another api writes the same ones. */
 export class RowWriter {
   readonly #tag: string
@@ -24,15 +28,16 @@ export class RowWriter {
 
   /** A request that is invalid or whose texts could not be classified. */
   refused(row: number, customId: string, error: AppError): OutputRow {
-    const { message, status, type, members } = error
+    const { status, type, members } = error
     const body = {
       error: {
-        message,
+        message: cut(error.message),
         type: status < 500 ? 'invalid_request_error' : 'server_error',
         param: null,
         code: codeOf(type),
       },
       ...members,
+      ...(Array.isArray(members['errors']) ? { errors: members['errors'].slice(0, MAX_PROBLEMS) } : {}),
     }
     const response = this.#response(row, status, body)
     // As in OpenAI's files: `error` is for requests without a response.
@@ -56,4 +61,8 @@ export class RowWriter {
 
 function errorOf(code: string, message: string): string {
   return JSON.stringify({ code, message })
+}
+
+function cut(message: string): string {
+  return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message
 }
