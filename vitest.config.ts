@@ -28,8 +28,6 @@ export default defineConfig({
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           globalSetup: 'test/helpers/redis-for-run.ts',
-          // One at a time: each file runs an api and workers of its own.
-          fileParallelism: false,
           testTimeout: 60 * seconds,
           hookTimeout: 120 * seconds,
         },
