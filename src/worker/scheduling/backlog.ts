@@ -30,6 +30,8 @@ export interface Capacity {
   suspect: boolean
   /** The lower lanes, while interactive traffic is recent. */
   background: boolean
+  /** Whether a process has no run; while several owners are recent, no run is sent to wait behind another. */
+  idle: boolean
 }
 
 export class Backlog<G extends Group> {
@@ -85,10 +87,11 @@ export class Backlog<G extends Group> {
   }
 
   /** Takes the next run; undefined when nothing may run now. */
-  nextRun(now: number, capacity: Capacity = { suspect: true, background: true }): Run<G> | undefined {
+  nextRun(now: number, capacity: Capacity = { suspect: true, background: true, idle: true }): Run<G> | undefined {
     const suspect = capacity.suspect ? this.#suspects.shift() : undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
     const owners = this.#countRecentOwners(now)
+    if (owners > 1 && !capacity.idle) return undefined
     const lane = this.#nextLane(capacity.background || owners === 0)
     const buckets = lane && first(this.#lanes[lane])
     if (!lane || !buckets?.first) return undefined

@@ -139,6 +139,7 @@ export class Dispatcher {
     while (inference.hasRoom) {
       const run = this.#backlog.nextRun(this.#now(), {
         suspect: this.#suspectsRunning < maxBackgroundProcesses,
+        idle: inference.isIdle,
         background: inference.isIdle && this.#backgroundRunning < maxBackgroundProcesses,
       })
       if (!run) return

@@ -93,7 +93,7 @@ describe('the lanes', () => {
   })
 
   it('hold bulk back while interactive traffic is recent and bulk has no capacity, except for its eighth run', () => {
-    const noBulk = { suspect: true, background: false }
+    const noBulk = { suspect: true, background: false, idle: true }
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 8; count += 1) backlog.add(job([10]), 10_000)
     backlog.add(job([10, 10, 10], 'bulk'), 10_000)
@@ -165,6 +165,16 @@ describe('owners', () => {
     expect(backlog.nextRun(10_000)?.paddedTokens).toBe(100)
   })
 
+  it('have no run that waits behind another while several of them are recent', () => {
+    const busy = { suspect: true, background: false, idle: false }
+    const backlog = new Backlog<Job>(() => 400)
+    backlog.add(job([10]), 10_000)
+    expect(backlog.nextRun(10_000, busy)).toBeDefined()
+    backlog.add(job([10], 'interactive', { owner: 'b' }), 10_000)
+    expect(backlog.nextRun(10_000, busy)).toBeUndefined()
+    expect(backlog.nextRun(10_000)).toBeDefined()
+  })
+
   it('do not make a small model wait for a large backlog of another one', () => {
     const backlog = new Backlog<Job>(() => 10)
     for (let count = 0; count < 20; count += 1) backlog.add(job([10], 'bulk', { model: 'large' }), 0)
@@ -228,7 +238,7 @@ describe('after a crash', () => {
     const hit = job([5])
     backlog.add(hit, 0)
     backlog.quarantine(backlog.nextRun(0)?.entries ?? [])
-    expect(backlog.nextRun(0, { suspect: false, background: true })).toBeUndefined()
+    expect(backlog.nextRun(0, { suspect: false, background: true, idle: true })).toBeUndefined()
     backlog.drop(hit)
     expect(backlog.nextRun(0)).toBeUndefined()
   })
