@@ -1,12 +1,10 @@
 // What rows of a batch cost, from the speeds that workers measure.
 import type { FleetView, ServedModel } from '../fleet/fleet.ts'
-import { costOf, type TextCost } from '../fleet/work.ts'
+import { costOf, type TextCost, UNKNOWN_COST } from '../fleet/work.ts'
 
 const CHUNK_MS = 500
 /** The length by whose speed chunks are measured, tokens. */
 const USUAL_TOKENS = 32
-/** Assumed for a model that no live worker has measured. */
-const UNKNOWN_COST: TextCost[] = [{ tokens: 1, ms: 10 }]
 
 export interface ChunkCost {
   /** Milliseconds of one process at the speed that workers measured at their start: the unit of the lanes' load. */

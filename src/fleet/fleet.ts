@@ -22,7 +22,7 @@ export interface ServedModel {
   /** Inference processes of the workers that take jobs. */
   processes: number
   /** The work of a text by its length. */
-  costs: TextCost[]
+  costs: readonly TextCost[]
   /** The milliseconds that a millisecond of its work takes now. */
   slowdown: number
 }

@@ -11,10 +11,10 @@ export interface TextCost {
 }
 
 /** Assumed for a model that no live worker has measured. */
-const UNKNOWN_COST: TextCost[] = [{ tokens: 1, ms: 10 }]
+export const UNKNOWN_COST: readonly TextCost[] = [{ tokens: 1, ms: 10 }]
 
 /** The costs of a model's texts by ascending length, the average over the processes of all workers. */
-export function textCosts(model: string, workers: Heartbeat[]): TextCost[] {
+export function textCosts(model: string, workers: Heartbeat[]): readonly TextCost[] {
   const sums = new Map<number, { ms: number; processes: number }>()
   for (const { processes = 1, models } of workers) {
     for (const { name, capacity, speeds = [] } of models) {

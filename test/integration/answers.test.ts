@@ -34,7 +34,7 @@ let waiters: ReplyWaiter
 let subscription: Subscription
 let worker: Worker
 /** What the test worker does with a result. */
-let answer: 'reply' | 'store only' | 'lose'
+let answer: 'reply' | 'store only' | 'lose' | 'hold'
 let computed: string[][]
 
 beforeAll(async () => {
@@ -67,10 +67,14 @@ beforeEach(() => {
   computed = []
 })
 
+/** Ends the job of `answer: 'hold'`. */
+let release: () => void = () => undefined
+
 /** Logits are the lengths of the texts. */
 async function work(id: string, data: unknown): Promise<TextsResult> {
   const { items } = parseTextsJob(data)
   computed.push(items.map(({ text }) => text))
+  if (answer === 'hold') await new Promise<void>((resolve) => (release = resolve))
   const rows = items.map(({ text }) => ({
     logits: [text.length],
     tokens: 1,
@@ -171,6 +175,20 @@ describe('plain calls', () => {
     await producer.queue('m').resume()
     expect(computed).toEqual([])
   })
+})
+
+it('plain calls whose clients have disconnected stop the job that a worker has taken', async () => {
+  answer = 'hold'
+  const gone = new AbortController()
+  const asked = calls().predict([{ text: 'a' }], call(gone.signal))
+  asked.catch(() => undefined)
+  await waitFor('the worker to take the job', () => computed.length === 1)
+  stopped.length = 0
+  gone.abort(new Error('gone'))
+  await expect(asked).rejects.toThrow('gone')
+  await waitFor('the stop', () => stopped.length === 1)
+  expect(stopped[0]).toMatch(/^t-/)
+  release()
 })
 
 describe('a call that is aborted before its job is in Redis', () => {

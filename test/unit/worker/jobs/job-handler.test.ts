@@ -177,6 +177,17 @@ describe('a chunk', () => {
   })
 })
 
+it('a job of plain calls stops when its id is canceled', async () => {
+  let finish: (end: PendingJobEnd) => void = () => undefined
+  const { answer, cancellations, seen } = setUp(new Promise((resolve) => (finish = resolve)))
+  const ending = answer({}, 'texts')
+  await new Promise((resolve) => setImmediate(resolve))
+  cancellations.receive('job')
+  expect(seen).toEqual({ computed: 1, canceled: 1 })
+  finish({ kind: 'canceled', rows: [] })
+  expect(await ending).toMatchObject({ result: { outcome: 'canceled' } })
+})
+
 it('ignores prediction records for other jobs', async () => {
   const { answer, records } = setUp()
   records.add(predictionKey('job'))
