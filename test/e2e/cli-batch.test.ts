@@ -195,8 +195,11 @@ describe('resumes', { timeout: 120_000 }, () => {
       options({ env: { INFERQ_URL: `http://127.0.0.1:${port}` } }),
     )
     await waitFor('some rows', () => rows().length > 0, { within: 60_000 })
+    // The batch would end while the api stops.
+    for (const { child } of stack.workers) child.kill('SIGSTOP')
     await api.stop()
     await waitFor('the note of the outage', () => cli.output.stderr.includes('retrying for up to'), { within: 30_000 })
+    for (const { child } of stack.workers) child.kill('SIGCONT')
     api = await startApi()
     expect((await cli.ended).code).toBe(0)
     expect(rows().map(({ text }) => text)).toEqual(texts)
