@@ -8,8 +8,8 @@ import { refusesChanges, toServiceUnavailable } from '../../redis/errors.ts'
 import type { Context } from '../context.ts'
 import type { Route, RouteReply } from '../http/route.ts'
 import { capacityWarnings, requireDurable, sampleCapacity } from './capacity.ts'
-import { infoObject } from './info-object.ts'
-import { combineStats, modelStats } from './model-stats.ts'
+import { infoObject } from './models/info-object.ts'
+import { combineStats, modelStats } from './models/model-stats.ts'
 import { route } from './route.ts'
 
 const healthObject = z

@@ -1,8 +1,8 @@
 // Warm-up measurements of a model, combined over its workers.
 
 import * as z from 'zod'
-import type { ServedModel } from '../../fleet/fleet.ts'
-import type { Heartbeat } from '../../fleet/heartbeat.ts'
+import type { ServedModel } from '../../../fleet/fleet.ts'
+import type { Heartbeat } from '../../../fleet/heartbeat.ts'
 
 type ReportedModel = Heartbeat['models'][number]
 

@@ -1,12 +1,12 @@
 // Look-ups of models and their versions, after Replicate's API. The owner before a name is ignored.
 import * as z from 'zod'
-import { notFound } from '../../errors.ts'
-import type { ServedModel } from '../../fleet/fleet.ts'
-import { resolveModel } from '../../predict/model-resolver.ts'
-import type { ModelRecord } from '../../records/models.ts'
-import type { Context } from '../context.ts'
-import type { Route } from '../http/route.ts'
-import { route } from './route.ts'
+import { notFound } from '../../../errors.ts'
+import type { ServedModel } from '../../../fleet/fleet.ts'
+import { resolveModel } from '../../../predict/model-resolver.ts'
+import type { ModelRecord } from '../../../records/models.ts'
+import type { Context } from '../../context.ts'
+import type { Route } from '../../http/route.ts'
+import { route } from '../route.ts'
 
 /** The first version of Cog with today's schemas; the clients compare it, and look at nothing else of Cog. */
 const COG_VERSION = '0.16.0'

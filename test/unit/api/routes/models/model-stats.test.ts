@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import { combineStats, modelStats } from '../../../../src/api/routes/model-stats.ts'
-import { assemble } from '../../../../src/fleet/fleet.ts'
-import type { Heartbeat } from '../../../../src/fleet/heartbeat.ts'
-import type { ModelRecord } from '../../../../src/records/models.ts'
+import { combineStats, modelStats } from '../../../../../src/api/routes/models/model-stats.ts'
+import { assemble } from '../../../../../src/fleet/fleet.ts'
+import type { Heartbeat } from '../../../../../src/fleet/heartbeat.ts'
+import type { ModelRecord } from '../../../../../src/records/models.ts'
 
 const reported = { name: 'm', revision: 'r', capacity: 100, maxRunTokens: 200 }
 

@@ -1,12 +1,12 @@
 // Health and information of one model, where clients of Hugging Face ask for those of an endpoint.
 import * as z from 'zod'
-import { notFound, unavailable } from '../../errors.ts'
-import { resolveModel } from '../../predict/model-resolver.ts'
-import type { Context } from '../context.ts'
-import type { Route } from '../http/route.ts'
+import { notFound, unavailable } from '../../../errors.ts'
+import { resolveModel } from '../../../predict/model-resolver.ts'
+import type { Context } from '../../context.ts'
+import type { Route } from '../../http/route.ts'
+import { describeServer } from '../operations.ts'
+import { route } from '../route.ts'
 import { infoObject } from './info-object.ts'
-import { describeServer } from './operations.ts'
-import { route } from './route.ts'
 
 const healthy = z.object({ status: z.literal('ok') }).meta({ id: 'ModelHealth' })
 
