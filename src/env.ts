@@ -1,5 +1,5 @@
 // Settings from the environment. A setting is declared once and is a member of the table of each program that takes it;
-// reading tables reports every problem together. Only main functions read process.env.
+// reading tables reports every problem together. Only main functions read process.env, and redis/keys.ts.
 import { isIP } from 'node:net'
 import * as z from 'zod'
 

@@ -1,8 +1,9 @@
 // Cancellations: published by the api that cancels, received by every worker.
 import type { Redis } from 'ioredis'
+import { redisKey } from '../redis/keys.ts'
 
 /** The channel of canceled ids: of predictions, of abandoned anonymous jobs, and of batches. */
-export const CANCEL_CHANNEL = 'inferq:cancel'
+export const CANCEL_CHANNEL = redisKey('cancel')
 
 /** Publishes that the work of an id is no longer wanted: a job's id, or OWNER_UUID of a batch for all of its chunks. */
 export async function publishCancel(redis: Redis, id: string): Promise<void> {

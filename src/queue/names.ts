@@ -1,9 +1,10 @@
-// Names of queues, channels and processes in Redis. All keys and channels begin with `inferq:`.
+// Names of queues, channels and processes in Redis.
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { redisKey } from '../redis/keys.ts'
 
 /** BullMQ's key prefix. */
-export const QUEUE_PREFIX = 'inferq:q'
+export const QUEUE_PREFIX = redisKey('q')
 /** The queue of batches, which apis take jobs from. */
 export const BATCHES_QUEUE = 'batches'
 /** The queue of deliveries of webhooks, which apis take jobs from. */
@@ -47,12 +48,12 @@ export function jobKey(queue: string, jobId: string): string {
 
 /** The channel of the replies to one api process. */
 export function replyChannel(apiId: string): string {
-  return `inferq:replies:${apiId}`
+  return redisKey('replies', apiId)
 }
 
 /** The key under which the reply to an anonymous job is stored for a few seconds. */
 export function replyKey(jobId: string): string {
-  return `inferq:reply:${jobId}`
+  return redisKey('reply', jobId)
 }
 
 /** A unique id of this process: host, process id and four random bytes. */

@@ -1,8 +1,22 @@
-// Keys of records and heartbeats; queue/names.ts has those of queues and replies. All keys and channels in Redis begin
-// with `inferq:`, so that one ACL rule covers them.
+// Keys and channels in Redis. All begin with KEY_PREFIX, so that several deployments can share one Redis and one ACL rule
+// covers each of them; queue/names.ts has those of queues and replies.
 
+export const DEFAULT_KEY_PREFIX = 'inferq'
+
+/**
+ * Keys are constants of many modules, so the prefix is read when this file is loaded. An invalid one is refused with the
+ * other settings (redis/settings.ts), before a connection is opened.
+ */
+const prefix = process.env['KEY_PREFIX']?.trim() || DEFAULT_KEY_PREFIX
+
+/** A key or channel of this deployment. */
+export function redisKey(...parts: string[]): string {
+  return [prefix, ...parts].join(':')
+}
+
+/** A key of records and heartbeats. */
 export function recordKey(...parts: string[]): string {
-  return `inferq:r:${parts.join(':')}`
+  return redisKey('r', ...parts)
 }
 
 /** The Redis hash of a prediction's record; its id is the job's id. */

@@ -1,6 +1,7 @@
 // The settings of every program that uses Redis.
 import * as z from 'zod'
 import { flag, secret, setting } from '../env.ts'
+import { DEFAULT_KEY_PREFIX } from './keys.ts'
 
 const EXPECTED = 'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0 or rediss://HOST:6380'
 const UNESCAPED = `must be ${EXPECTED}; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25`
@@ -41,7 +42,18 @@ function isEncoded(part: string): boolean {
   }
 }
 
+/** Without `:`, so that no prefix is the beginning of another one's keys, and without the marks of patterns and hash tags. */
+const keyPrefix = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, {
+  error: 'must be 1 to 64 letters, digits, dots, underscores and dashes, such as inferq-staging',
+})
+
 export const redisSettings = {
   redisUrl: secret('REDIS_URL', undefined, redisUrl, 'URL of the Redis that all processes share'),
+  keyPrefix: setting(
+    'KEY_PREFIX',
+    DEFAULT_KEY_PREFIX,
+    keyPrefix,
+    'begin of all keys in Redis; deployments that share a Redis have different ones',
+  ),
   requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'refuse to work on a Redis that may lose jobs'),
 }
