@@ -188,7 +188,7 @@ export async function startContext(context: Context): Promise<void> {
   await context.memory.start()
   await context.resultVersion.start()
   await context.fleet.start()
-  context.batchService.requireStorage()
+  await context.batchService.requireStorage()
   // Windows of batches end by Redis' time, so none runs before it is known.
   void context.clock.firstRead.then(async () => {
     if (context.shutdown.signal.aborted) return

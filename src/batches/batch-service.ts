@@ -6,7 +6,7 @@ import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
 import { messageOf } from '../errors.ts'
 import type { FleetView } from '../fleet/fleet.ts'
-import { requireWritable, type Service } from '../lifecycle.ts'
+import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { createPredictSchemas, type SchemaLimits } from '../predict/body.ts'
@@ -26,6 +26,7 @@ import { EventLoopTurns } from './event-loop-turns.ts'
 import { Files } from './files.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
 import { DiskSpace } from './storage/disk-space.ts'
+import { type FileStore, StorageUnavailableError } from './storage/file-store.ts'
 import { StorageQuota } from './storage/quota.ts'
 
 /** The settings of files and batches; times in milliseconds, sizes in bytes. */
@@ -70,12 +71,11 @@ const MAX_RUNS = 100
 /** Expired objects that one sweep removes: rounds and names in a round. */
 const MAX_ROUNDS = 100
 const NAMES_PER_ROUND = 100
-const DISK_SAMPLE_MS = 5_000
+const REFRESH_MS = 5_000
 
 export class BatchService implements Service {
   readonly #options: BatchServiceOptions
-  readonly #dir: string
-  readonly #store: DirectoryStore
+  readonly #store: FileStore
   readonly #coordinator: Coordinator
   readonly #runs = new PlaceQueue(MAX_RUNS)
   readonly #connection: Redis
@@ -83,6 +83,7 @@ export class BatchService implements Service {
   readonly #closing = new AbortController()
   /** The cursor of the objects whose bytes are not counted yet; undefined: all are. */
   #uncounted: number | undefined = 0
+  /** The disk of a file store in a directory. */
   readonly disk: DiskSpace
   readonly files: Files
   readonly batches: Batches
@@ -91,7 +92,6 @@ export class BatchService implements Service {
     this.#options = options
     const { config, redis, memory, producer, logger, metrics, waiters, fleet, apiId, onError } = options
     const dir = directoryOf(config.filesUrl)
-    this.#dir = dir
     this.disk = new DiskSpace(dir, config.diskReserve)
     this.#store = new DirectoryStore(dir, this.disk)
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
@@ -151,13 +151,18 @@ export class BatchService implements Service {
     return this.#runs.taken
   }
 
-  /** @throws StartupError when the directory of files cannot be written to. */
-  requireStorage(): void {
-    requireWritable(this.#dir, 'FILES_URL', 'another one, such as file:///var/lib/inferq')
+  /** Why uploads are refused and batches wait; undefined when they do not. */
+  get storageProblem(): string | undefined {
+    return this.#store.problem
+  }
+
+  /** @throws StartupError when the file store cannot be used. */
+  requireStorage(): Promise<void> {
+    return this.#store.check()
   }
 
   async start(): Promise<void> {
-    void every(DISK_SAMPLE_MS, this.#closing.signal, async () => void (await this.disk.sample()), this.#options.onError)
+    void every(REFRESH_MS, this.#closing.signal, () => this.#store.refresh(), this.#options.onError)
     await this.#coordinator.start()
   }
 
@@ -184,19 +189,20 @@ export class BatchService implements Service {
     }
   }
 
-  /** Each object is removed independently of the others. */
+  /** Each object is removed independently of the others, unless the store answers none of them. */
   async #removeExpired(): Promise<void> {
     const { redis, logger } = this.#options
     for (let round = 0; round < MAX_ROUNDS; round += 1) {
       const names = await readExpired(redis, Date.now(), NAMES_PER_ROUND)
       if (names.length === 0) return
       for (const name of names) {
-        await this.files.expire(name).catch((error: unknown) => {
-          logger.warn(
-            { name, reason: messageOf(error) },
-            'an expired file cannot be removed now; the next sweep tries again',
-          )
-        })
+        try {
+          await this.files.expire(name)
+        } catch (error) {
+          if (error instanceof StorageUnavailableError) return
+          const reason = messageOf(error)
+          logger.warn({ name, reason }, 'an expired file cannot be removed now; the next sweep tries again')
+        }
       }
     }
   }

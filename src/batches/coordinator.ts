@@ -10,6 +10,7 @@ import { delayJob, requeueJob, UNKNOWN_VERSION_DELAY_MS, workerOptions } from '.
 import { type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { type BatchRunEnd, type BatchRunOptions, runBatch } from './batch-run.ts'
 import { failBatch } from './finish.ts'
+import { StorageUnavailableError } from './storage/file-store.ts'
 
 export interface CoordinatorOptions extends BatchRunOptions {
   /** A consumerConnection for the queue; the caller closes it. */
@@ -90,6 +91,8 @@ export class Coordinator implements Service {
         ms: RETRY_MS,
         signal: this.#closing.signal,
         onError: (error) => {
+          // The store logs its outage; all its batches wait for its end, however long it lasts.
+          if (error instanceof StorageUnavailableError) return
           failures.add(Date.now() - startedAt)
           logger.error({ batch: id.uuid, err: error }, 'a batch failed and is retried')
         },

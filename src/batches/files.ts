@@ -19,7 +19,7 @@ import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/
 import { withoutStoredBytes } from '../records/stored-bytes.ts'
 import { refusesChanges } from '../redis/errors.ts'
 import { partsBytes, partsName, readLastPart, readSection, sectionUuid } from './output/parts.ts'
-import { type ByteRange, type FileStore, StorageFullError } from './storage/file-store.ts'
+import { type ByteRange, type FileStore, StorageFullError, StorageUnavailableError } from './storage/file-store.ts'
 import { type StorageQuota, storageFull } from './storage/quota.ts'
 
 export interface FilesOptions {
@@ -62,7 +62,8 @@ export class Files {
   /**
    * Stores the bytes under an id of their own. The file can be found only once `publish` has written its record.
    * @param uuid of the file; storing the same bytes again under it is harmless.
-   * @throws AppError 507 when the file store is full; any error of the content. Nothing is stored then.
+   * @throws AppError 507 when the file store is full, 503 while it does not answer; any error of the content. Nothing is
+   * stored then.
    */
   async store(
     owner: string,
@@ -80,6 +81,11 @@ export class Files {
       await quota.set(name, bytes)
       return { id, bytes }
     } catch (error) {
+      if (error instanceof StorageUnavailableError) {
+        // Some bytes may be stored: the sweep removes them as soon as the store answers.
+        await expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
+        throw error
+      }
       // The same bytes may have been stored before. An entry that remains is removed by the sweep.
       const existed = await store.get(name, { start: 0, end: 0 })
       if (!existed) await this.#forget(name).catch(() => undefined)

@@ -20,10 +20,10 @@ export function requireDurable({ durability }: Context): void {
 export function capacityWarnings({ memory, batchService }: Context): string[] {
   const memoryProblem = memoryWarning(memory)
   if (memoryProblem !== undefined && !hasMemory(memory, 'plain')) throw unavailable(memoryProblem)
-  const diskProblem = batchService.disk.problem
+  const { storageProblem } = batchService
   return [
     ...(memoryProblem === undefined ? [] : [memoryProblem]),
-    ...(diskProblem === undefined ? [] : [`uploads are refused and batches wait: ${diskProblem}`]),
+    ...(storageProblem === undefined ? [] : [`uploads are refused and batches wait: ${storageProblem}`]),
   ]
 }
 

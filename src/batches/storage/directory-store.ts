@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { requireWritable } from '../../lifecycle.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { type ByteRange, type FileStore, StorageFullError, type Stored } from './file-store.ts'
 
@@ -22,6 +23,18 @@ export class DirectoryStore implements FileStore {
   constructor(dir: string, space?: DiskSpace) {
     this.#dir = dir
     this.#space = space
+  }
+
+  async check(): Promise<void> {
+    requireWritable(this.#dir, 'FILES_URL', 'another one, such as file:///var/lib/inferq')
+  }
+
+  get problem(): string | undefined {
+    return this.#space?.problem
+  }
+
+  async refresh(): Promise<void> {
+    await this.#space?.sample()
   }
 
   async put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined> {

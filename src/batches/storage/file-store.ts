@@ -1,5 +1,6 @@
 // The interface to the store of files and batch parts.
-// It has four operations, so that it can be implemented by other storage than a directory.
+// It has four operations on objects, so that it can be implemented by other storage than a directory.
+import { AppError } from '../../errors.ts'
 
 /** Bytes from `start` to `end`, which is exclusive. */
 export interface ByteRange {
@@ -16,6 +17,15 @@ export interface Stored {
 
 export interface FileStore {
   /**
+   * Tries what the operations need. A store that does not answer is no error: it may answer later.
+   * @throws StartupError when it cannot be used without a change of the settings.
+   */
+  check(): Promise<void>
+  /** Why nothing can be stored now, for operators; undefined: nothing is known that prevents it. */
+  readonly problem: string | undefined
+  /** Renews `problem`. */
+  refresh(): Promise<void>
+  /**
    * Stores an object atomically: it appears complete, and nothing is stored when the source throws. An existing object
    * is never replaced.
    * @returns the size of the object in bytes; undefined when the name exists already.
@@ -28,7 +38,22 @@ export interface FileStore {
   list(prefix: string): Promise<string[]>
   /** Removes the object of that name and all whose names begin with `name/`; it is no error when there is none. */
   delete(name: string): Promise<void>
+  /** Removes what processes that died did not finish. @param now epoch milliseconds. */
+  sweep(now: number): Promise<void>
 }
+
+/**
+ * 503: every operation throws it while the store does not answer. A put may have been carried out nevertheless.
+ */
+export class StorageUnavailableError extends AppError {
+  constructor() {
+    const headers = { 'Retry-After': String(AWAY_RETRY_SECONDS) }
+    super('Unhealthy', 503, 'the file store does not answer; repeat the request later', { headers })
+    this.name = 'StorageUnavailableError'
+  }
+}
+
+const AWAY_RETRY_SECONDS = 5
 
 export class StorageFullError extends Error {
   override name = 'StorageFullError'
