@@ -2,7 +2,7 @@
 import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
-import { webhookAllow } from '../webhooks/addresses.ts'
+import { networks } from '../validation/addresses.ts'
 import { apiKeys } from './http/api-keys.ts'
 import { allowedHosts } from './http/guards/hosts.ts'
 import { corsOrigins } from './http/guards/origins.ts'
@@ -131,7 +131,7 @@ export const apiSettings = {
   webhookAllow: env.setting(
     'WEBHOOK_ALLOW',
     undefined,
-    webhookAllow,
+    networks,
     'private addresses and networks to which webhooks may be sent, separated by commas, such as 10.0.0.0/8; unset: none',
   ),
   adminUser: env.setting('ADMIN_USER', 'admin', env.text, 'user name for the dashboard'),

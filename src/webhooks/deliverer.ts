@@ -17,7 +17,7 @@ import {
   recordAttempt,
 } from '../records/deliveries.ts'
 import { readSecrets } from '../records/webhook-secrets.ts'
-import type { Network } from './addresses.ts'
+import type { AddressPolicy } from '../validation/addresses.ts'
 import { retryDelay } from './back-off.ts'
 import type { ReceiverPlaces } from './receiver-places.ts'
 import { type Sent, send } from './send.ts'
@@ -28,7 +28,7 @@ export interface DelivererOptions {
   /** A consumerConnection for the queue; the caller closes it. */
   connection: Redis
   places: ReceiverPlaces
-  allow: readonly Network[]
+  policy: AddressPolicy
   /** The retention of a delivered one, milliseconds. */
   deliveredTtl: number
   logger: Logger
@@ -100,13 +100,13 @@ export class Deliverer implements Service {
 
   /** @returns milliseconds to the next attempt; undefined when there is none; `stopped`: this process stops. */
   async #attempt(id: DeliveryId, record: DeliveryRecord): Promise<number | undefined | 'stopped'> {
-    const { redis, allow, deliveredTtl, onAttempt } = this.#options
+    const { redis, policy, deliveredTtl, onAttempt } = this.#options
     const body = await readDeliveryBody(redis, id)
     if (body === undefined) return undefined
     const at = Date.now()
     const headers = signatureHeaders(id.id, new Date(at), body, await readSecrets(redis, id.owner))
     const startedAt = performance.now()
-    const sent = await send({ url: record.url, headers, body, allow, signal: this.#closing.signal }).catch(
+    const sent = await send({ url: record.url, headers, body, policy, signal: this.#closing.signal }).catch(
       () => undefined,
     )
     if (sent === undefined) return 'stopped'

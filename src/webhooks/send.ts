@@ -1,17 +1,13 @@
 // Sends one request to a receiver.
 import { once } from 'node:events'
-import { request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
-import { isIP } from 'node:net'
-import { VERSION } from '../package.ts'
-import { guardedLookup, hostOf, isAllowedAddress, type Network, RefusedAddressError } from './addresses.ts'
+import type { AddressPolicy } from '../validation/addresses.ts'
+import { failureOf, guardedRequest } from '../validation/guarded-request.ts'
 
 export interface Receiver {
   url: string
   headers: Record<string, string>
   body: string
-  /** Networks that WEBHOOK_ALLOW names. */
-  allow: readonly Network[]
+  policy: AddressPolicy
   /** Ends the request. */
   signal: AbortSignal
   /** Deadline of the request, milliseconds. */
@@ -26,14 +22,14 @@ const TIMEOUT_MS = 10_000
 const MAX_ANSWER_BYTES = 65_536
 
 /** Posts the body; follows no redirect. Never rejects, unless `signal` aborts. */
-export async function send({ url, headers, body, allow, signal, timeoutMs = TIMEOUT_MS }: Receiver): Promise<Sent> {
+export async function send({ url, headers, body, policy, signal, timeoutMs = TIMEOUT_MS }: Receiver): Promise<Sent> {
   const deadline = AbortSignal.timeout(timeoutMs)
   try {
-    return await post(new URL(url), headers, body, allow, AbortSignal.any([signal, deadline]))
+    return await post(new URL(url), headers, body, policy, AbortSignal.any([signal, deadline]))
   } catch (error) {
     signal.throwIfAborted()
     if (deadline.aborted) return { error: `no complete answer within ${timeoutMs / 1_000} s` }
-    return { error: reasonOf(error) }
+    return { error: failureOf(error) }
   }
 }
 
@@ -41,24 +37,14 @@ async function post(
   url: URL,
   headers: Record<string, string>,
   body: string,
-  allow: readonly Network[],
+  policy: AddressPolicy,
   signal: AbortSignal,
 ): Promise<Sent> {
-  // Node does not look up a host that is an address.
-  const host = hostOf(url)
-  if (isIP(host) && !isAllowedAddress(host, allow)) throw new RefusedAddressError()
   const bytes = Buffer.from(body)
-  const request = (url.protocol === 'https:' ? requestHttps : requestHttp)(url, {
+  const request = guardedRequest(url, policy, {
     method: 'POST',
-    agent: false,
-    lookup: guardedLookup(allow),
     signal,
-    headers: {
-      'Content-Type': 'application/json',
-      'Content-Length': bytes.length,
-      'User-Agent': `inferq/${VERSION}`,
-      ...headers,
-    },
+    headers: { 'Content-Type': 'application/json', 'Content-Length': bytes.length, ...headers },
   })
   request.end(bytes)
   const [response] = await once(request, 'response')
@@ -72,11 +58,4 @@ async function post(
   } finally {
     request.destroy()
   }
-}
-
-/** Without the address, and without anything that the receiver sent. */
-function reasonOf(error: unknown): string {
-  if (error instanceof RefusedAddressError) return error.message
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined
-  return code === undefined ? 'the request failed' : `the request failed: ${code}`
 }

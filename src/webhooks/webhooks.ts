@@ -24,7 +24,7 @@ import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { removeEvents, reportEnd } from '../records/webhook-events.ts'
 import { readSecrets, rotateSecret, type WebhookSecrets } from '../records/webhook-secrets.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
-import { type Network, webhookUrlProblem } from './addresses.ts'
+import { type AddressPolicy, type Network, urlProblem } from '../validation/addresses.ts'
 import { Deliverer } from './deliverer.ts'
 import { Outbox, type OutboxOptions } from './outbox.ts'
 import { ReceiverPlaces } from './receiver-places.ts'
@@ -59,6 +59,7 @@ const LOOK_MS = 2_000
 
 export class Webhooks implements Service {
   readonly #options: WebhooksOptions
+  readonly #policy: AddressPolicy
   readonly #outbox: Outbox
   readonly #deliverer: Deliverer
   readonly #connection: Redis
@@ -69,6 +70,7 @@ export class Webhooks implements Service {
   constructor(options: WebhooksOptions) {
     this.#options = options
     const { config, redis, logger, metrics, weightOf, read, onError } = options
+    this.#policy = { allow: config.webhookAllow, setting: 'WEBHOOK_ALLOW' }
     this.#outbox = new Outbox({
       redis,
       read,
@@ -86,7 +88,7 @@ export class Webhooks implements Service {
         owners: config.apiKeys.length,
         weightOf,
       }),
-      allow: config.webhookAllow,
+      policy: this.#policy,
       deliveredTtl: config.resultTtl,
       logger,
       onAttempt: (outcome) => metrics.webhookAttempts.inc({ outcome }),
@@ -119,7 +121,7 @@ export class Webhooks implements Service {
 
   /** Why a URL cannot be a webhook; undefined when it can. */
   urlProblem(url: string): string | undefined {
-    return webhookUrlProblem(url, this.#options.config.webhookAllow)
+    return urlProblem(url, this.#policy)
   }
 
   /** @throws OverloadedError (429) when too much of the owner's is not delivered yet. */

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { webhookAllow } from '../../../src/webhooks/addresses.ts'
+import { networks } from '../../../src/validation/addresses.ts'
 import { send } from '../../../src/webhooks/send.ts'
 
 let server: Server | undefined
@@ -16,9 +16,9 @@ async function receiver(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?a=b`
 }
 const never = new AbortController().signal
-const allow = webhookAllow.parse('127.0.0.1')
+const policy = { allow: networks.parse('127.0.0.1'), setting: 'WEBHOOK_ALLOW' }
 const post = (url: string, more: Partial<Parameters<typeof send>[0]> = {}) =>
-  send({ url, headers: { 'webhook-id': 'a' }, body: '{"text":"ü"}', allow, signal: never, ...more })
+  send({ url, headers: { 'webhook-id': 'a' }, body: '{"text":"ü"}', policy, signal: never, ...more })
 
 it('posts the body and returns the status', async () => {
   const seen: unknown[] = []
@@ -68,9 +68,11 @@ it('refuses a private address, also behind a name, before it connects', async ()
     response.end()
   })
   const refused = { error: expect.stringContaining('private or reserved') }
-  expect(await post(url, { allow: [] })).toEqual(refused)
-  expect(await post(url.replace('127.0.0.1', 'localhost'), { allow: [] })).toEqual(refused)
-  expect(await post(url.replace('127.0.0.1', '[::ffff:127.0.0.1]'), { allow: [] })).toEqual(refused)
+  expect(await post(url, { policy: { ...policy, allow: [] } })).toEqual(refused)
+  expect(await post(url.replace('127.0.0.1', 'localhost'), { policy: { ...policy, allow: [] } })).toEqual(refused)
+  expect(await post(url.replace('127.0.0.1', '[::ffff:127.0.0.1]'), { policy: { ...policy, allow: [] } })).toEqual(
+    refused,
+  )
   expect(requests).toBe(0)
 })
 

@@ -3,12 +3,13 @@ import { expect, it } from 'vitest'
 import {
   guardedLookup,
   isAllowedAddress,
+  networks,
   RefusedAddressError,
-  webhookAllow,
-  webhookUrlProblem,
-} from '../../../src/webhooks/addresses.ts'
+  urlProblem,
+} from '../../../src/validation/addresses.ts'
 
-const allow = webhookAllow.parse('10.1.0.0/16, 192.168.1.7, fd00:1::/32')
+const allow = networks.parse('10.1.0.0/16, 192.168.1.7, fd00:1::/32')
+const NONE = { allow: [], setting: 'HOOKS' }
 
 it.each([
   'http://127.0.0.1/hook',
@@ -36,7 +37,7 @@ it.each([
   'http://224.0.0.1/',
   'http://255.255.255.255/',
 ])('refuses %s', (url) => {
-  expect(webhookUrlProblem(url, [])).toMatch(/private or reserved/)
+  expect(urlProblem(url, NONE)).toMatch(/private or reserved address, which HOOKS of the api/)
 })
 
 it.each([
@@ -47,23 +48,23 @@ it.each([
   'https://',
   `https://a/${'b'.repeat(2_048)}`,
 ])('refuses %.30s', (url) => {
-  expect(webhookUrlProblem(url, [])).toMatch(/must be a URL|is longer/)
+  expect(urlProblem(url, NONE)).toMatch(/must be a URL|is longer/)
 })
 
 it('takes public addresses and names', () => {
   const urls = ['https://example.com/a?b=c', 'http://93.184.216.34:8080/', 'https://[2606:2800:220:1::1]/']
-  expect(urls.map((url) => webhookUrlProblem(url, []))).toEqual([undefined, undefined, undefined])
+  expect(urls.map((url) => urlProblem(url, NONE))).toEqual([undefined, undefined, undefined])
 })
 
-it('takes private addresses that WEBHOOK_ALLOW names, of both families', () => {
+it('takes private addresses that the setting names, of both families', () => {
   const allowed = ['10.1.2.3', '::ffff:10.1.2.3', '192.168.1.7', 'fd00:1::5']
   const refused = ['10.2.0.1', '192.168.1.8', 'fd00:2::1', '127.0.0.1', 'no address']
   expect(allowed.filter((address) => isAllowedAddress(address, allow))).toEqual(allowed)
   expect(refused.filter((address) => isAllowedAddress(address, allow))).toEqual([])
 })
 
-it.each(['10.0.0.0/99', 'example.com', '10.0.0'])('WEBHOOK_ALLOW refuses %s', (text) => {
-  expect(webhookAllow.safeParse(text).error?.issues[0]?.message).toMatch(/^must be addresses or networks/)
+it.each(['10.0.0.0/99', 'example.com', '10.0.0'])('a setting of networks refuses %s', (text) => {
+  expect(networks.safeParse(text).error?.issues[0]?.message).toMatch(/^must be addresses or networks/)
 })
 
 /** Resolves any name to these addresses. */
@@ -77,7 +78,7 @@ const resolving = (...addresses: string[]) =>
 it('refuses a name with any private address when it connects', async () => {
   const resolve = (all: boolean, ...addresses: string[]) =>
     new Promise((done) => {
-      const look = guardedLookup([], resolving(...addresses))
+      const look = guardedLookup(NONE, resolving(...addresses))
       look('rebinding.example', { all }, (error, address) => done(error ?? address))
     })
   expect(await resolve(false, '93.184.216.34')).toBe('93.184.216.34')

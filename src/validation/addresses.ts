@@ -1,5 +1,5 @@
-// Which addresses webhooks may be sent to: public ones, and those that WEBHOOK_ALLOW names. Every address is checked when a
-// connection is made, so a name that resolves to another address later gains nothing.
+// Which addresses requests may be sent to that a caller asks for: public ones, and those that a setting names. Every address
+// is checked when a connection is made, so a name that resolves to another address later gains nothing.
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
@@ -10,10 +10,16 @@ type Address = ReturnType<typeof ipaddr.process>
 /** A network, as ipaddr.js has it: its address and the bits of its prefix. */
 export type Network = [Address, number]
 
+/** The private addresses that may be reached, and the setting that names them. */
+export interface AddressPolicy {
+  allow: readonly Network[]
+  setting: string
+}
+
 const MAX_URL_CHARS = 2_048
 
-/** The schema of WEBHOOK_ALLOW. */
-export const webhookAllow: z.ZodType<Network[], string | undefined> = env.list.transform((words, context) =>
+/** The schema of a setting of networks. */
+export const networks: z.ZodType<Network[], string | undefined> = env.list.transform((words, context) =>
   words.flatMap((word) => {
     const network = networkOf(word)
     if (network) return [network]
@@ -32,7 +38,7 @@ function networkOf(word: string): Network | undefined {
 }
 
 /**
- * Whether webhooks may be sent to an address. Private, loopback, link-local, multicast and reserved ones are refused, also
+ * Whether requests may be sent to an address. Private, loopback, link-local, multicast and reserved ones are refused, also
  * within an IPv6 address (mapped, NAT64, 6to4, Teredo).
  */
 export function isAllowedAddress(text: string, allow: readonly Network[]): boolean {
@@ -47,16 +53,16 @@ function isWithin(address: Address, [base, bits]: Network): boolean {
   return address.match(base, bits)
 }
 
-/** Why webhooks cannot be sent to a URL; undefined when they can, as far as its text shows. */
-export function webhookUrlProblem(text: string, allow: readonly Network[]): string | undefined {
+/** Why no request can be sent to a URL; undefined when one can, as far as its text shows. */
+export function urlProblem(text: string, { allow, setting }: AddressPolicy): string | undefined {
   if (text.length > MAX_URL_CHARS) return `is longer than ${MAX_URL_CHARS} characters`
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !/^https?:$/.test(url.protocol)) return 'must be a URL such as https://example.com/hook'
+  if (!url || !/^https?:$/.test(url.protocol)) return 'must be a URL that begins with https:// or http://'
   const host = hostOf(url)
   const isLocal = /^(?:.+\.)?localhost\.?$/i.test(host)
   // The parser of URLs writes other notations of an IPv4 address (decimal, hexadecimal, octal) in the usual one.
   if (isIP(host) ? isAllowedAddress(host, allow) : !isLocal || isAllowedAddress('127.0.0.1', allow)) return undefined
-  return 'is a private or reserved address, which WEBHOOK_ALLOW of the api does not name'
+  return `is a private or reserved address, which ${setting} of the api does not name`
 }
 
 /** The host of a URL, an IPv6 address without brackets. */
@@ -64,22 +70,22 @@ export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '')
 }
 
-/** The address of the receiver is refused. */
+/** The address of a server is refused. */
 export class RefusedAddressError extends Error {
-  constructor() {
-    super('the address is private or reserved, and WEBHOOK_ALLOW does not name it')
+  constructor({ setting }: AddressPolicy) {
+    super(`the address is private or reserved, and ${setting} does not name it`)
     this.name = 'RefusedAddressError'
   }
 }
 
 /** Resolves names as dns.lookup does, and refuses a name with any address that is not allowed. */
-export function guardedLookup(allow: readonly Network[], resolve = lookup): LookupFunction {
+export function guardedLookup(policy: AddressPolicy, resolve = lookup): LookupFunction {
   return (hostname, options: LookupOptions, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
       if (error) return callback(error, '')
       const [first] = addresses
-      if (!first || !addresses.every(({ address }) => isAllowedAddress(address, allow))) {
-        return callback(new RefusedAddressError(), '')
+      if (!first || !addresses.every(({ address }) => isAllowedAddress(address, policy.allow))) {
+        return callback(new RefusedAddressError(policy), '')
       }
       return options.all ? callback(null, addresses) : callback(null, first.address, first.family)
     })

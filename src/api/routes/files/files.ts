@@ -1,8 +1,8 @@
 // Routes of files, the input and output of batches, after OpenAI's API.
 import { createHash, type Hash } from 'node:crypto'
 import * as z from 'zod'
-import type { FoundFile } from '../../batches/files.ts'
-import { invalid, malformed } from '../../errors.ts'
+import type { FoundFile } from '../../../batches/files/files.ts'
+import { invalid, malformed } from '../../../errors.ts'
 import {
   claimUploadKey,
   filesList,
@@ -10,15 +10,15 @@ import {
   type KeyedUpload,
   readFileRecord,
   readFileRecords,
-} from '../../records/files.ts'
-import { requestHash } from '../../records/idempotency.ts'
-import type { Context } from '../context.ts'
-import { readForm } from '../http/multipart.ts'
-import { fileId, integerInQuery, listObject, listOf, toUnixSeconds, uuidFromId } from '../http/openai-format.ts'
-import { pageAfter } from '../http/pagination.ts'
-import { parseRange } from '../http/range.ts'
-import { type ApiRequest, type Route, Streamed } from '../http/route.ts'
-import { route } from './route.ts'
+} from '../../../records/files.ts'
+import { requestHash } from '../../../records/idempotency.ts'
+import type { Context } from '../../context.ts'
+import { readForm } from '../../http/multipart.ts'
+import { fileId, integerInQuery, listObject, listOf, toUnixSeconds, uuidFromId } from '../../http/openai-format.ts'
+import { pageAfter } from '../../http/pagination.ts'
+import { parseRange } from '../../http/range.ts'
+import { type ApiRequest, type Route, Streamed } from '../../http/route.ts'
+import { route } from '../route.ts'
 
 const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
 const idParams = z.object({ id: z.string() })

@@ -2,10 +2,10 @@
 // The bytes are stored before the record is written, so a record never lacks its bytes.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
-import { retry } from '../async.ts'
-import { conflict, notFound } from '../errors.ts'
-import { readBatch } from '../records/batches.ts'
-import { expireStored, forgetExpiration, scanExpirations } from '../records/expirations.ts'
+import { retry } from '../../async.ts'
+import { conflict, notFound } from '../../errors.ts'
+import { readBatch } from '../../records/batches.ts'
+import { expireStored, forgetExpiration, scanExpirations } from '../../records/expirations.ts'
 import {
   addFileReader,
   countFiles,
@@ -14,13 +14,13 @@ import {
   readFileRecord,
   removeFileRecord,
   writeFileRecord,
-} from '../records/files.ts'
-import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
-import { withoutStoredBytes } from '../records/stored-bytes.ts'
-import { refusesChanges } from '../redis/errors.ts'
-import { partsBytes, partsName, readLastPart, readSection, sectionUuid } from './output/parts.ts'
-import { type ByteRange, type FileStore, StorageFullError, StorageUnavailableError } from './storage/file-store.ts'
-import { type StorageQuota, storageFull } from './storage/quota.ts'
+} from '../../records/files.ts'
+import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../../records/ids.ts'
+import { withoutStoredBytes } from '../../records/stored-bytes.ts'
+import { refusesChanges } from '../../redis/errors.ts'
+import { partsBytes, partsName, readLastPart, readSection, sectionUuid } from '../output/parts.ts'
+import { type ByteRange, type FileStore, StorageFullError, StorageUnavailableError } from '../storage/file-store.ts'
+import { type StorageQuota, storageFull } from '../storage/quota.ts'
 
 export interface FilesOptions {
   redis: Redis
