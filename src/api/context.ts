@@ -85,13 +85,13 @@ export interface Context {
 export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMetrics): Context {
   const apiId = newApiId()
   const onError = redisErrorHandler(logger, metrics.redisErrors)
-  const redis = producerConnection(config.redisUrl, onError)
-  const reads = readConnection(config.redisUrl, onError)
+  const redis = producerConnection(config, onError)
+  const reads = readConnection(config, onError)
   const memory = new RedisMemory(redis, onError)
   const resultVersion = new ResultVersion(redis, onError)
   const producer = new Producer(redis, onError, () => resultVersion.current)
   const waiters = new ReplyWaiter({ redis, onError })
-  const replies = new Subscription(subscriberConnection(config.redisUrl, onError), replyChannel(apiId), (message) => {
+  const replies = new Subscription(subscriberConnection(config, onError), replyChannel(apiId), (message) => {
     const reply = parseReply(message)
     if (reply) waiters.onReply(reply.id, reply.result)
   })

@@ -4,9 +4,4 @@ import { requireUsableRedis } from '../redis/usable.ts'
 import { readApiConfig } from './config.ts'
 import { ApiService } from './service.ts'
 
-await runService(
-  'api',
-  readApiConfig,
-  ({ redisUrl }) => requireUsableRedis(redisUrl),
-  (config, logger) => new ApiService(config, logger),
-)
+await runService('api', readApiConfig, requireUsableRedis, (config, logger) => new ApiService(config, logger))

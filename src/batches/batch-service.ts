@@ -19,6 +19,7 @@ import { readExpired } from '../records/expirations.ts'
 import { reportEnd } from '../records/webhook-events.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
 import type { RedisMemory } from '../redis/memory.ts'
+import type { RedisAddress } from '../redis/settings.ts'
 import { Batches } from './batches.ts'
 import { Coordinator } from './coordinator.ts'
 import { createEndpoints } from './endpoints.ts'
@@ -30,8 +31,7 @@ import { type FileStore, StorageUnavailableError } from './storage/file-store.ts
 import { StorageQuota } from './storage/quota.ts'
 
 /** The settings of files and batches; times in milliseconds, sizes in bytes. */
-interface BatchSettings extends SchemaLimits {
-  redisUrl: string
+interface BatchSettings extends SchemaLimits, RedisAddress {
   defaultModel: string
   /** The directory of files as a file:///… URL; undefined: .data/files in the working directory. */
   filesUrl: string | undefined
@@ -110,7 +110,7 @@ export class BatchService implements Service {
       onError,
     })
     const schemas = createPredictSchemas(config)
-    this.#connection = consumerConnection(config.redisUrl, onError)
+    this.#connection = consumerConnection(config, onError)
     this.#coordinator = new Coordinator({
       redis,
       store,

@@ -27,6 +27,7 @@ const ownSettings = {
 
 const launcherSettings = {
   ...ownSettings,
+  ...redisSettings,
   redisUrl: withoutDefault(redisSettings.redisUrl),
   shutdownGrace: serviceSettings.shutdownGrace,
   host: apiSettings.host,

@@ -6,6 +6,7 @@ import { aborted, pause, settledWithin } from '../async.ts'
 import { SettingsError } from '../env.ts'
 import { messageOf, StartupError } from '../errors.ts'
 import { requireWritable, type Service } from '../lifecycle.ts'
+import type { RedisAddress } from '../redis/settings.ts'
 import { checkRedis } from '../redis/usable.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
@@ -74,7 +75,7 @@ export class Stack implements Service {
     await this.#choosePort()
     requireWritable(dataDir, 'DATA_DIR', 'another one: DATA_DIR=/PATH npm start')
     const monitorPorts = await this.#monitorPorts()
-    if (settings.redisUrl) await this.#waitForRedis(settings.redisUrl)
+    if (settings.redisUrl) await this.#waitForRedis({ ...settings, redisUrl: settings.redisUrl })
     const redisUrl = settings.redisUrl ?? (await this.#startRedis(join(dataDir, 'redis')))
     if (this.#closing.signal.aborted) return
 
@@ -159,11 +160,11 @@ export class Stack implements Service {
   }
 
   /** @throws StartupError when Redis is away for too long, and SettingsError when it cannot be used. */
-  async #waitForRedis(url: string): Promise<void> {
+  async #waitForRedis(address: RedisAddress): Promise<void> {
     const deadline = Date.now() + REDIS_WAIT_MS
     let isPrinted = false
     for (;;) {
-      const check = await checkRedis(url)
+      const check = await checkRedis(address)
       if (check.state === 'usable') return
       if (check.state === 'refused') throw new SettingsError([check.reason])
       if (Date.now() > deadline) {

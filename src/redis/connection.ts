@@ -1,6 +1,8 @@
 // Connections to Redis. The options follow from fault tests (docs/operations.md, "Redis").
 import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
+import type { RedisAddress } from './settings.ts'
+import { tlsOptions } from './tls.ts'
 
 type OnError = (error: Error) => void
 
@@ -12,8 +14,8 @@ const common = {
 } satisfies RedisOptions
 
 /** For commands: fails fast, so that a caller gets its 503 within 2 seconds when Redis is unavailable. */
-export function producerConnection(url: string, onError: OnError): Redis {
-  return open(url, onError, {
+export function producerConnection(address: RedisAddress, onError: OnError): Redis {
+  return open(address, onError, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: 2_000,
@@ -22,8 +24,8 @@ export function producerConnection(url: string, onError: OnError): Redis {
 }
 
 /** For reads of many or large values, which must not delay other commands: they share no connection with them. */
-export function readConnection(url: string, onError: OnError): Redis {
-  return open(url, onError, {
+export function readConnection(address: RedisAddress, onError: OnError): Redis {
+  return open(address, onError, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: 10_000,
@@ -32,17 +34,23 @@ export function readConnection(url: string, onError: OnError): Redis {
 }
 
 /** For BullMQ's workers: retries commands forever, but never waits on a half-open socket. */
-export function consumerConnection(url: string, onError: OnError): Redis {
-  return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 15_000 })
+export function consumerConnection(address: RedisAddress, onError: OnError): Redis {
+  return open(address, onError, { maxRetriesPerRequest: null, socketTimeout: 15_000 })
 }
 
 /** For subscriptions: idle is normal, and an unanswered PING closes the connection (subscription.ts). */
-export function subscriberConnection(url: string, onError: OnError): Redis {
-  return open(url, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
+export function subscriberConnection(address: RedisAddress, onError: OnError): Redis {
+  return open(address, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
 }
 
-function open(url: string, onError: OnError, options: Omit<RedisOptions, 'replyMapping'>): Redis {
-  const redis = new Redis(url, { ...common, ...options })
+/** A connection with these options, to the place of the settings. Errors are events; the caller handles them. */
+export function connect(address: RedisAddress, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+  const tls = tlsOptions(address)
+  return new Redis(address.redisUrl, { ...options, ...(tls ? { tls } : {}) })
+}
+
+function open(address: RedisAddress, onError: OnError, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+  const redis = connect(address, { ...common, ...options })
   redis.on('error', (error) => {
     onError(error)
     // After a failed SELECT the connection would go on in database 0.

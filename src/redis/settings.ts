@@ -1,7 +1,19 @@
 // The settings of every program that uses Redis.
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import * as z from 'zod'
-import { flag, secret, setting } from '../env.ts'
+import { flag, optional, secret, setting, text } from '../env.ts'
 import { DEFAULT_KEY_PREFIX } from './keys.ts'
+
+/** How Redis is reached: these members of the settings. */
+export interface RedisAddress {
+  redisUrl: string
+  /** PEM of the authorities that may have signed Redis' certificate; undefined: those of Node. */
+  redisTlsCa?: string | undefined
+  /** PEM of the client certificate and of its key. */
+  redisTlsCert?: string | undefined
+  redisTlsKey?: string | undefined
+}
 
 const EXPECTED = 'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0 or rediss://HOST:6380'
 const UNESCAPED = `must be ${EXPECTED}; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25`
@@ -47,6 +59,25 @@ const keyPrefix = z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, {
   error: 'must be 1 to 64 letters, digits, dots, underscores and dashes, such as inferq-staging',
 })
 
+/** The content of a PEM file. @param kind of its first block, a part of the line that begins it. */
+function pemFile(kind: 'CERTIFICATE' | 'PRIVATE KEY'): z.ZodType<string | undefined, string | undefined> {
+  return optional(
+    text.transform((path, context) => {
+      try {
+        const content = readFileSync(path, 'utf8')
+        if (!content.includes(`${kind}-----`)) throw new Error(`holds no ${kind}`)
+        if (kind === 'CERTIFICATE') new X509Certificate(content)
+        return content
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException
+        const expected = `must be a PEM file with a ${kind}, such as /run/secrets/redis.pem`
+        context.addIssue({ code: 'custom', message: `${expected}: ${code ?? message}` })
+        return z.NEVER
+      }
+    }),
+  )
+}
+
 export const redisSettings = {
   redisUrl: secret('REDIS_URL', undefined, redisUrl, 'URL of the Redis that all processes share'),
   keyPrefix: setting(
@@ -55,5 +86,13 @@ export const redisSettings = {
     keyPrefix,
     'begin of all keys in Redis; deployments that share a Redis have different ones',
   ),
+  redisTlsCa: setting(
+    'REDIS_TLS_CA',
+    undefined,
+    pemFile('CERTIFICATE'),
+    "PEM file of the authority of Redis' certificate, for rediss://; unset: the authorities that Node knows",
+  ),
+  redisTlsCert: setting('REDIS_TLS_CERT', undefined, pemFile('CERTIFICATE'), 'PEM file of a client certificate'),
+  redisTlsKey: setting('REDIS_TLS_KEY', undefined, pemFile('PRIVATE KEY'), 'PEM file of its key'),
   requireDurable: setting('REQUIRE_DURABLE', 'off', flag, 'refuse to work on a Redis that may lose jobs'),
 }

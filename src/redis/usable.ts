@@ -1,6 +1,9 @@
 // Checks once, before the work begins, whether a Redis can be used at all.
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { SettingsError } from '../env.ts'
+import { connect } from './connection.ts'
+import type { RedisAddress } from './settings.ts'
+import { alertOf, tlsErrorReason, tlsOptions, tlsSettingsProblem } from './tls.ts'
 
 /** `away`: it may answer later. `refused`: it answers, and the setting has to be changed. */
 export type RedisCheck = { state: 'usable' } | { state: 'away' | 'refused'; reason: string }
@@ -10,8 +13,10 @@ const CLUSTER =
   'REDIS_URL: it is a node of a Redis cluster, which is not supported; use a single Redis, or one with replicas'
 
 /** Asks with a connection of its own, for at most a few seconds. The reasons contain no part of a password. */
-export async function checkRedis(url: string): Promise<RedisCheck> {
-  const redis = new Redis(url, {
+export async function checkRedis(address: RedisAddress): Promise<RedisCheck> {
+  const problem = tlsSettingsProblem(address)
+  if (problem !== undefined) return { state: 'refused', reason: problem }
+  const redis = connect(address, {
     lazyConnect: true,
     connectTimeout: TIMEOUT_MS,
     commandTimeout: TIMEOUT_MS,
@@ -29,16 +34,26 @@ export async function checkRedis(url: string): Promise<RedisCheck> {
     return info.includes('cluster_enabled:1') ? { state: 'refused', reason: CLUSTER } : { state: 'usable' }
   } catch (error) {
     // connect() fails with "Connection is closed"; its cause comes as an event.
-    return describe(errors[0] ?? error, redis)
+    return describe(await withAlert(errors[0] ?? error, redis, address), redis)
   } finally {
     redis.disconnect()
   }
 }
 
 /** @throws SettingsError when it answers and cannot be used; one that is away is no error. */
-export async function requireUsableRedis(url: string): Promise<void> {
-  const check = await checkRedis(url)
+export async function requireUsableRedis(address: RedisAddress): Promise<void> {
+  const check = await checkRedis(address)
   if (check.state === 'refused') throw new SettingsError([check.reason])
+}
+
+/** The error, or for a connection that was closed the TLS alert that did not arrive. */
+async function withAlert(error: unknown, redis: Redis, address: RedisAddress): Promise<unknown> {
+  const { code } = error as NodeJS.ErrnoException
+  const { host = '', port = 0 } = redis.options
+  const tls = tlsOptions(address)
+  if (tls === undefined || (code !== undefined && !['ECONNRESET', 'EPIPE'].includes(code))) return error
+  const alert = await alertOf(host, port, tls)
+  return alert === undefined ? error : Object.assign(new Error('TLS alert'), { code: alert })
 }
 
 function describe(error: unknown, redis: Redis): RedisCheck {
@@ -54,11 +69,12 @@ function describe(error: unknown, redis: Redis): RedisCheck {
   }
   if (/Unknown RESP type|Protocol error/i.test(message))
     return refused(`what answers at ${host}:${port} is not a Redis`)
-  if (/^(EPROTO|ERR_SSL|ERR_TLS|.*CERT|.*SIGNED)/.test(code)) {
-    return refused(`${place} cannot be reached with TLS (${code}); use redis:// where it has none`)
-  }
+  const tlsReason = tlsErrorReason(code)
+  if (tlsReason !== undefined) return refused(`${place} ${tlsReason}`)
   if (message.startsWith('NOPERM'))
     return refused(`${place} does not allow this user to ping or to select its database`)
-  const why = code || message
+  const isSilent = /ETIMEDOUT|ECONNRESET|closed/i.test(code || message)
+  const hint = redis.options.tls ? 'use redis:// where it has no TLS' : 'use rediss:// where it takes TLS alone'
+  const why = `${code || message}${isSilent ? `; ${hint}` : ''}`
   return { state: 'away', reason: `${place} does not answer (${why})` }
 }

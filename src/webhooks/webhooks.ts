@@ -24,13 +24,14 @@ import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { removeEvents, reportEnd } from '../records/webhook-events.ts'
 import { readSecrets, rotateSecret, type WebhookSecrets } from '../records/webhook-secrets.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
+import type { RedisAddress } from '../redis/settings.ts'
 import { type AddressPolicy, type Network, urlProblem } from '../validation/addresses.ts'
 import { Deliverer } from './deliverer.ts'
 import { Outbox, type OutboxOptions } from './outbox.ts'
 import { ReceiverPlaces } from './receiver-places.ts'
 
 export interface WebhooksOptions {
-  config: { redisUrl: string; webhookAllow: readonly Network[]; resultTtl: number; apiKeys: readonly unknown[] }
+  config: RedisAddress & { webhookAllow: readonly Network[]; resultTtl: number; apiKeys: readonly unknown[] }
   redis: Redis
   producer: Producer
   logger: Logger
@@ -78,7 +79,7 @@ export class Webhooks implements Service {
       resultTtl: config.resultTtl,
       onError,
     })
-    this.#connection = consumerConnection(config.redisUrl, onError)
+    this.#connection = consumerConnection(config, onError)
     this.#deliverer = new Deliverer({
       redis,
       connection: this.#connection,

@@ -4,9 +4,6 @@ import { requireUsableRedis } from '../redis/usable.ts'
 import { readWorkerConfig } from './config.ts'
 import { WorkerService } from './service.ts'
 
-await runService(
-  'worker',
-  readWorkerConfig,
-  ({ redisUrl }) => requireUsableRedis(redisUrl),
-  (config, logger) => WorkerService.create(config, logger),
+await runService('worker', readWorkerConfig, requireUsableRedis, (config, logger) =>
+  WorkerService.create(config, logger),
 )

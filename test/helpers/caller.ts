@@ -31,13 +31,17 @@ export class Caller {
   constructor(url: string, model: string) {
     const ignore = () => undefined
     this.#model = model
-    this.redis = producerConnection(url, ignore)
+    this.redis = producerConnection({ redisUrl: url }, ignore)
     this.producer = new Producer(this.redis, ignore)
     this.waiters = new ReplyWaiter({ redis: this.redis, onError: ignore })
-    this.#replies = new Subscription(subscriberConnection(url, ignore), replyChannel(this.id), (message) => {
-      const reply = parseReply(message)
-      if (reply) this.waiters.onReply(reply.id, reply.result)
-    })
+    this.#replies = new Subscription(
+      subscriberConnection({ redisUrl: url }, ignore),
+      replyChannel(this.id),
+      (message) => {
+        const reply = parseReply(message)
+        if (reply) this.waiters.onReply(reply.id, reply.result)
+      },
+    )
   }
 
   async start(): Promise<this> {

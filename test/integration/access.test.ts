@@ -34,7 +34,7 @@ async function start(more: NodeJS.ProcessEnv): Promise<StartedApi> {
 
 beforeAll(async () => {
   redisUrl = await emptyRedis()
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, MODEL_RECORD)
   open = await start({})

@@ -39,16 +39,20 @@ let computed: string[][]
 
 beforeAll(async () => {
   server = await ownRedis()
-  redis = producerConnection(server.url, ignore)
-  consumer = consumerConnection(server.url, ignore)
+  redis = producerConnection({ redisUrl: server.url }, ignore)
+  consumer = consumerConnection({ redisUrl: server.url }, ignore)
   await waitFor('Redis', () => redis.status === 'ready')
   producer = new Producer(redis, fail)
   waiters = new ReplyWaiter({ redis, onError: fail })
   waiters.start()
-  subscription = new Subscription(subscriberConnection(server.url, ignore), replyChannel(API), (message) => {
-    const reply = parseReply(message)
-    if (reply) waiters.onReply(reply.id, reply.result)
-  })
+  subscription = new Subscription(
+    subscriberConnection({ redisUrl: server.url }, ignore),
+    replyChannel(API),
+    (message) => {
+      const reply = parseReply(message)
+      if (reply) waiters.onReply(reply.id, reply.result)
+    },
+  )
   subscription.start()
   worker = new Worker('m', (job) => work(job.id ?? '', job.data), { connection: consumer, prefix: QUEUE_PREFIX })
   await worker.waitUntilReady()

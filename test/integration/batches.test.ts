@@ -100,7 +100,7 @@ async function startApi(): Promise<Api> {
     owners: 1,
   })
   const ended: FoundBatch['id'][] = []
-  const consumer = consumerConnection(redis.url, () => undefined)
+  const consumer = consumerConnection({ redisUrl: redis.url }, () => undefined)
   const coordinator = new Coordinator({
     redis: connection,
     store,

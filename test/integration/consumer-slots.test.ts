@@ -25,7 +25,7 @@ const none = async () => undefined
 
 function startConsumer(lane: Lane, mayTakeMore: () => boolean) {
   const held: (() => void)[] = []
-  const redis = consumerConnection(url, () => undefined)
+  const redis = consumerConnection({ redisUrl: url }, () => undefined)
   const answer = (data: TextsJob): JobOutcome => {
     const result = { outcome: 'done' as const, revision: 'r', worker: 'w', startedAt: 1, rows: [] }
     return { kind: 'answered', replyTo: data.replyTo, result, resultVersion: 1 }

@@ -16,7 +16,7 @@ let redis: Redis
 let producer: Producer
 beforeEach(async () => {
   url = await emptyRedis()
-  redis = producerConnection(url, () => undefined)
+  redis = producerConnection({ redisUrl: url }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   producer = new Producer(redis, () => undefined)
 })

@@ -14,7 +14,7 @@ import { waitFor } from '../helpers/wait-for.ts'
 
 let redis: Redis
 beforeAll(async () => {
-  redis = producerConnection(await emptyRedis(), () => undefined)
+  redis = producerConnection({ redisUrl: await emptyRedis() }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
 })
 afterAll(() => closeConnection(redis))

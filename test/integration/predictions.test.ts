@@ -20,7 +20,7 @@ let api: StartedApi
 
 beforeAll(async () => {
   const redisUrl = await emptyRedis()
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, { ...MODEL_RECORD, revision: 'known' })
   api = await startApi(redisUrl)

@@ -17,7 +17,7 @@ let plain: string
 
 beforeAll(async () => {
   const redisUrl = await emptyRedis()
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, MODEL_RECORD)
   apis.push(await startApi(redisUrl, { TRUST_PROXY: 'loopback' }), await startApi(redisUrl))

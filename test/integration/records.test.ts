@@ -16,7 +16,7 @@ const OWNER = 'public'
 let redis: Redis
 
 beforeAll(async () => {
-  redis = producerConnection(await emptyRedis(), () => undefined)
+  redis = producerConnection({ redisUrl: await emptyRedis() }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
 })
 afterAll(() => closeConnection(redis))

@@ -22,25 +22,30 @@ beforeAll(async () => {
 afterAll(() => locked.stop())
 
 test('a Redis with the right password and an existing database is usable', async () => {
-  expect(await checkRedis(inject('redisUrl'))).toEqual({ state: 'usable' })
-  expect(await checkRedis(`${withPassword}/3`)).toEqual({ state: 'usable' })
+  expect(await checkRedis({ redisUrl: inject('redisUrl') })).toEqual({ state: 'usable' })
+  expect(await checkRedis({ redisUrl: `${withPassword}/3` })).toEqual({ state: 'usable' })
 })
 
 test('a wrong or missing password, and a database that does not exist, are refused without secrets', async () => {
   const wrong = locked.url.replace('redis://', 'redis://:MARKER@')
   for (const url of [wrong, locked.url]) {
-    const check = await checkRedis(url)
+    const check = await checkRedis({ redisUrl: url })
     expect(check).toMatchObject({ state: 'refused', reason: expect.stringMatching(/rejects the login; check/) })
     expect(JSON.stringify(check)).not.toContain('MARKER')
   }
-  await expect(requireUsableRedis(`${withPassword}/99`)).rejects.toThrow(/REDIS_URL: .* has no database 99/)
+  await expect(requireUsableRedis({ redisUrl: `${withPassword}/99` })).rejects.toThrow(
+    /REDIS_URL: .* has no database 99/,
+  )
 })
 
 test('a Redis that is away is no error', async () => {
   const url = `redis://127.0.0.1:${await freePort()}`
-  expect(await checkRedis(url)).toMatchObject({ state: 'away', reason: expect.stringMatching(/ECONNREFUSED/) })
-  await expect(requireUsableRedis(url)).resolves.toBeUndefined()
-  expect(await checkRedis('redis://no-such-host.invalid')).toMatchObject({ state: 'away' })
+  expect(await checkRedis({ redisUrl: url })).toMatchObject({
+    state: 'away',
+    reason: expect.stringMatching(/ECONNREFUSED/),
+  })
+  await expect(requireUsableRedis({ redisUrl: url })).resolves.toBeUndefined()
+  expect(await checkRedis({ redisUrl: 'redis://no-such-host.invalid' })).toMatchObject({ state: 'away' })
 })
 
 test('another server is refused', async () => {
@@ -49,7 +54,7 @@ test('another server is refused', async () => {
     server.once('listening', () => resolve((server.address() as { port: number }).port))
   })
   try {
-    await expect(requireUsableRedis(`redis://127.0.0.1:${port}`)).rejects.toThrow(/is not a Redis/)
+    await expect(requireUsableRedis({ redisUrl: `redis://127.0.0.1:${port}` })).rejects.toThrow(/is not a Redis/)
   } finally {
     server.close()
   }
@@ -57,7 +62,7 @@ test('another server is refused', async () => {
 
 test('a connection never works in another database than its own', async () => {
   const errors: string[] = []
-  const redis = producerConnection(`${withPassword}/99`, (error) => errors.push(error.message))
+  const redis = producerConnection({ redisUrl: `${withPassword}/99` }, (error) => errors.push(error.message))
   try {
     await waitFor('two refused attempts', () => errors.filter((message) => /out of range/.test(message)).length >= 2)
     await expect(redis.set('key', 'value')).rejects.toThrow(/writeable|closed|database/i)

@@ -25,7 +25,7 @@ const open: ClientRequest[] = []
 beforeAll(async () => {
   redisUrl = await emptyRedis()
   filesDir = mkdtempSync(join(tmpdir(), 'inferq-files-'))
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, MODEL_RECORD)
 })

@@ -27,9 +27,9 @@ it('receives messages again after its connection has died silently', async () =>
   await new Promise<void>((resolve) => void between.listen(0, '127.0.0.1', resolve))
   const { port } = between.address() as AddressInfo
   const heard: string[] = []
-  const subscriber = subscriberConnection(`redis://127.0.0.1:${port}`, ignore)
+  const subscriber = subscriberConnection({ redisUrl: `redis://127.0.0.1:${port}` }, ignore)
   const subscription = new Subscription(subscriber, 'inferq:test', (message) => heard.push(message))
-  const publisher = producerConnection(redis.url, ignore)
+  const publisher = producerConnection({ redisUrl: redis.url }, ignore)
   subscription.start()
   await waitFor('a listener', async () => (await publisher.publish('inferq:test', 'one')) === 1)
   await waitFor('the message', () => heard.includes('one'))

@@ -29,7 +29,7 @@ let redisUrl: string
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'inferq-sweep-'))
   redisUrl = await emptyRedis()
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
 })
 afterEach(() => {

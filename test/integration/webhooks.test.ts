@@ -36,7 +36,7 @@ beforeAll(async () => {
 })
 beforeEach(async () => {
   redisUrl = await emptyRedis()
-  redis = producerConnection(redisUrl, () => undefined)
+  redis = producerConnection({ redisUrl }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, { ...MODEL_RECORD, revision: 'r' })
   receiver.received.length = 0

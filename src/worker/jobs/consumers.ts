@@ -85,15 +85,15 @@ export class Consumers {
   constructor(options: ConsumersOptions) {
     this.#options = options
     const { config, engine, logger, metrics } = options
-    const { redisUrl, inferenceProcesses, predictJobs, bulkChunks } = config
+    const { inferenceProcesses, predictJobs, bulkChunks } = config
     this.#log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, message))
     const onError = redisErrorHandler(logger, metrics.redisErrors)
     this.#onRedisError = onError
-    this.#blockingRedis = consumerConnection(redisUrl, onError)
-    this.#commandRedis = producerConnection(redisUrl, onError)
+    this.#blockingRedis = consumerConnection(config, onError)
+    this.#commandRedis = producerConnection(config, onError)
     logAvailability(this.#commandRedis, logger)
     this.#clock = new RedisClock({ redis: this.#commandRedis, logger, gauge: metrics.clockOffset, onError })
-    this.#cancelMessages = new Subscription(subscriberConnection(redisUrl, onError), CANCEL_CHANNEL, (id) =>
+    this.#cancelMessages = new Subscription(subscriberConnection(config, onError), CANCEL_CHANNEL, (id) =>
       this.#cancellations.receive(id),
     )
     this.#consumers = new ConsumerSet(onError)
