@@ -34,17 +34,6 @@ export default defineConfig({
       },
       {
         test: {
-          name: 'faults',
-          include: ['test/faults/**/*.test.ts'],
-          globalSetup: 'test/helpers/redis-for-run.ts',
-          fileParallelism: false,
-          // Each breaks things for a minute or more.
-          testTimeout: 600 * seconds,
-          hookTimeout: 120 * seconds,
-        },
-      },
-      {
-        test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
           globalSetup: 'test/helpers/redis-for-run.ts',

@@ -20,6 +20,7 @@ const stages = [
   { title: 'format, types, lint, dead code, unit tests', script: 'verify' },
   { title: 'integration tests (a real Redis)', script: 'test:integration' },
   { title: 'end-to-end tests (real processes)', script: 'test:e2e' },
+  { title: 'promises under faults, short form', script: 'test:faults:short' },
 ]
 if (chromium) stages.push({ title: `browser tests (${chromium})`, script: 'test:browser' })
 else notes.push('browser tests skipped: no Chromium found (set CHROMIUM_PATH, or install chromium)')
@@ -31,7 +32,7 @@ summarize()
 /** Runs one stage and adds up its test results; a failed stage without a failed test counts as one failure. */
 function passes({ title, script }) {
   section(title)
-  const file = join(results, `${script.replace(':', '-')}.json`)
+  const file = join(results, `${script.replaceAll(':', '-')}.json`)
   const env = { ...process.env, TEST_RESULTS: file, ...(chromium ? { CHROMIUM_PATH: chromium } : {}) }
   const { status } = npm(['run', '--silent', script], env)
   const { numPassedTests = 0, numFailedTests = 0 } = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}

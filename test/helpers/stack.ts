@@ -8,7 +8,7 @@ import { type StartedProcess, startProcess } from './start-process.ts'
 import { waitFor } from './wait-for.ts'
 
 const pathOf = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url))
-const TINY_MODELS = pathOf('test/fixtures/models')
+export const TINY_MODELS = pathOf('test/fixtures/models')
 
 export interface StackOptions {
   redisUrl: string

@@ -11,20 +11,20 @@ import { jobKey, QUEUE_PREFIX, queueKey } from '../../src/queue/names.ts'
 import type { WorkerConfig } from '../../src/worker/config.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
 import { Caller } from '../helpers/caller.ts'
-import { type FreezingProxy, freezingProxy } from '../helpers/freezing-proxy.ts'
 import { ownRedis } from '../helpers/redis.ts'
+import { type TcpProxy, tcpProxy } from '../helpers/tcp-proxy.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 import { createWorker, standIn, TINY_MODELS } from '../helpers/worker.ts'
 
 let redis: Awaited<ReturnType<typeof ownRedis>>
-let proxy: FreezingProxy
+let proxy: TcpProxy
 let caller: Caller
 let commands: Redis
 const workers: WorkerService[] = []
 
 beforeEach(async () => {
   redis = await ownRedis()
-  proxy = await freezingProxy(redis.url)
+  proxy = await tcpProxy(redis.url)
   caller = await new Caller(redis.url, 'tiny-fp32').start()
   commands = new Redis(redis.url)
 })
