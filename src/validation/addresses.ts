@@ -58,6 +58,8 @@ export function urlProblem(text: string, { allow, setting }: AddressPolicy): str
   if (text.length > MAX_URL_CHARS) return `is longer than ${MAX_URL_CHARS} characters`
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) return 'must be a URL that begins with https:// or http://'
+  // It would be shown with the object, and requests are signed instead.
+  if (url.username !== '' || url.password !== '') return 'must not contain a user name or a password'
   const host = hostOf(url)
   const isLocal = /^(?:.+\.)?localhost\.?$/i.test(host)
   // The parser of URLs writes other notations of an IPv4 address (decimal, hexadecimal, octal) in the usual one.

@@ -9,7 +9,7 @@ export interface Scenario {
   run: (context: ScenarioContext) => Promise<Outcome>
 }
 
-export interface ScenarioContext {
+interface ScenarioContext {
   /** Chooses by form: the short form injects the same faults fewer times. */
   pick: <T>(short: T, long: T) => T
   /** Starts Redis, apis and workers of this scenario's own; the runner stops them. */

@@ -51,6 +51,10 @@ it.each([
   expect(urlProblem(url, NONE)).toMatch(/must be a URL|is longer/)
 })
 
+it.each(['http://user:password@example.com/', 'https://user@example.com/'])('refuses %s', (url) => {
+  expect(urlProblem(url, NONE)).toBe('must not contain a user name or a password')
+})
+
 it('takes public addresses and names', () => {
   const urls = ['https://example.com/a?b=c', 'http://93.184.216.34:8080/', 'https://[2606:2800:220:1::1]/']
   expect(urls.map((url) => urlProblem(url, NONE))).toEqual([undefined, undefined, undefined])
