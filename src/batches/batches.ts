@@ -1,7 +1,7 @@
 // Creates, reads, cancels and retries batches, and streams their rows.
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
-import { conflict, invalid, notFound } from '../errors.ts'
+import { AppError, conflict, invalid, notFound } from '../errors.ts'
 import { OverloadedError } from '../predict/admission.ts'
 import { PlaceLimiter } from '../predict/place-limiter.ts'
 import { JOB_VERSION } from '../queue/job.ts'
@@ -14,7 +14,7 @@ import {
   readOpenBatches,
   requestBatchCancel,
 } from '../records/batches.ts'
-import { readFileRecord } from '../records/files.ts'
+import { readFileRecord, removeFileReader } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
 import { expectEnd } from '../records/webhook-events.ts'
@@ -47,6 +47,8 @@ const RETRY_SECONDS = 30
 /** The job is added right after the record; a record of this age without a job lost its api in between. */
 const ORPHANED_AFTER_MS = 10_000
 
+export type CreatedBatch = FoundBatch & { replayed: boolean }
+
 export class Batches {
   readonly #options: BatchesOptions
   readonly #watcher: BatchWatcher
@@ -58,21 +60,25 @@ export class Batches {
   }
 
   /**
-   * Creates the batch, or returns the one that the same request created before.
+   * The batch that the same request created before; undefined: there is none.
+   * @param key the Idempotency-Key. @param hash of the request. @throws AppError 422 when it was another request.
+   */
+  async findReplay(owner: string, key: string | undefined, hash: string): Promise<CreatedBatch | undefined> {
+    if (key === undefined) return undefined
+    const id = batchIdOf(owner, key)
+    const record = await readBatch(this.#options.redis, id)
+    return record && this.#replay(id, record, hash)
+  }
+
+  /**
+   * Creates the batch, or returns the one that the same request created in the meantime.
    * @param key the Idempotency-Key.
    * @throws OverloadedError (429) when too many batches are open; AppError 404 without the input file, 422 when the key was
    * used with another request, 507 when the file store is full, or a limit of stored bytes is reached.
    */
-  async create(
-    owner: string,
-    key: string | undefined,
-    request: NewBatch,
-    input: BatchInput,
-  ): Promise<FoundBatch & { replayed: boolean }> {
+  async create(owner: string, key: string | undefined, request: NewBatch, input: BatchInput): Promise<CreatedBatch> {
     const { redis } = this.#options
-    const id = { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
-    const before = key === undefined ? undefined : await readBatch(redis, id)
-    if (before) return this.#replay(id, before, request.hash)
+    const id = batchIdOf(owner, key)
     await this.#requirePlace(owner)
     await this.#options.quota.check(owner)
     const file = await this.#inputFile(id, request.hash, input)
@@ -95,7 +101,10 @@ export class Batches {
     if (request.webhook !== undefined) await expectEnd(redis, 'batch', id)
     await this.#options.files.addReader(file.id, keyIdOf(id))
     const existing = await createBatch(redis, id, record)
-    if (existing) return this.#replay(id, existing, request.hash)
+    if (existing) {
+      if (existing.input !== file.id.uuid) await this.#releaseInput(id, file, input)
+      return this.#replay(id, existing, request.hash)
+    }
     await this.#addJob(keyIdOf(id))
     return { id, record, replayed: false }
   }
@@ -181,7 +190,17 @@ export class Batches {
     for (const batch of await readOpenBatches(this.#options.redis, now - ORPHANED_AFTER_MS)) await this.#addJob(batch)
   }
 
-  async #replay(id: OwnedId, record: BatchRecord, hash: string): Promise<FoundBatch & { replayed: boolean }> {
+  /** Gives up the input of a batch that was not created. A file that was made for it is removed. */
+  async #releaseInput(id: OwnedId, file: FoundFile, input: BatchInput): Promise<void> {
+    await removeFileReader(this.#options.redis, file.id, keyIdOf(id))
+    if ('file' in input) return
+    await this.#options.files.erase(file).catch((error: unknown) => {
+      // A concurrent repeat of the refused request removes the same file.
+      if (!(error instanceof AppError)) throw error
+    })
+  }
+
+  async #replay(id: OwnedId, record: BatchRecord, hash: string): Promise<CreatedBatch> {
     if (record.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
     if (record.ended_at === undefined) await this.#addJob(keyIdOf(id))
     return { id, record, replayed: true }
@@ -215,6 +234,11 @@ export class Batches {
   async #addJob(batch: string): Promise<void> {
     await this.#options.producer.addBatch(batch, { v: JOB_VERSION, batch })
   }
+}
+
+/** The id of a new batch; requests with the same key get the same. */
+function batchIdOf(owner: string, key: string | undefined): OwnedId {
+  return { owner, uuid: key === undefined ? uuidv7() : uuidFromKey(owner, `batch ${key}`) }
 }
 
 async function* each<T>(items: T[]): AsyncGenerator<T> {

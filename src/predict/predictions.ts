@@ -87,6 +87,13 @@ export class Predictions {
     this.#options = options
   }
 
+  /** Whether the same request was accepted before. @throws AppError 422 when the id was used with another request. */
+  async isReplay(id: OwnedId, hash: string): Promise<boolean> {
+    const existing = await readPrediction(this.#options.redis, id)
+    if (existing) requireSameRequest(existing, hash)
+    return existing !== undefined
+  }
+
   /**
    * Creates the prediction, or attaches to that of an earlier identical request.
    * @throws AppError 422 when the id was used with another request; 503 when Redis is unavailable; `refusal`.
@@ -114,9 +121,7 @@ export class Predictions {
     if (asked.webhook) await expectEnd(redis, 'end', id)
     const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
     if (existing === 'refused') throw asked.refusal()
-    if (existing && existing.hash !== asked.hash) {
-      throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
-    }
+    if (existing) requireSameRequest(existing, asked.hash)
     // The api that created an existing record may have died before it added the job; adding the same id again is harmless.
     const data = this.#dataOf(id, asked)
     await this.#addJob(jobRefOf(id, existing ?? record), data, asked.work)
@@ -243,6 +248,10 @@ export class Predictions {
     const madeAt = uuidTime(uuid)
     return madeAt !== undefined && madeAt < Date.now() - this.#options.resultTtl && madeAt > Date.UTC(2020)
   }
+}
+
+function requireSameRequest(existing: PredictionRecord, hash: string): void {
+  if (existing.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
 }
 
 function webhookFields(webhook: PredictionWebhook | undefined) {

@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
+import { hashFields } from '../redis/stored.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
 
@@ -59,7 +60,7 @@ const openKey = recordKey('batches-open')
  */
 export async function createBatch(redis: Redis, id: OwnedId, fields: BatchRecord): Promise<BatchRecord | undefined> {
   const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner), openKey]
-  const values = flat(fields)
+  const values = hashFields(fields)
   await trimList(redis, BATCHES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
   await removeExcess(redis, id.owner)
   const existing = await redis.eval(CREATE, 3, ...keys, fields.created_at, id.uuid, keyIdOf(id), ...values)
@@ -131,7 +132,7 @@ export function countOpenBatches(redis: Redis): Promise<number> {
 
 /** Writes the progress of a batch that has not ended. Counts never decrease, even when a former holder writes late. */
 export async function writeProgress(redis: Redis, id: OwnedId, fields: Partial<BatchRecord>): Promise<void> {
-  await redis.eval(PROGRESS, 1, keyOf(id), ...flat(fields))
+  await redis.eval(PROGRESS, 1, keyOf(id), ...hashFields(fields))
 }
 
 const PROGRESS = `
@@ -154,7 +155,7 @@ export async function endBatch(
   fields: Partial<BatchRecord> & { end: BatchEnd; ended_at: number },
   ttlMs: number,
 ): Promise<boolean> {
-  const values = flat(fields)
+  const values = hashFields(fields)
   return (await redis.eval(END, 2, keyOf(id), openKey, keyIdOf(id), ttlMs, ...values)) === 1
 }
 
@@ -177,8 +178,3 @@ const CANCEL = `
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSETNX', KEYS[1], 'cancelling_at', ARGV[1])
 return 1`
-
-/** The defined fields as alternating names and values. */
-function flat(fields: Partial<BatchRecord>): (string | number)[] {
-  return Object.entries(fields).flatMap(([field, value]) => (value === undefined ? [] : [field, value]))
-}

@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
 import { recordKey } from '../redis/keys.ts'
-import { uuidFromKey } from './idempotency.ts'
+import { hashFields, parseStored } from '../redis/stored.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
 
@@ -16,6 +16,8 @@ const record = z.object({
   /** Of an output or error file: the batch (OWNER_UUID) and the section of its rows. */
   batch: z.string().optional(),
   section: z.enum(['output', 'errors']).optional(),
+  /** The id of the Idempotency-Key that it was uploaded with. */
+  key: z.string().optional(),
 })
 
 export type FileRecord = z.infer<typeof record>
@@ -37,6 +39,9 @@ function listOf(purpose: FilePurpose | undefined): string {
 
 const keyOf = (id: OwnedId) => recordKey('file', keyIdOf(id))
 const readersOf = (id: OwnedId) => recordKey('file-readers', keyIdOf(id))
+
+/** The file that was uploaded with an Idempotency-Key. @param key its id, which is unique to the owner. */
+const uploadKeyOf = (owner: string, key: string) => recordKey('file-key', keyIdOf({ owner, uuid: key }))
 
 /** Creates the record and its list entries; a repetition has no effect. The record expires with the file. */
 export async function writeFileRecord(redis: Redis, id: OwnedId, fields: FileRecord): Promise<void> {
@@ -72,8 +77,11 @@ export function countFiles(redis: Redis, owner: string): Promise<number> {
   return redis.zcard(listKey(FILES_LIST, owner))
 }
 
+/** Removes the record, its list entries, and the Idempotency-Key that belongs to it. */
 export async function removeFileRecord(redis: Redis, id: OwnedId): Promise<void> {
+  const key = await redis.hget(keyOf(id), 'key')
   await redis.del(keyOf(id), readersOf(id))
+  if (key !== null) await redis.eval(REMOVE_KEY, 1, uploadKeyOf(id.owner, key), id.uuid)
   for (const list of [undefined, ...PURPOSES].map(listOf)) await removeFromList(redis, list, id.owner, id.uuid)
 }
 
@@ -107,32 +115,61 @@ async function addEntriesByPurpose(redis: Redis, owner: string): Promise<void> {
 
 const ENTRIES_PER_ROUND = 500
 
-/** An upload with an Idempotency-Key. */
-export interface KeyedUpload {
-  uuid: string
-  /** Hash of the request. */
-  hash: string
-}
+/** A later upload may have the key by now. */
+const REMOVE_KEY = `
+local value = redis.call('GET', KEYS[1])
+if value and cjson.decode(value).uuid == ARGV[1] then redis.call('DEL', KEYS[1]) end`
+
+const keyedUpload = z.object({
+  uuid: z.string(),
+  /** Of the request. */
+  hash: z.string(),
+})
 
 /**
- * Remembers the upload of that key for `ttl` milliseconds.
- * @returns the earlier upload with the key whose record still exists; undefined: the key is this upload's now.
+ * Creates the record of an upload with an Idempotency-Key, unless the file of an earlier upload with the key exists. Key and
+ * record are one step, so an api that dies leaves both or none.
+ * @param hash of the request.
+ * @returns the earlier upload; undefined: the record is created.
  */
-export async function claimUploadKey(
+export async function writeKeyedFileRecord(
   redis: Redis,
-  owner: string,
-  key: string,
-  { uuid, hash }: KeyedUpload,
-  ttl: number,
-): Promise<KeyedUpload | undefined> {
-  const name = recordKey('file-key', keyIdOf({ owner, uuid: uuidFromKey(owner, `file ${key}`) }))
-  const value = JSON.stringify({ uuid, hash })
-  if ((await redis.set(name, value, 'PX', ttl, 'NX')) === 'OK') return undefined
-  const before = JSON.parse((await redis.get(name)) ?? 'null') as KeyedUpload | null
-  if (before && (await redis.exists(keyOf({ owner, uuid: before.uuid }))) === 1) return before
-  await redis.set(name, value, 'PX', ttl)
-  return undefined
+  id: OwnedId,
+  fields: FileRecord & { key: string },
+  hash: string,
+): Promise<z.infer<typeof keyedUpload> | undefined> {
+  const lists = [listOf(undefined), listOf(fields.purpose)]
+  for (const list of lists) await trimList(redis, list, id.owner, keyOf({ ...id, uuid: '' }))
+  const name = uploadKeyOf(id.owner, fields.key)
+  const keys = [name, keyOf(id), ...lists.map((list) => listKey(list, id.owner))]
+  const value = JSON.stringify({ uuid: id.uuid, hash })
+  for (;;) {
+    const seen = await redis.get(name)
+    const before = parseStored(keyedUpload, seen)
+    if (before && (await redis.exists(keyOf({ owner: id.owner, uuid: before.uuid }))) === 1) return before
+    const times = [fields.created_at, fields.expires_at]
+    const written = await redis.eval(
+      CREATE_KEYED,
+      4,
+      ...keys,
+      seen ?? '',
+      value,
+      id.uuid,
+      ...times,
+      ...hashFields(fields),
+    )
+    if (written === 1) return undefined
+  }
 }
+
+const CREATE_KEYED = `
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[5])
+redis.call('HSET', KEYS[2], unpack(ARGV, 6))
+redis.call('PEXPIREAT', KEYS[2], ARGV[5])
+redis.call('ZADD', KEYS[3], ARGV[4], ARGV[3])
+redis.call('ZADD', KEYS[4], ARGV[4], ARGV[3])
+return 1`
 
 /** Registers a batch as a reader, so that the file is neither deleted nor expires in the meantime. */
 export async function addFileReader(redis: Redis, id: OwnedId, batch: string): Promise<void> {

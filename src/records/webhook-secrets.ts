@@ -24,13 +24,33 @@ export async function readSecrets(redis: Redis, owner: string): Promise<WebhookS
   return isValid ? { current, previous: { secret: previous, until: Number(until) } } : { current }
 }
 
-/** Replaces the secret of an owner; the one before stays valid for a day. */
-export async function rotateSecret(redis: Redis, owner: string): Promise<WebhookSecrets> {
-  await redis.eval(ROTATE, 1, keyOf(owner), newSecret(), Date.now() + ROTATION_MS)
-  return readSecrets(redis, owner)
+/**
+ * Replaces the secret of an owner; the one before stays valid for a day.
+ * @param key the id of the Idempotency-Key: a second rotation with it within a day has no effect.
+ */
+export async function rotateSecret(
+  redis: Redis,
+  owner: string,
+  key = '',
+): Promise<{ replayed: boolean; secrets: WebhookSecrets }> {
+  const now = Date.now()
+  const keys = [keyOf(owner), recordKey('webhook-rotations', owner)]
+  const args = [newSecret(), now + ROTATION_MS, key, now, now - ROTATION_MS, ROTATION_MS, MAX_ROTATIONS]
+  const rotated = await redis.eval(ROTATE, 2, ...keys, ...args)
+  return { replayed: rotated === 0, secrets: await readSecrets(redis, owner) }
 }
 
+/** Keys of rotations that are kept, the latest ones. */
+const MAX_ROTATIONS = 100
+
 const ROTATE = `
+if ARGV[3] ~= '' then
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[5])
+  if redis.call('ZADD', KEYS[2], 'NX', ARGV[4], ARGV[3]) == 0 then return 0 end
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - ARGV[7])
+  redis.call('PEXPIRE', KEYS[2], ARGV[6])
+end
 local before = redis.call('HGET', KEYS[1], 'current')
 if before then redis.call('HSET', KEYS[1], 'previous', before, 'until', ARGV[2]) end
-redis.call('HSET', KEYS[1], 'current', ARGV[1])`
+redis.call('HSET', KEYS[1], 'current', ARGV[1])
+return 1`

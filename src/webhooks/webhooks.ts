@@ -20,6 +20,7 @@ import {
   reopenDelivery,
   webhookEvents,
 } from '../records/deliveries.ts'
+import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
 import { removeEvents, reportEnd } from '../records/webhook-events.ts'
 import { readSecrets, rotateSecret, type WebhookSecrets } from '../records/webhook-secrets.ts'
@@ -182,8 +183,9 @@ export class Webhooks implements Service {
     return readSecrets(this.#options.redis, owner)
   }
 
-  rotateSecret(owner: string): Promise<WebhookSecrets> {
-    return rotateSecret(this.#options.redis, owner)
+  /** @param key the Idempotency-Key: a repeated rotation with it has no effect. */
+  rotateSecret(owner: string, key?: string): Promise<{ replayed: boolean; secrets: WebhookSecrets }> {
+    return rotateSecret(this.#options.redis, owner, key && uuidFromKey(owner, `webhook secret ${key}`))
   }
 
   async #find(delivery: DeliveryId): Promise<LoggedDelivery | undefined> {

@@ -246,8 +246,18 @@ it('counts the bytes that are not delivered', async () => {
 it('a secret is made once, and the one before a rotation stays valid', async () => {
   const secrets = await Promise.all([1, 2, 3].map(() => readSecrets(redis, 'ann')))
   expect(new Set(secrets.map(({ current }) => current)).size).toBe(1)
-  const rotated = await rotateSecret(redis, 'ann')
+  const { secrets: rotated } = await rotateSecret(redis, 'ann')
   expect(rotated.previous).toEqual({ secret: secrets[0]?.current, until: expect.any(Number) })
   await redis.hset(recordKey('webhook-secret', 'ann'), 'until', Date.now() - 1)
   expect(await readSecrets(redis, 'ann')).toEqual({ current: rotated.current })
+})
+
+it('a rotation with an Idempotency-Key happens once, also when another one came in between', async () => {
+  const first = await rotateSecret(redis, 'bob', 'one')
+  const second = await rotateSecret(redis, 'bob', 'two')
+  const replayed = await rotateSecret(redis, 'bob', 'one')
+  expect([first.replayed, second.replayed, replayed.replayed]).toEqual([false, false, true])
+  expect(replayed.secrets).toEqual(second.secrets)
+  await redis.zadd(recordKey('webhook-rotations', 'bob'), 'XX', Date.now() - 24 * 3_600_000, 'one')
+  expect((await rotateSecret(redis, 'bob', 'one')).replayed).toBe(false)
 })

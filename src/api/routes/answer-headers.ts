@@ -1,4 +1,4 @@
-// Response headers of a result: model, revision, workers and Server-Timing.
+// Response headers of results, and of repeated requests.
 import type { Answer } from '../../predict/sync-predictor.ts'
 import { isFailed } from '../../queue/job.ts'
 
@@ -13,4 +13,9 @@ export function answerHeaders(model: string, answers: Answer[]): Record<string, 
     'Server-Timing': `queue;dur=${longest('queue')}, tokenize;dur=${longest('tokenize')}, infer;dur=${longest('infer')}`,
     'Cache-Control': 'no-store',
   }
+}
+
+/** Idempotency-Replayed, when an earlier request with the same key was answered. */
+export function replayedHeader(replayed: boolean): Record<string, string> {
+  return replayed ? { 'Idempotency-Replayed': 'true' } : {}
 }

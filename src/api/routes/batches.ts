@@ -2,6 +2,7 @@
 // The extensions: inline requests, retry, progress events, and rows while the batch runs.
 import * as z from 'zod'
 import type { BatchInput, FoundBatch, NewBatch } from '../../batches/batch.ts'
+import type { CreatedBatch } from '../../batches/batches.ts'
 import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
@@ -15,6 +16,7 @@ import { pageAfter } from '../http/pagination.ts'
 import { type ApiRequest, type Route, type RouteReply, Streamed } from '../http/route.ts'
 import { withHeartbeats } from '../http/streams/heartbeat.ts'
 import { sseReply } from '../http/streams/sse.ts'
+import { replayedHeader } from './answer-headers.ts'
 import { toBatchObject } from './batch-view.ts'
 import { requireDurable } from './capacity.ts'
 import { route } from './route.ts'
@@ -168,6 +170,9 @@ function find({ batches }: Context, { owner, params }: Pick<BatchRequest, 'owner
 
 async function create(context: Context, request: ApiRequest<unknown, unknown, BatchBody>): Promise<RouteReply> {
   const { owner, body, idempotencyKey } = request
+  const hash = requestHash('/v1/batches', body)
+  const before = await context.batches.findReplay(owner, idempotencyKey, hash)
+  if (before) return createdReply(before)
   requireDurable(context)
   admitMemory(context, 'kept')
   if (body.webhook !== undefined) await checkWebhook(context.webhooks, owner, body.webhook)
@@ -178,15 +183,22 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     metadata: body.metadata ?? null,
     outputTtl: outputTtlOf(body, context.config.batchTtl),
     webhook: body.webhook,
-    hash: requestHash('/v1/batches', body),
+    hash,
   }
-  const { replayed, ...batch } = await context.batches.create(owner, idempotencyKey, newBatch, inputOf(body))
-  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(batch) }
+  return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, inputOf(body)))
+}
+
+function createdReply({ replayed, ...batch }: CreatedBatch): RouteReply {
+  return { status: 200, headers: replayedHeader(replayed), body: toBatchObject(batch) }
 }
 
 async function retry(context: Context, request: BatchRequest): Promise<RouteReply> {
   const batch = await find(context, request)
   const { record, id } = batch
+  const { owner, idempotencyKey } = request
+  const hash = requestHash('/v1/batches/retry', id.uuid)
+  const before = await context.batches.findReplay(owner, idempotencyKey, hash)
+  if (before) return createdReply(before)
   requireDurable(context)
   admitMemory(context, 'kept')
   const input = context.batches.inputOfRetry(batch, `retry_of_${batchId(id.uuid)}.jsonl`)
@@ -197,10 +209,9 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
     metadata: { ...metadataOf(record), retry_of: batchId(id.uuid) },
     outputTtl: record.output_ttl,
     webhook: record.webhook,
-    hash: requestHash('/v1/batches/retry', id.uuid),
+    hash,
   }
-  const { replayed, ...created } = await context.batches.create(request.owner, request.idempotencyKey, newBatch, input)
-  return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toBatchObject(created) }
+  return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, input))
 }
 
 function metadataOf({ metadata }: BatchRecord): Record<string, string> {

@@ -14,6 +14,7 @@ import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/prefer.ts'
 import type { ApiRequest } from '../http/route.ts'
+import { replayedHeader } from './answer-headers.ts'
 import { requireDurable } from './capacity.ts'
 
 export interface Submission {
@@ -47,23 +48,26 @@ export async function submit(
   const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs, webhook } = submission
   request.logModel(target.model.name)
-  requireDurable(context)
   const model = target.model.name
+  const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
+  const id = { owner, uuid }
+  const hash = requestHash(submission.route, { model, revision: target.revision, inputs, metadata, webhook })
+  const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
+  // What was accepted is answered, however much other work waits.
+  const isReplay = mayBeReplay && (await context.predictions.isReplay(id, hash))
+  if (!isReplay) requireDurable(context)
   const work = workOf(target.model.costs, inputs.items, target.model.current.maxTokens)
   const release = waitMs > 0 ? takeWaitingPlace(context, owner) : () => undefined
   const deadline = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
   try {
     const waits = waitMs > 0 && hasInteractiveRoom(context, target.model, owner)
     const lane = waits && target.model.workers.length > 0 ? 'interactive' : 'async'
-    admit(context, target, { lane, owner, work })
+    if (!isReplay) admit(context, target, { lane, owner, work })
     const labels = target.model.current.labels.length
     const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
     // The body of a webhook is a copy of input and output.
     const bytes = predictionBytes(charactersOf(inputs), resultBytes) * (webhook === undefined ? 1 : 2)
-    admitMemory(context, 'kept', bytes)
-    const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
-    const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
-    const id = { owner, uuid }
+    if (!isReplay) admitMemory(context, 'kept', bytes)
     // The waiter is registered before the job is added, so that no reply is missed. The reply of a replayed request may
     // be sent to another api.
     const end = waitMs > 0 ? context.predictions.waitFor(id, { model, lane }, deadline.signal, mayBeReplay) : undefined
@@ -72,7 +76,7 @@ export async function submit(
       ...(target.revision === undefined ? {} : { revision: target.revision }),
       inputs,
       metadata,
-      hash: requestHash(submission.route, { model, revision: target.revision, inputs, metadata, webhook }),
+      hash,
       memory: { result: resultBytes, total: bytes, ownerLimit: ownerLimitOf(context, owner) },
       refusal: () => ownerMemoryRefusal(context),
       lane,
@@ -89,7 +93,7 @@ export async function submit(
     const headers = {
       Location: `${baseUrl}/v1/predictions/${uuid}`,
       ...preferenceApplied(prefer),
-      ...(replayed ? { 'Idempotency-Replayed': 'true' } : {}),
+      ...replayedHeader(replayed),
     }
     return { prediction, ended: hasEnded(prediction), headers }
   } finally {

@@ -8,6 +8,7 @@ import type { LoggedDelivery } from '../../webhooks/webhooks.ts'
 import type { Context } from '../context.ts'
 import { uuidFromId } from '../http/openai-format.ts'
 import type { Route } from '../http/route.ts'
+import { replayedHeader } from './answer-headers.ts'
 import { route } from './route.ts'
 import { dateTime, orNull, type PredictionBody, url } from './schema.ts'
 
@@ -60,9 +61,15 @@ export const webhookRoutes: Route<Context>[] = [
     operationId: 'rotateWebhookSecret',
     tag: 'Webhooks',
     summary: 'Replace the secret; for a day, deliveries are signed with both',
-    responses: { 200: { description: 'The new secret', schema: secretObject } },
-    errorStatuses: [503],
-    handler: async ({ webhooks }, { owner }) => secretReply(await webhooks.rotateSecret(owner)),
+    description: 'Idempotency-Key: a repeated request within a day replaces nothing.',
+    requestHeaders: ['Idempotency-Key'],
+    responses: { 200: { description: 'The new secret', schema: secretObject, headers: ['Idempotency-Replayed'] } },
+    errorStatuses: [400, 503],
+    handler: async ({ webhooks }, { owner, idempotencyKey }) => {
+      const { replayed, secrets } = await webhooks.rotateSecret(owner, idempotencyKey)
+      const { headers, ...rest } = secretReply(secrets)
+      return { ...rest, headers: { ...headers, ...replayedHeader(replayed) } }
+    },
   }),
   ...deliveryRoutes('predictions', 'Prediction', EXAMPLE_ID),
   ...deliveryRoutes('batches', 'Batch', `batch_${EXAMPLE_ID}`),

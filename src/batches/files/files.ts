@@ -3,7 +3,7 @@
 import type { Redis } from 'ioredis'
 import { uuidv7 } from 'uuidv7'
 import { retry } from '../../async.ts'
-import { conflict, notFound } from '../../errors.ts'
+import { conflict, invalid, notFound } from '../../errors.ts'
 import { readBatch } from '../../records/batches.ts'
 import { expireStored, forgetExpiration, scanExpirations } from '../../records/expirations.ts'
 import {
@@ -14,7 +14,9 @@ import {
   readFileRecord,
   removeFileRecord,
   writeFileRecord,
+  writeKeyedFileRecord,
 } from '../../records/files.ts'
+import { uuidFromKey } from '../../records/idempotency.ts'
 import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../../records/ids.ts'
 import { withoutStoredBytes } from '../../records/stored-bytes.ts'
 import { refusesChanges } from '../../redis/errors.ts'
@@ -95,12 +97,39 @@ export class Files {
 
   /** Writes the record of stored bytes. @param ttl milliseconds that the file is kept. */
   async publish(id: OwnedId, filename: string, bytes: number, ttl = this.#options.ttl): Promise<FoundFile> {
+    const record = newRecord(filename, bytes, ttl)
+    await writeFileRecord(this.#options.redis, id, record)
+    return this.#published({ id, record })
+  }
+
+  /**
+   * As `publish`, unless the same upload with the key was published before: then these bytes are removed, and the earlier
+   * file is returned.
+   * @throws AppError 422 when the key was used with another file; the bytes are not removed.
+   */
+  async publishOnce(
+    id: OwnedId,
+    { filename, bytes, ttl }: { filename: string; bytes: number; ttl: number },
+    { key, hash }: { key: string; hash: string },
+  ): Promise<FoundFile & { replayed: boolean }> {
     const { redis } = this.#options
-    const now = Date.now()
-    const record = { filename, bytes, purpose: 'batch' as const, created_at: now, expires_at: now + ttl }
-    await writeFileRecord(redis, id, record)
-    await expireStored(redis, uploadName(id), record.expires_at)
-    return { id, record }
+    const record = { ...newRecord(filename, bytes, ttl), key: uuidFromKey(id.owner, `file ${key}`) }
+    for (;;) {
+      const before = await writeKeyedFileRecord(redis, id, record, hash)
+      if (!before) return { ...(await this.#published({ id, record })), replayed: false }
+      if (before.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another file' }])
+      const earlier = { owner: id.owner, uuid: before.uuid }
+      const found = await readFileRecord(redis, earlier)
+      // Deleted since: the key is free again.
+      if (!found) continue
+      await this.discard(id)
+      return { id: earlier, record: found, replayed: true }
+    }
+  }
+
+  async #published(file: FoundFile): Promise<FoundFile> {
+    await expireStored(this.#options.redis, uploadName(file.id), file.record.expires_at)
+    return file
   }
 
   /** Removes the bytes of a file that has no record. */
@@ -202,6 +231,9 @@ export class Files {
     const id = name.startsWith('files/') ? ownedIdOf(name.slice('files/'.length)) : undefined
     const expireLater = () => expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
     if (id && (await this.#hasReader(id))) return expireLater()
+    // An api that dies after it has written the record leaves the expiration of bytes without one.
+    const record = id && (await readFileRecord(redis, id))
+    if (record && record.expires_at > Date.now()) return expireStored(redis, name, record.expires_at)
     try {
       // First, because it makes space also while Redis takes no changes.
       await store.delete(name)
@@ -217,6 +249,11 @@ export class Files {
     const stored = await this.#options.store.get(uploadName(id), { start: 0, end: 0 })
     return stored?.bytes ?? 0
   }
+}
+
+function newRecord(filename: string, bytes: number, ttl: number): FileRecord {
+  const now = Date.now()
+  return { filename, bytes, purpose: 'batch', created_at: now, expires_at: now + ttl }
 }
 
 /** Repeats a change while Redis refuses changes: after space was made, it takes them again within a second. */

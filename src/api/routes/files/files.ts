@@ -2,15 +2,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import * as z from 'zod'
 import type { FoundFile } from '../../../batches/files/files.ts'
-import { invalid, malformed } from '../../../errors.ts'
-import {
-  claimUploadKey,
-  filesList,
-  isPurpose,
-  type KeyedUpload,
-  readFileRecord,
-  readFileRecords,
-} from '../../../records/files.ts'
+import { AppError, invalid, malformed } from '../../../errors.ts'
+import { filesList, isPurpose, readFileRecords } from '../../../records/files.ts'
 import { requestHash } from '../../../records/idempotency.ts'
 import type { Context } from '../../context.ts'
 import { readForm } from '../../http/multipart.ts'
@@ -18,6 +11,7 @@ import { fileId, integerInQuery, listObject, listOf, toUnixSeconds, uuidFromId }
 import { pageAfter } from '../../http/pagination.ts'
 import { parseRange } from '../../http/range.ts'
 import { type ApiRequest, type Route, Streamed } from '../../http/route.ts'
+import { replayedHeader } from '../answer-headers.ts'
 import { route } from '../route.ts'
 
 const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
@@ -74,7 +68,7 @@ export const fileRoutes: Route<Context>[] = [
     errorStatuses: [400, 408, 413, 415, 429, 503, 507],
     handler: async (context, request) => {
       const { replayed, ...file } = await upload(context, request)
-      return { status: 200, headers: replayed ? { 'Idempotency-Replayed': 'true' } : {}, body: toFileObject(file) }
+      return { status: 200, headers: replayedHeader(replayed), body: toFileObject(file) }
     },
   }),
   route({
@@ -200,39 +194,15 @@ async function upload(
   try {
     const ttl = ttlOf(fields, config.fileTtl)
     if (fields.get('purpose') !== 'batch') throw invalid([{ path: 'purpose', message: 'must be "batch"' }])
-    const name = nameOf(file.name)
-    const before =
-      key === undefined
-        ? undefined
-        : await earlierUpload(context, owner, key, {
-            uuid: id.uuid,
-            hash: requestHash('/v1/files', { name, ttl, sha256: digest.digest('hex') }),
-            ttl,
-          })
-    if (before) await files.discard(id)
-    return before ? { ...before, replayed: true } : { ...(await files.publish(id, name, bytes, ttl)), replayed: false }
+    const record = { filename: nameOf(file.name), bytes, ttl }
+    if (key === undefined) return { ...(await files.publish(id, record.filename, bytes, ttl)), replayed: false }
+    const hash = requestHash('/v1/files', { name: record.filename, ttl, sha256: digest.digest('hex') })
+    return await files.publishOnce(id, record, { key, hash })
   } catch (error) {
-    await files.discard(id)
+    // After another error the record may exist: then the bytes are needed, else the sweep removes them.
+    if (error instanceof AppError) await files.discard(id)
     throw error
   }
-}
-
-/**
- * The file that the same request stored before, if it still exists.
- * @throws AppError 422 when the key belongs to another upload.
- */
-async function earlierUpload(
-  { redis }: Context,
-  owner: string,
-  key: string,
-  upload: KeyedUpload & { ttl: number },
-): Promise<FoundFile | undefined> {
-  const before = await claimUploadKey(redis, owner, key, upload, upload.ttl)
-  const id = before && { owner, uuid: before.uuid }
-  const record = id && (await readFileRecord(redis, id))
-  if (!id || !record) return undefined
-  if (before.hash === upload.hash) return { id, record }
-  throw invalid([{ path: 'Idempotency-Key', message: 'was used with another file' }])
 }
 
 async function* digested(content: AsyncIterable<Buffer>, digest: Hash): AsyncGenerator<Buffer> {

@@ -1,0 +1,147 @@
+// An api killed at every step of a create. Each command of the request to Redis is a step: the api is killed when it sends
+// it, and the same request is repeated at another api.
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { freePort } from '../../src/launcher/ports.ts'
+import { publishModel } from '../../src/records/models.ts'
+import { cuttingProxy } from '../helpers/cutting-proxy.ts'
+import { MODEL_RECORD } from '../helpers/records.ts'
+import { ownRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
+
+/** More than any request needs. */
+const MAX_STEPS = 40
+
+let server: Awaited<ReturnType<typeof ownRedis>>
+let stack: Stack
+let redis: Redis
+beforeAll(async () => {
+  server = await ownRedis()
+  redis = new Redis(server.url)
+  await publishModel(redis, MODEL_RECORD)
+  stack = await startStack({ redisUrl: server.url, workers: 0, apiEnv: { DEFAULT_MODEL: 'm' } })
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await stack?.stop()
+  await server?.stop()
+})
+
+type Send = (url: string, step: number) => Promise<Response>
+interface Step {
+  step: number
+  /** The answer to the repeat. */
+  body: { id: string }
+  replayed: boolean
+}
+
+/** Kills an api at its first, second, … command for this owner, until the request ends first. Yields each repeat. */
+async function* killedAtEachStep(send: Send): AsyncGenerator<Step> {
+  for (let step = 1; step < MAX_STEPS; step += 1) {
+    const wasKilled = await sendAndKill(send, step)
+    const repeat = await send(stack.url, step)
+    const body = (await repeat.json()) as Step['body']
+    expect([200, 201, 202], `step ${step}: ${JSON.stringify(body)}`).toContain(repeat.status)
+    yield { step, body, replayed: repeat.headers.get('idempotency-replayed') === 'true' }
+    if (!wasKilled) return
+  }
+  throw new Error('the request does not end')
+}
+
+/** @returns whether the api was killed before it answered. */
+async function sendAndKill(send: Send, step: number): Promise<boolean> {
+  const proxy = await cuttingProxy(server.url)
+  let api: StartedProcess | undefined
+  try {
+    const port = await freePort()
+    api = await startProcess(fileURLToPath(new URL('../../dist/api/main.js', import.meta.url)), {
+      env: {
+        REDIS_URL: `redis://127.0.0.1:${proxy.port}`,
+        PORT: String(port),
+        DEFAULT_MODEL: 'm',
+        ADMIN_PASSWORD: 'test-password',
+        FILES_URL: pathToFileURL(stack.filesDir).href,
+        LOG_LEVEL: 'warn',
+      },
+      readyUrl: `http://127.0.0.1:${port}/readyz`,
+    })
+    let wasKilled = false
+    const { child, ended } = api
+    proxy.arm('public', step, () => {
+      wasKilled = true
+      child.kill('SIGKILL')
+    })
+    await send(`http://127.0.0.1:${port}`, step).catch(() => undefined)
+    if (wasKilled) await ended
+    return wasKilled
+  } finally {
+    api?.child.kill('SIGKILL')
+    await proxy.stop()
+  }
+}
+
+const json = (key: string, body: object) => ({
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key },
+  body: JSON.stringify(body),
+})
+const get = async (path: string) => {
+  const response = await fetch(`${stack.url}${path}`)
+  return { status: response.status, text: await response.text() }
+}
+const idsOf = async (path: string): Promise<string[]> => {
+  const { data } = JSON.parse((await get(`${path}?limit=100`)).text) as { data: { id: string }[] }
+  return data.map(({ id }) => id)
+}
+
+describe('an api killed at any step', () => {
+  it('of an upload leaves at most bytes that the sweep removes, and the repeat stores the file', async () => {
+    const steps: Step[] = []
+    const send: Send = (url, step) => {
+      const form = new FormData()
+      form.set('purpose', 'batch')
+      form.set('file', new Blob([`text of step ${step}`]), 'a.jsonl')
+      return fetch(`${url}/v1/files`, { method: 'POST', headers: { 'Idempotency-Key': `file ${step}` }, body: form })
+    }
+    for await (const each of killedAtEachStep(send)) {
+      steps.push(each)
+      expect((await get(`/v1/files/${each.body.id}/content`)).text).toBe(`text of step ${each.step}`)
+    }
+    expect(steps.length).toBeGreaterThan(3)
+    expect((await idsOf('/v1/files')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+    // What is stored without a record has an expiration.
+    const expirations = await redis.zrange('inferq:r:expirations', 0, '-1')
+    for (const name of readdirSync(join(stack.filesDir, 'files'))) expect(expirations).toContain(`files/${name}`)
+  }, 180_000)
+
+  it('of a batch leaves no second batch, and the repeat gets one that has its job', async () => {
+    const steps: Step[] = []
+    const send: Send = (url, step) => {
+      const requests = [{ custom_id: 'a', body: { inputs: `text ${step}` } }]
+      const body = { requests, endpoint: '/predict', completion_window: '1h' }
+      return fetch(`${url}/v1/batches`, json(`batch ${step}`, body))
+    }
+    for await (const each of killedAtEachStep(send)) steps.push(each)
+    expect(steps.length).toBeGreaterThan(5)
+    expect((await idsOf('/v1/batches')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+    for (const { body } of steps) {
+      const key = `inferq:q:batches:public_${body.id.replace('batch_', '')}`
+      expect(await redis.exists(key), key).toBe(1)
+    }
+  }, 180_000)
+
+  it('of a prediction leaves no second prediction, and the repeat gets one that has its job', async () => {
+    const steps: Step[] = []
+    const send: Send = (url, step) =>
+      fetch(`${url}/v1/predictions`, json(`prediction ${step}`, { input: { text: `text ${step}` } }))
+    for await (const each of killedAtEachStep(send)) steps.push(each)
+    expect(steps.length).toBeGreaterThan(2)
+    const { results } = JSON.parse((await get('/v1/predictions')).text) as { results: { id: string }[] }
+    expect(results.map(({ id }) => id).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+    for (const { body } of steps) expect(await redis.exists(`inferq:q:m-async:public_${body.id}`)).toBe(1)
+  }, 180_000)
+})
