@@ -54,6 +54,8 @@ export interface NewPrediction {
   work: number
   traceparent?: string | undefined
   webhook?: PredictionWebhook | undefined
+  /** The secret of its stream's link. */
+  streamToken?: string | undefined
 }
 
 /** Where the events of a prediction are sent. */
@@ -117,6 +119,7 @@ export class Predictions {
       lane: asked.lane,
       created_at: Date.now(),
       ...webhookFields(asked.webhook),
+      ...(asked.streamToken === undefined ? {} : { stream_token: asked.streamToken }),
     }
     if (asked.webhook) await expectEnd(redis, 'end', id)
     const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
@@ -128,13 +131,16 @@ export class Predictions {
     return { replayed: existing !== undefined, record: existing ?? record, data }
   }
 
-  /** @throws AppError 404 when there is no such prediction of this owner; 410 when it can no longer be read. */
-  async find(owner: string, uuid: string): Promise<Prediction> {
+  /**
+   * @param read readJobProgress leaves out the data of a job that has not ended.
+   * @throws AppError 404 when there is no such prediction of this owner; 410 when it can no longer be read.
+   */
+  async find(owner: string, uuid: string, read = readJob): Promise<Prediction> {
     const id = { owner, uuid }
     const record = isUuid(uuid) ? await readPrediction(this.#options.redis, id) : undefined
     if (!record) throw this.#isExpired(uuid) ? gone('this prediction has expired') : notFound('no such prediction')
-    const job = await readJob(this.#options.reads, jobRefOf(id, record))
-    if (job.state === 'missing' && (await this.#hasMoved(id, record))) return this.find(owner, uuid)
+    const job = await read(this.#options.reads, jobRefOf(id, record))
+    if (job.state === 'missing' && (await this.#hasMoved(id, record))) return this.find(owner, uuid, read)
     if (isExpired(record, job, this.#options.resultTtl)) throw gone('this prediction has expired')
     return { id, record, job }
   }

@@ -47,17 +47,32 @@ export type JobSnapshot =
 
 /** Positions are counted up to this one; a larger one means little and costs Redis time. */
 const MAX_POSITION = 10_000
-const FIELDS = ['data', 'timestamp', 'processedOn', 'finishedOn', 'returnvalue', 'ats'] as const
+const SMALL_FIELDS = ['timestamp', 'processedOn', 'finishedOn', 'ats'] as const
+const FIELDS = [...SMALL_FIELDS, 'data', 'returnvalue'] as const
 
 /** In place of data that is left out or cannot be read. */
 export const NO_DATA: TextsJob = { v: JOB_VERSION, model: '', items: [], truncate: 'right', replyTo: '' }
 
 /** A job with its data and place, in one round trip. */
-export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
+export function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
+  return readSnapshot(redis, job, FIELDS)
+}
+
+/** As readJob; a job that has not ended is read without its data, which may be large. */
+export async function readJobProgress(redis: Redis, job: JobRef): Promise<JobSnapshot> {
+  const snapshot = await readSnapshot(redis, job, SMALL_FIELDS)
+  return snapshot.state === 'completed' || snapshot.state === 'failed' ? readJob(redis, job) : snapshot
+}
+
+async function readSnapshot(
+  redis: Redis,
+  job: JobRef,
+  names: typeof FIELDS | typeof SMALL_FIELDS,
+): Promise<JobSnapshot> {
   const queue = queueKey(job.queue)
   const replies = await redis
     .pipeline()
-    .hmget(jobKey(job.queue, job.id), ...FIELDS)
+    .hmget(jobKey(job.queue, job.id), ...names)
     .exists(lockKey(job))
     .zrank(`${queue}:prioritized`, job.id)
     .lpos(`${queue}:wait`, job.id, 'RANK', -1, 'MAXLEN', MAX_POSITION)
@@ -67,8 +82,8 @@ export async function readJob(redis: Redis, job: JobRef): Promise<JobSnapshot> {
     if (error) throw error
     return reply
   })
-  const [data, timestamp, processedOn, finishedOn, returnvalue, attempts] = fields as Array<string | null>
-  if (!data) return { state: 'missing' }
+  const [timestamp, processedOn, finishedOn, attempts, data, returnvalue] = fields as Array<string | null>
+  if (!timestamp) return { state: 'missing' }
   const common = { ...dataOf(data), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
   if (finishedOn) {
     const ended = { ...common, finishedOn: Number(finishedOn) }
@@ -89,7 +104,8 @@ function positionOf(rank: unknown, index: unknown, waiting: number): number | un
 }
 
 /** The data of a job, with members that this version does not know; data that cannot be read fails this job alone. */
-function dataOf(stored: string): Pick<Common, 'data' | 'newer'> {
+function dataOf(stored: string | null | undefined): Pick<Common, 'data' | 'newer'> {
+  if (!stored) return { data: NO_DATA }
   try {
     const data: unknown = JSON.parse(stored)
     return { data: { ...(data as object), ...parseTextsJob(data) } }

@@ -23,6 +23,8 @@ const record = z.object({
   /** The URL of its webhook, and JSON of the events that are sent. */
   webhook: z.string().optional(),
   webhook_events: z.string().optional(),
+  /** The secret of its stream's link; only with API keys. */
+  stream_token: z.string().optional(),
 })
 
 export type PredictionRecord = z.infer<typeof record>

@@ -305,7 +305,11 @@ describe('PUBLIC_URL', () => {
     const made = await send(api, '/v1/predictions', post({ host: 'localhost' }))
     const { id, urls } = JSON.parse(made.body) as { id: string; urls: object }
     expect(made.headers.location).toBe(`${base}/v1/predictions/${id}`)
-    expect(urls).toEqual({ get: `${base}/v1/predictions/${id}`, cancel: `${base}/v1/predictions/${id}/cancel` })
+    expect(urls).toEqual({
+      get: `${base}/v1/predictions/${id}`,
+      cancel: `${base}/v1/predictions/${id}/cancel`,
+      stream: expect.stringContaining(`${base}/v1/predictions/${id}/stream?`),
+    })
     const document = JSON.parse((await send(api, '/openapi.json')).body) as { servers: unknown }
     expect(document.servers).toEqual([{ url: '/inferq' }])
     expect((await send(api, '/docs/swagger-ui-init.js')).body).toContain('"/inferq/openapi.json"')

@@ -87,6 +87,20 @@ export function ownerOfRequest(keys: ApiKey[], authorization: string | undefined
   })
 }
 
+/** The token of a link that stands for an API key: the owner, and a secret of what the link leads to. */
+export function linkToken(owner: string, secret: string): string {
+  return `${owner}.${secret}`
+}
+
+/** The owner and the secret of a link's token; undefined for any other value, or when the owner has no key any more. */
+export function linkTokenOf(keys: ApiKey[], token: unknown): { owner: string; linkToken: string } | undefined {
+  const { owner, secret } = (typeof token === 'string' ? LINK_TOKEN.exec(token)?.groups : undefined) ?? {}
+  if (secret === undefined || !keys.some((key) => key.owner === owner)) return undefined
+  return { owner: owner ?? '', linkToken: secret }
+}
+
+const LINK_TOKEN = /^(?<owner>[0-9a-f]{12})\.(?<secret>[\w-]{22})$/
+
 function secretOf(authorization: string | undefined): string | undefined {
   return /^(?:Bearer|Token) (.+)$/i.exec(authorization ?? '')?.[1]
 }

@@ -19,6 +19,7 @@ const requestHeaders: Record<RequestHeader, z.ZodType> = {
     .max(255)
     .optional()
     .describe('A repeated request with the same key gets the answer of the first one'),
+  'Last-Event-ID': z.string().max(200).optional().describe('The id of the last event that was received'),
   Range: z.string().optional().describe('One range, such as bytes=0-99'),
 }
 
@@ -57,23 +58,28 @@ export function operationOf(route: Route<never>, hasKeys: boolean): RouteConfig 
     responses: Object.fromEntries([
       ...Object.entries(route.responses).map(([status, documented]) => [
         status,
-        responseOf(documented, route.supportsSse === true),
+        responseOf(documented, route.supportsSse === true && !hasEvents(route)),
       ]),
       ...[...statuses].map((status) => [String(status), errorOf(status, errors)]),
     ]),
   }
 }
 
+/** Whether a response of its own documents the events. */
+function hasEvents({ responses }: Route<never>): boolean {
+  return Object.values(responses).some(({ contentType }) => contentType === 'text/event-stream')
+}
+
 function bodyOf(schema: z.ZodType, example: unknown) {
   return { required: true, content: { 'application/json': { schema, ...(example === undefined ? {} : { example }) } } }
 }
 
-function responseOf(documented: DocumentedResponse, hasEvents: boolean) {
+function responseOf(documented: DocumentedResponse, withEvents: boolean) {
   const { description, schema, example, contentType = 'application/json' } = documented
   const headers = headersOf(documented.headers)
   if (!schema) return { description, headers }
   const media = { schema, ...(example === undefined ? {} : { example }) }
-  const events = hasEvents ? { 'text/event-stream': { schema: z.string() } } : {}
+  const events = withEvents ? { 'text/event-stream': { schema: z.string() } } : {}
   return { description, headers, content: { [contentType]: media, ...events } }
 }
 

@@ -23,6 +23,10 @@ export interface ApiRequest<Params, Query, Body> {
   /** The Range header. */
   range: string | undefined
   idempotencyKey: string | undefined
+  /** The Last-Event-ID header: what a client received before it connected again. */
+  lastEventId: string | undefined
+  /** The token of the link, which stands for an API key; undefined when the request has a key. The handler checks it. */
+  linkToken: string | undefined
   /** The W3C trace context; undefined when absent or invalid. */
   traceparent: string | undefined
   /** The base of this api's URLs as the client sees it, without a trailing slash. */
@@ -44,9 +48,12 @@ export interface UploadBody {
 /** A response body that is sent while it is generated. */
 export class Streamed {
   readonly content: AsyncIterable<Buffer | string>
+  /** Called when the response is closed; the handler has taken a place of the streams. Undefined: the router takes one. */
+  readonly release: (() => void) | undefined
 
-  constructor(content: AsyncIterable<Buffer | string>) {
+  constructor(content: AsyncIterable<Buffer | string>, release?: () => void) {
     this.content = content
+    this.release = release
   }
 }
 
@@ -58,7 +65,7 @@ export interface RouteReply {
 }
 
 /** Headers of requests that the OpenAPI document describes. */
-export type RequestHeader = 'Prefer' | 'Idempotency-Key' | 'Range'
+export type RequestHeader = 'Prefer' | 'Idempotency-Key' | 'Range' | 'Last-Event-ID'
 
 export interface DocumentedResponse {
   description: string
@@ -81,6 +88,8 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   description?: string
   /** The route needs no API key. */
   public?: boolean
+  /** A token in the query may stand for an API key, for clients that send none with a link. */
+  takesLinkToken?: boolean
   /** The route answers under every Host, as health checks of load balancers send it. */
   anyHost?: boolean
   /** A 503 of this route is delayed, because some clients retry it without back-off. */

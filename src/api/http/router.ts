@@ -6,7 +6,7 @@ import type * as z from 'zod'
 import { AppError, malformed } from '../../errors.ts'
 import { checked, checkedBody } from '../../validation/check.ts'
 import type { JsonLimits } from '../../validation/json-limits.ts'
-import { type ApiKey, knownOwner, ownerOfRequest } from './api-keys.ts'
+import { type ApiKey, knownOwner, linkTokenOf, ownerOfRequest } from './api-keys.ts'
 import { type AccessGuards, accessGuards } from './guards/access.ts'
 import { setSecurityHeaders } from './guards/page-headers.ts'
 import { baseUrlOf } from './guards/public-url.ts'
@@ -62,9 +62,10 @@ export function mountRoutes<Context extends HttpContext>(
       } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
-      const owner = admitCaller(route, guards, context.config.apiKeys, request)
+      const caller = admitCaller(route, guards, context.config.apiKeys, request)
+      const { owner } = caller
       requestState(response).owner = owner
-      const answer = () => void handleRequest(route, context, owner, request, response).catch(next)
+      const answer = () => void handleRequest(route, context, caller, request, response).catch(next)
       const handle = () => (route.public ? answer() : turns.take(owner, answer))
       if (!route.body) return handle()
       rejectNonJson(request)
@@ -75,18 +76,28 @@ export function mountRoutes<Context extends HttpContext>(
   }
 }
 
-/** Everything that can refuse a caller before its body is read. @returns the owner; empty without a key on a public route. */
-function admitCaller(route: Route<never>, guards: AccessGuards, keys: ApiKey[], request: Request): string {
+interface Caller {
+  /** Empty without a key on a public route. */
+  owner: string
+  /** The token that stands for a key, which the handler checks. */
+  linkToken: string | undefined
+}
+
+/** Everything that can refuse a caller before its body is read. */
+function admitCaller(route: Route<never>, guards: AccessGuards, keys: ApiKey[], request: Request): Caller {
   if (!route.anyHost) guards.host(request)
   if (!route.public) guards.origin(request, route.isPredict)
   const authorization = request.get('authorization')
-  return route.public ? (knownOwner(keys, authorization) ?? '') : ownerOfRequest(keys, authorization)
+  const known = knownOwner(keys, authorization)
+  if (known !== undefined) return { owner: known, linkToken: undefined }
+  const link = route.takesLinkToken ? linkTokenOf(keys, request.query['token']) : undefined
+  return link ?? { owner: route.public ? '' : ownerOfRequest(keys, authorization), linkToken: undefined }
 }
 
 async function handleRequest<Context extends HttpContext>(
   route: Route<Context>,
   context: Context,
-  owner: string,
+  { owner, linkToken }: Caller,
   request: Request,
   response: Response,
 ): Promise<void> {
@@ -105,6 +116,8 @@ async function handleRequest<Context extends HttpContext>(
     wantsEvents: route.supportsSse === true && request.accepts(['application/json', EVENT_STREAM]) === EVENT_STREAM,
     range: request.get('range'),
     idempotencyKey: idempotencyKeyOf(request),
+    lastEventId: request.get('last-event-id'),
+    linkToken,
     traceparent: traceparentOf(request),
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     disconnected: disconnected.signal,
@@ -114,10 +127,11 @@ async function handleRequest<Context extends HttpContext>(
   await send(request, response, reply)
 }
 
-/** Takes a place until the response is closed. @throws AppError 429, after the end of the content. */
-async function holdStreamPlace({ streams }: HttpContext, owner: string, response: Response, { content }: Streamed) {
+/** Holds a place until the response is closed. @throws AppError 429, after the end of the content. */
+async function holdStreamPlace({ streams }: HttpContext, owner: string, response: Response, streamed: Streamed) {
+  const { content, release } = streamed
   try {
-    onceClosed(response, streams.take(owner))
+    onceClosed(response, release ?? streams.take(owner))
   } catch (error) {
     await content[Symbol.asyncIterator]().return?.()
     throw error
@@ -214,7 +228,9 @@ function allowBody(request: Request, response: Response): void {
 function rejectUnacceptable(route: Route<never>, request: Request): void {
   const accept = request.get('accept')
   if (route.isBinary || accept === undefined || accept === '*/*') return
-  const types = Object.values(route.responses).map(({ contentType }) => contentType ?? 'application/json')
+  const bodies = Object.values(route.responses).filter(({ schema }) => schema !== undefined)
+  const types = bodies.map(({ contentType }) => contentType ?? 'application/json')
+  if (types.length === 0) types.push('application/json')
   if (route.supportsSse) types.push(EVENT_STREAM)
   if (request.accepts(types) !== false) return
   throw new AppError('Validation', 406, `not acceptable; available: ${[...new Set(types)].join(', ')}`)

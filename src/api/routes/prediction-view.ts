@@ -5,6 +5,7 @@ import type { ListedPrediction } from '../../predict/prediction-list.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import { type JobSnapshot, NO_DATA } from '../../queue/job-state.ts'
+import { linkToken } from '../http/api-keys.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /**
@@ -38,7 +39,7 @@ export async function toPredictionObject(
     created_at: new Date(record.created_at).toISOString(),
     started_at: startedAt === undefined ? null : new Date(startedAt).toISOString(),
     completed_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
-    urls: urlsOf(id.uuid, baseUrl),
+    urls: urlsOf(prediction, baseUrl),
     queue: queueOf(prediction, fleet),
     attempts: job.state === 'missing' ? 0 : job.attempts,
     metadata: JSON.parse(record.metadata) as Record<string, string>,
@@ -64,9 +65,11 @@ function servedRevision(fleet: FleetView, model: string): string {
   return fleet.models().find(({ name }) => name === model)?.current.revision ?? 'unknown'
 }
 
-function urlsOf(uuid: string, baseUrl: string): { get: string; cancel: string } {
-  const get = `${baseUrl}/v1/predictions/${uuid}`
-  return { get, cancel: `${get}/cancel` }
+/** Replicate's clients read `stream`: that of Node sends no API key with it, that of Python knows no other events. */
+function urlsOf({ id, record }: Prediction, baseUrl: string): PredictionObject['urls'] {
+  const get = `${baseUrl}/v1/predictions/${id.uuid}`
+  const token = record.stream_token === undefined ? '' : `&token=${linkToken(id.owner, record.stream_token)}`
+  return { get, cancel: `${get}/cancel`, stream: `${get}/stream?events=output,error,done${token}` }
 }
 
 /** The status that docs/state-machine.md defines for a prediction. */

@@ -1,8 +1,6 @@
 // Routes of predictions with an id, after Replicate's API.
 import * as z from 'zod'
 import { AppError, invalid, malformed } from '../../errors.ts'
-import { workOf } from '../../fleet/work.ts'
-import { hasInteractiveRoom } from '../../predict/admission.ts'
 import { inputsOf } from '../../predict/inputs.ts'
 import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
 import { type ListedPrediction, MAX_ENTRY_BYTES, readPredictionPage } from '../../predict/prediction-list.ts'
@@ -17,7 +15,9 @@ import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
 import { toListedObject, toPredictionObject } from './prediction-view.ts'
 import { route } from './route.ts'
 import { orNull, type PredictionBody, type PredictionObject, predictionObject, type Schemas, url } from './schema.ts'
-import { submit } from './submit-prediction.ts'
+import { predictionStreamRoute, streamReply, takePlaces } from './streams/prediction-stream.ts'
+import { type Submission, submit } from './submit-prediction.ts'
+import { waitUrgently } from './urgency.ts'
 import { erasePrediction, webhookOf } from './webhooks.ts'
 
 const PAGE_SIZE = 100
@@ -27,6 +27,12 @@ const EXAMPLE_ID = '0190f3f2-7c1e-7000-8000-000000000000'
 const predictionResponse = { description: 'The prediction', schema: predictionObject }
 const headers: HeaderName[] = ['Location', 'Preference-Applied', 'Idempotency-Replayed']
 const createResponses = {
+  200: {
+    description: 'Created; with Accept: text/event-stream, its events',
+    contentType: 'text/event-stream',
+    schema: z.string(),
+    headers,
+  },
   201: { ...predictionResponse, description: 'Created, and finished within the wait', headers },
   202: { ...predictionResponse, description: 'Created; poll urls.get', headers },
 }
@@ -47,8 +53,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       tag: 'Predictions',
       summary: 'Submit a prediction',
       description:
-        'Prefer: wait[=seconds] waits for the result. Idempotency-Key: a repeated request returns the same prediction.',
+        'Prefer: wait[=seconds] waits for the result. Accept: text/event-stream streams its events, as GET …/stream does. ' +
+        'Idempotency-Key: a repeated request returns the same prediction.',
       isPredict: true,
+      supportsSse: true,
       params,
       body: schemas.prediction,
       documentedBody: schemas.documented.prediction,
@@ -87,6 +95,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       summary:
         'Submit a prediction with a UUID of your choice; a repeat with the same body returns the same prediction',
       isPredict: true,
+      supportsSse: true,
       params: idParams,
       body: schemas.prediction,
       documentedBody: schemas.documented.prediction,
@@ -114,6 +123,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       errorStatuses: [404, 410, 429, 503],
       handler: getOne,
     }),
+    predictionStreamRoute,
     route({
       method: 'get',
       path: '/v1/predictions',
@@ -182,20 +192,29 @@ async function createOne(
   uuid?: string,
 ): Promise<RouteReply> {
   const { body, prefer, baseUrl } = request
-  const waitMs = prefer.wait ?? 0
   const target = await targetOf(context, modelOfPath ?? body.model, body.version)
   const webhook = await webhookOf(context, request.owner, body)
-  const submitted = await submit(context, request, {
-    target,
-    inputs: inputsOf(body.input),
-    metadata: body.metadata ?? {},
-    route,
-    waitMs,
-    uuid,
-    webhook,
-  })
+  const submission = { target, inputs: inputsOf(body.input), metadata: body.metadata ?? {}, route, uuid, webhook }
+  if (request.wantsEvents) return createAndStream(context, request, submission)
+  const submitted = await submit(context, request, { ...submission, waitMs: prefer.wait ?? 0 })
   const status = submitted.ended ? 201 : 202
   return reply(context, submitted.prediction, baseUrl, status, submitted.headers)
+}
+
+/** The places are taken first: a prediction that exists has its stream. */
+async function createAndStream(
+  context: Context,
+  request: AnyRequest,
+  submission: Omit<Submission, 'waitMs'>,
+): Promise<RouteReply> {
+  const release = takePlaces(context, request)
+  try {
+    const { prediction, replayed, headers } = await submit(context, request, { ...submission, waitMs: 0 })
+    return streamReply(context, request, prediction, release, { isNew: !replayed, headers })
+  } catch (error) {
+    release()
+    throw error
+  }
 }
 
 /** `version` may be a revision or, as Replicate's clients send it, a model reference, also `owner/name:version`. */
@@ -216,31 +235,11 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   const release = context.polls.take(owner)
   const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
   try {
-    const polled = await promote(context, found)
-    await context.predictions.waitFor(polled.id, polled.record, deadline.signal, true)
+    return await reply(context, await waitUrgently(context, found, deadline.signal), baseUrl, 200)
   } finally {
     release()
     deadline.end()
   }
-  const after = await context.predictions.find(owner, params.id)
-  if (!hasEnded(after)) await context.predictions.move(after, 'async', await workOfPrediction(context, after))
-  return reply(context, after, baseUrl, 200)
-}
-
-/** Makes a prediction that a caller waits for urgent, if it would start in time. */
-async function promote(context: Context, prediction: Prediction): Promise<Prediction> {
-  const { id, record } = prediction
-  const model = await context.fleet.find(record.model)
-  if (!model || record.lane === 'interactive' || !hasInteractiveRoom(context, model, id.owner)) return prediction
-  const work = await workOfPrediction(context, prediction)
-  if (!(await context.predictions.move(prediction, 'interactive', work))) return prediction
-  context.fleet.load.add(model.name, 'interactive', id.owner, work)
-  return { ...prediction, record: { ...record, lane: 'interactive' } }
-}
-
-async function workOfPrediction(context: Context, { record, job }: Prediction): Promise<number> {
-  const model = await context.fleet.find(record.model)
-  return model && job.state !== 'missing' ? workOf(model.costs, job.data.items, model.current.maxTokens) : 0
 }
 
 async function listPredictions(

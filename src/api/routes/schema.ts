@@ -37,10 +37,7 @@ export function createSchemas(limits: SchemaLimits) {
     version: z.string().min(1).max(200).optional().describe('The same as model, or a revision'),
     input: schemas.predictionInput,
     metadata: metadata.optional().describe('Your data, returned with the prediction'),
-    stream: z
-      .literal(false, { error: 'is not supported yet: poll the prediction, or use Prefer: wait' })
-      .optional()
-      .describe('Rejected for now when true'),
+    stream: z.boolean().optional().describe('Has no effect: every prediction has urls.stream'),
     webhook,
     webhook_events_filter: z
       .array(z.enum(['start', 'output', 'logs', 'completed']))
@@ -180,7 +177,7 @@ export const predictionObject = z
     created_at: dateTime,
     started_at: orNull(dateTime),
     completed_at: orNull(dateTime),
-    urls: z.object({ get: url, cancel: url }).meta({ id: 'PredictionUrls' }),
+    urls: z.object({ get: url, cancel: url, stream: url }).meta({ id: 'PredictionUrls' }),
     queue: orNull(
       z.object({ position: orNull(z.int()), eta_seconds: orNull(z.number()) }).meta({ id: 'QueuePosition' }),
     ),

@@ -1,4 +1,5 @@
 // Creates a prediction with an id, and waits for its end.
+import { randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import { workOf } from '../../fleet/work.ts'
 import { admit, hasInteractiveRoom, takeWaitingPlace } from '../../predict/admission.ts'
@@ -33,6 +34,8 @@ export interface Submission {
 export interface Submitted {
   prediction: Prediction
   ended: boolean
+  /** Whether an earlier request created it. */
+  replayed: boolean
   /** Location, Preference-Applied, Idempotency-Replayed. */
   headers: Record<string, string>
 }
@@ -84,6 +87,7 @@ export async function submit(
       work,
       traceparent,
       webhook,
+      streamToken: context.config.apiKeys.length > 0 ? randomBytes(16).toString('base64url') : undefined,
     })
     await end
     const isNew = !replayed && waitMs === 0
@@ -95,7 +99,7 @@ export async function submit(
       ...preferenceApplied(prefer),
       ...replayedHeader(replayed),
     }
-    return { prediction, ended: hasEnded(prediction), headers }
+    return { prediction, ended: hasEnded(prediction), replayed, headers }
   } finally {
     deadline.end()
     release()

@@ -61,12 +61,7 @@ describe('a message', () => {
       'input: must be an object, such as {"text": "…"} or {"inputs": ["…", "…"]}',
     ],
     ['no input', schemas.prediction, {}, 'input: is missing'],
-    [
-      'a stream',
-      schemas.prediction,
-      { input: { text: 'a' }, stream: true },
-      'stream: is not supported yet: poll the prediction, or use Prefer: wait',
-    ],
+    ['a stream', schemas.prediction, { input: { text: 'a' }, stream: 'yes' }, 'stream: must be true or false'],
     [
       'metadata of a number',
       schemas.prediction,

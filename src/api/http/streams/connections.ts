@@ -27,6 +27,8 @@ interface Connection {
   sentBefore: number
   /** The start of the window, on the clock of performance.now(). */
   since: number
+  /** On the same clock. */
+  openedAt: number
 }
 
 /** 1 kB/s, as for uploads. */
@@ -51,12 +53,20 @@ export class Connections {
   /** Follows the server's connections until it is closed. */
   watch(server: Server): void {
     server.on('connection', (socket: Socket) => {
-      this.#open.set(socket, { answers: new Set(), sentBefore: 0, since: performance.now() })
+      this.#open.set(socket, {
+        answers: new Set(),
+        sentBefore: 0,
+        since: performance.now(),
+        openedAt: performance.now(),
+      })
       socket.once('close', () => this.#open.delete(socket))
     })
     // Before the listener that answers, so that the header is set before the answer is sent.
     server.prependListener('request', (request, response) => this.#onRequest(request, response))
-    const timer = setInterval(() => this.#cutStalled(), this.#options.checkMs)
+    const timer = setInterval(() => {
+      this.#cutStalled()
+      if (!server.listening) this.#cutUnused()
+    }, this.#options.checkMs)
     timer.unref()
     this.#options.closing.addEventListener('abort', () => this.#announceEnd(), { once: true })
     server.once('close', () => clearInterval(timer))
@@ -73,6 +83,14 @@ export class Connections {
   #announceEnd(): void {
     for (const { answers } of this.#open.values()) {
       for (const answer of answers) if (!answer.headersSent) answer.setHeader('Connection', 'close')
+    }
+  }
+
+  /** A closed server waits for connections that have sent no request, and checks their timeouts no more. */
+  #cutUnused(): void {
+    const openedBefore = performance.now() - CLOSING_WINDOW_MS
+    for (const [socket, { answers, openedAt }] of this.#open) {
+      if (answers.size === 0 && openedAt < openedBefore) socket.destroy()
     }
   }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { RequestListener, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createHttpServer, listen } from '../../../../../src/api/http/server.ts'
+import { close, createHttpServer, listen } from '../../../../../src/api/http/server.ts'
 import { Connections } from '../../../../../src/api/http/streams/connections.ts'
 import { UploadTimeouts } from '../../../../../src/api/http/streams/upload-timeout.ts'
 import { waitFor } from '../../../../helpers/wait-for.ts'
@@ -97,6 +97,22 @@ describe('a server that stops', () => {
     answers[1]?.()
     await waitFor('the end of the other connection', later.ended)
     expect(later.received()).toMatch(/\r\nConnection: close\r\n/)
+  })
+
+  it('closes connections without a request, and waits for answers', async () => {
+    const answers: (() => void)[] = []
+    await start((_request, response) => answers.push(() => response.end('done')))
+    const [unused, partial, waiting] = [await open(), await open(), await open()]
+    partial.socket.write(REQUEST.slice(0, 9))
+    waiting.socket.write(REQUEST)
+    await waitFor('the request', () => answers.length === 1)
+    closing.abort()
+    const closed = close(server)
+    await waitFor('the end of both', () => unused.ended() && partial.ended())
+    expect(waiting.ended()).toBe(false)
+    answers[0]?.()
+    await closed
+    await waitFor('the answer', () => waiting.received().includes('done'))
   })
 
   it('keeps connections before', async () => {
