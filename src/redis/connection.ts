@@ -3,14 +3,22 @@ import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 import type { RedisAddress } from './settings.ts'
 import { tlsOptions } from './tls.ts'
+import { topologyOf } from './url.ts'
 
 type OnError = (error: Error) => void
+
+const retryStrategy = (attempt: number) => Math.min(100 * 2 ** Math.min(attempt, 5), 2_000) + Math.random() * 100
 
 const common = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
-  retryStrategy: (attempt: number) => Math.min(100 * 2 ** Math.min(attempt, 5), 2_000) + Math.random() * 100,
-  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
+  retryStrategy,
+  sentinelRetryStrategy: retryStrategy,
+  sentinelReconnectStrategy: retryStrategy,
+  sentinelCommandTimeout: 2_000,
+  // A master became a replica: the connection is opened again, to the new master. Redis 6 names it inside of the message
+  // of a script, and ends blocked commands with UNBLOCKED.
+  reconnectOnError: (error: Error) => /READONLY|^UNBLOCKED/.test(error.message),
 } satisfies RedisOptions
 
 /** For commands: fails fast, so that a caller gets its 503 within 2 seconds when Redis is unavailable. */
@@ -43,13 +51,29 @@ export function subscriberConnection(address: RedisAddress, onError: OnError): R
   return open(address, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
 }
 
-/** A connection with these options, to the place of the settings. Errors are events; the caller handles them. */
-export function connect(address: RedisAddress, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>
+
+/**
+ * A connection with these options, to the place of the settings: the one function that knows the forms of REDIS_URL. Errors
+ * are events; the caller handles them.
+ */
+export function connect(address: RedisAddress, options: ConnectionOptions): Redis {
+  const topology = topologyOf(address.redisUrl)
   const tls = tlsOptions(address)
-  return new Redis(address.redisUrl, { ...options, ...(tls ? { tls } : {}) })
+  if (topology?.kind !== 'sentinel') return new Redis(address.redisUrl, { ...options, ...(tls ? { tls } : {}) })
+  const { nodes, master, kind: _kind, ...credentials } = topology
+  return new Redis({
+    ...options,
+    ...credentials,
+    sentinels: nodes,
+    name: master,
+    // Sentinels report a failover, so a connection to a master that hangs is closed before its socketTimeout.
+    failoverDetector: true,
+    ...(tls ? { tls, sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
+  })
 }
 
-function open(address: RedisAddress, onError: OnError, options: Omit<RedisOptions, 'replyMapping'>): Redis {
+function open(address: RedisAddress, onError: OnError, options: ConnectionOptions): Redis {
   const redis = connect(address, { ...common, ...options })
   redis.on('error', (error) => {
     onError(error)

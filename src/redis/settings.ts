@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import * as z from 'zod'
 import { flag, optional, secret, setting, text } from '../env.ts'
 import { DEFAULT_KEY_PREFIX } from './keys.ts'
+import { hasSeveralPlaces, topologyOf } from './url.ts'
 
 /** How Redis is reached: these members of the settings. */
 export interface RedisAddress {
@@ -15,7 +16,8 @@ export interface RedisAddress {
   redisTlsKey?: string | undefined
 }
 
-const EXPECTED = 'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0 or rediss://HOST:6380'
+const EXPECTED =
+  'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0, rediss://HOST:6380 or redis+sentinel://HOST:26379,HOST:26379/MASTER'
 const UNESCAPED = `must be ${EXPECTED}; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25`
 
 /**
@@ -30,6 +32,7 @@ const redisUrl = z.string({ error: `must be set to ${EXPECTED}` }).transform((gi
 })
 
 function urlProblem(given: string): string | undefined {
+  if (hasSeveralPlaces(given)) return topologyOf(given) === undefined ? UNESCAPED : undefined
   if (!/^rediss?:\/\//i.test(given)) return `must be ${EXPECTED}`
   if (!URL.canParse(given)) return UNESCAPED
   const { hostname, pathname, search, searchParams, hash, username, password } = new URL(given)

@@ -4,7 +4,7 @@ import type { RedisAddress } from './settings.ts'
 
 /** The options for ioredis; undefined for a URL without TLS. */
 export function tlsOptions({ redisUrl, redisTlsCa, redisTlsCert, redisTlsKey }: RedisAddress): object | undefined {
-  if (!/^rediss:/i.test(redisUrl)) return undefined
+  if (!/^rediss[:+]/i.test(redisUrl)) return undefined
   return withoutUndefined({ ca: redisTlsCa, cert: redisTlsCert, key: redisTlsKey })
 }
 

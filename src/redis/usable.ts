@@ -4,6 +4,7 @@ import { SettingsError } from '../env.ts'
 import { connect } from './connection.ts'
 import type { RedisAddress } from './settings.ts'
 import { alertOf, tlsErrorReason, tlsOptions, tlsSettingsProblem } from './tls.ts'
+import { describePlaces, hasSeveralPlaces, type RedisTopology, topologyOf } from './url.ts'
 
 /** `away`: it may answer later. `refused`: it answers, and the setting has to be changed. */
 export type RedisCheck = { state: 'usable' } | { state: 'away' | 'refused'; reason: string }
@@ -23,9 +24,11 @@ export async function checkRedis(address: RedisAddress): Promise<RedisCheck> {
     maxRetriesPerRequest: 0,
     enableReadyCheck: false,
     retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: TIMEOUT_MS,
   })
-  const errors: unknown[] = []
-  redis.on('error', (error) => errors.push(error))
+  const errors: Error[] = []
+  for (const event of ['error', 'sentinelError']) redis.on(event, (error) => errors.push(error))
   try {
     await redis.connect()
     await redis.ping()
@@ -34,7 +37,8 @@ export async function checkRedis(address: RedisAddress): Promise<RedisCheck> {
     return info.includes('cluster_enabled:1') ? { state: 'refused', reason: CLUSTER } : { state: 'usable' }
   } catch (error) {
     // connect() fails with "Connection is closed"; its cause comes as an event.
-    return describe(await withAlert(errors[0] ?? error, redis, address), redis)
+    const [first = error as NodeJS.ErrnoException, ...others] = errors
+    return describe([await withAlert(first, redis, address), ...others], redis, topologyOf(address.redisUrl))
   } finally {
     redis.disconnect()
   }
@@ -47,20 +51,24 @@ export async function requireUsableRedis(address: RedisAddress): Promise<void> {
 }
 
 /** The error, or for a connection that was closed the TLS alert that did not arrive. */
-async function withAlert(error: unknown, redis: Redis, address: RedisAddress): Promise<unknown> {
-  const { code } = error as NodeJS.ErrnoException
+async function withAlert(error: NodeJS.ErrnoException, redis: Redis, address: RedisAddress): Promise<Error> {
   const { host = '', port = 0 } = redis.options
   const tls = tlsOptions(address)
-  if (tls === undefined || (code !== undefined && !['ECONNRESET', 'EPIPE'].includes(code))) return error
+  const isAlert = error.code === undefined || ['ECONNRESET', 'EPIPE'].includes(error.code)
+  if (tls === undefined || !isAlert || hasSeveralPlaces(address.redisUrl)) return error
   const alert = await alertOf(host, port, tls)
   return alert === undefined ? error : Object.assign(new Error('TLS alert'), { code: alert })
 }
 
-function describe(error: unknown, redis: Redis): RedisCheck {
-  const { host, port, db } = redis.options
-  const { message, code = '' } = error as Error & { code?: string }
-  const place = `Redis at ${host?.includes(':') ? `[${host}]` : host}:${port}`
+/** @param errors in their order; there is one at least. */
+function describe(errors: Error[], redis: Redis, topology: RedisTopology | undefined): RedisCheck {
+  const { host = '', port = 0, db } = redis.options
+  const { message, code = '' } = errors[0] as Error & { code?: string }
   const refused = (reason: string): RedisCheck => ({ state: 'refused', reason: `REDIS_URL: ${reason}` })
+  if (topology?.kind === 'sentinel' && message.includes('sentinel ')) return describeSentinels(errors, topology)
+  const places = topology === undefined || topology.kind === 'server' ? undefined : describePlaces(topology)
+  const place =
+    places === undefined ? `Redis at ${describePlaces({ nodes: [{ host, port }] })}` : `the Redis of ${places}`
   if (/^(WRONGPASS|NOAUTH|ERR invalid password)/.test(message)) {
     return refused(`${place} rejects the login; check the user name and the password`)
   }
@@ -77,4 +85,17 @@ function describe(error: unknown, redis: Redis): RedisCheck {
   const hint = redis.options.tls ? 'use redis:// where it has no TLS' : 'use rediss:// where it takes TLS alone'
   const why = `${code || message}${isSilent ? `; ${hint}` : ''}`
   return { state: 'away', reason: `${place} does not answer (${why})` }
+}
+
+/** One sentinel may be away and another one refuse. */
+function describeSentinels(errors: Error[], topology: RedisTopology & { kind: 'sentinel' }): RedisCheck {
+  const places = `the sentinels at ${describePlaces(topology)}`
+  const refused = (reason: string): RedisCheck => ({ state: 'refused', reason: `REDIS_URL: ${places} ${reason}` })
+  const message = errors.map((error) => error.message).join('\n')
+  if (/invalid reply: null|No such master/.test(message))
+    return refused(`know no master of the name ${topology.master}`)
+  if (/because (WRONGPASS|NOAUTH|ERR AUTH)/.test(message))
+    return refused('reject the login; check sentinel_user and sentinel_password')
+  if (/unknown command/.test(message)) return refused('are no sentinels: they do not know the command SENTINEL')
+  return { state: 'away', reason: `${places} do not answer` }
 }
