@@ -9,13 +9,14 @@ import {
   type SettingsOf,
   secret,
   setting,
+  size,
   text,
   timeout,
   url,
 } from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
-import { defaultProcesses } from './resources.ts'
+import { defaultInferenceMemory, defaultProcesses } from './resources.ts'
 
 export const workerSettings = {
   ...redisSettings,
@@ -72,6 +73,12 @@ export const workerSettings = {
     optional(timeout),
     'timeout of a run, which kills its process; unset: 20 times the estimate, 2s to 10s',
   ),
+  inferenceMemory: setting(
+    'INFERENCE_MEMORY',
+    undefined,
+    optional(size),
+    'memory of an inference process above which it is killed; unset: 80 % of the memory of the machine or container',
+  ),
   loadTimeout: setting(
     'LOAD_TIMEOUT',
     '2m',
@@ -87,12 +94,18 @@ export const workerSettings = {
   ),
 }
 
-export type WorkerConfig = Omit<SettingsOf<typeof workerSettings>, 'inferenceProcesses'> & {
+export type WorkerConfig = Omit<SettingsOf<typeof workerSettings>, 'inferenceProcesses' | 'inferenceMemory'> & {
   inferenceProcesses: number
+  /** Bytes. */
+  inferenceMemory: number
 }
 
 /** @throws SettingsError that lists every invalid variable. */
 export function readWorkerConfig(env: NodeJS.ProcessEnv): WorkerConfig {
-  const { inferenceProcesses = defaultProcesses(), ...settings } = readSettings(workerSettings, env)
-  return { ...settings, inferenceProcesses }
+  const {
+    inferenceProcesses = defaultProcesses(),
+    inferenceMemory = defaultInferenceMemory(),
+    ...settings
+  } = readSettings(workerSettings, env)
+  return { ...settings, inferenceProcesses, inferenceMemory }
 }

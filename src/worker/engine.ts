@@ -90,6 +90,7 @@ export class Engine {
       models: () => this.#sources(),
       intraOpThreads: config.intraOpThreads,
       loadTimeoutMs: config.loadTimeout,
+      maxMemory: config.inferenceMemory,
       program: this.#options.program,
       onLoaded: (loaded) => this.#onLoaded(loaded),
       onSlowLoad: (model) => {

@@ -6,10 +6,17 @@ import { join } from 'node:path'
 /** The memory of an inference process: a small model, its tokenizer and Node itself. */
 const BYTES_PER_PROCESS = 300 * 1_048_576
 const MAX_PROCESSES = 8
+/** Above this share, the kernel would soon end some process of the machine or container. */
+const MEMORY_SHARE = 0.8
 
 /** One inference process per CPU, but at most one per 300 MB and at most 8; at least 1. */
 export function defaultProcesses(): number {
   return Math.max(1, Math.min(cpus(), Math.floor(memory() / BYTES_PER_PROCESS), MAX_PROCESSES))
+}
+
+/** The bytes that one inference process may take. */
+export function defaultInferenceMemory(): number {
+  return MEMORY_SHARE * memory()
 }
 
 /** CPUs that this process may use, with respect to a container's quota. */

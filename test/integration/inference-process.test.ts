@@ -1,6 +1,7 @@
 // Inference process: failed loads, failed starts, runs sent ahead, niceness.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,13 +11,14 @@ import type { Loaded } from '../../src/worker/inference/ipc.ts'
 import { ProcessPool } from '../../src/worker/inference/process-pool.ts'
 import { childrenOf, isAlive } from '../helpers/processes.ts'
 import { waitFor } from '../helpers/wait-for.ts'
-import { standIn } from '../helpers/worker.ts'
+import { realModel, standIn } from '../helpers/worker.ts'
 
 const source = (name: string) => ({ name, dir: '', file: '', labels: 2, maxTokens: 16 })
 const poolOptions = {
   processes: 1,
   intraOpThreads: 1,
   loadTimeoutMs: 60_000,
+  maxMemory: Number.POSITIVE_INFINITY,
   program: standIn,
   onLoaded: () => Promise.resolve(),
   onSlowLoad: () => undefined,
@@ -34,6 +36,8 @@ async function started(
     child = new InferenceProcess({
       ...standIn,
       loadTimeoutMs: 60_000,
+      maxMemory: Number.POSITIVE_INFINITY,
+      holdsUpOthers: () => false,
       onLoaded: () => Promise.resolve([]),
       onSlowLoad: () => undefined,
       onReady: resolve,
@@ -142,12 +146,62 @@ it('serves the other models while one hangs when it is loaded, and refuses that 
   await pool.start()
   expect([pool.ready, served, refused]).toEqual([2, ['fine', 'fine'], []])
   expect(slow.filter((name) => name === 'm-hanging')).toEqual(['m-hanging'])
-  expect(putOff[0]).toMatch(/^m-hanging: .*LOAD_TIMEOUT \(2 s\)/)
+  expect(putOff[0]).toMatch(/^m-hanging: .*the other models are loaded first/)
   expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
   await waitFor('the hanging model to be refused', () => refused.includes('m-hanging'))
-  expect(deaths[0]).toMatch(/LOAD_TIMEOUT \(2 s\) while loading m-hanging/)
+  expect(deaths[0]).toMatch(/other models wait for a slow load while loading m-hanging/)
+  expect(deaths.at(-1)).toMatch(/LOAD_TIMEOUT \(2 s\) while loading m-hanging/)
   expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
   await pool.stop()
+})
+
+it('postpones a slow load once, and then lets it take its time', async () => {
+  const deaths: string[] = []
+  const served: string[] = []
+  const pool = new ProcessPool({
+    ...poolOptions,
+    models: () => [source('m-2000'), source('fine')],
+    loadTimeoutMs: 6_000,
+    onLoaded: async (models) => void served.push(...models.map(({ name }) => name)),
+    onDeath: (cause) => deaths.push(cause),
+  })
+  await pool.start()
+  expect(served).toEqual(['fine'])
+  await waitFor('the slow model', async () => pool.ready === 1 && served.includes('m-2000'))
+  expect(deaths).toEqual([expect.stringContaining('slow load while loading m-2000')])
+  expect(await pool.run(runOf('m-2000'))).toMatchObject({ kind: 'ran', columns: { errors: [] } })
+  await pool.stop()
+})
+
+it('refuses a model whose load exceeds the memory, and serves the others', async () => {
+  const refused: { name: string; refused: string }[] = []
+  const pool = new ProcessPool({
+    ...poolOptions,
+    models: () =>
+      [source('m-growing'), source('fine')].filter(({ name }) => !refused.some((each) => each.name === name)),
+    maxMemory: 600 * 1_048_576,
+    onLoaded: async (models) => {
+      for (const model of models) if ('refused' in model) refused.push(model)
+    },
+  })
+  await pool.start()
+  expect(await pool.run(runOf('fine'))).toMatchObject({ kind: 'ran' })
+  await waitFor('the refusal', () => refused.length > 0)
+  expect(refused[0]).toMatchObject({ name: 'm-growing', refused: expect.stringContaining('INFERENCE_MEMORY (629 MB)') })
+  await pool.stop()
+})
+
+it('is what Linux ends first when memory runs out', async () => {
+  const pool = new ProcessPool({ ...poolOptions, program: realModel, models: () => [source('fine')] })
+  const started = pool.start()
+  const [pid] = await waitFor('the process', async () => {
+    const children = await childrenOf(process.pid)
+    const scores = children.filter((child) => readFileSync(`/proc/${child}/oom_score_adj`, 'utf8') === '1000\n')
+    return scores.length > 0 && scores
+  })
+  expect(pid).toBeGreaterThan(0)
+  await pool.stop()
+  await started
 })
 
 it('loads a model that was put off into every process once its load succeeds', async () => {
@@ -182,6 +236,8 @@ it('ends with its parent while native code blocks it', async () => {
       execArgv: ['--import', 'tsx'],
       load: { models: [{ name: 'm-hanging', dir: '', file: '', labels: 2, maxTokens: 16 }], intraOpThreads: 1 },
       loadTimeoutMs: 600_000,
+      maxMemory: Infinity,
+      holdsUpOthers: () => false,
       onLoaded: () => Promise.resolve([]),
       onSlowLoad: () => undefined,
       onReady: () => undefined,

@@ -66,6 +66,19 @@ describe('a text that kills its process', () => {
     expect(outcomes(rows)).toEqual([3, 'Backend', 3])
   })
 
+  it('by exceeding the memory fails alone too, in every lane', async () => {
+    await startWorker({ inferenceMemory: 600 * 1_048_576, runTimeout: 60_000 })
+    const [hit, waiting, chunk] = await Promise.all([
+      caller.call(['one', 'grow', 'two']),
+      caller.call(['six6six', 'grow'], { name: 'prediction', lane: 'async' }),
+      caller.call(['grow', 'five5'], { name: 'chunk', lane: 'bulk' }),
+    ])
+    expect(outcomes(hit.rows)).toEqual([3, 'Backend', 3])
+    expect(outcomes(waiting.rows)).toEqual([7, 'Backend'])
+    expect(outcomes(chunk.rows)).toEqual(['Backend', 5])
+    expect(hit.rows[1]).toMatchObject({ error: { message: expect.stringContaining('INFERENCE_MEMORY') } })
+  })
+
   it('repeatedly does not stop the others', async () => {
     await startWorker({ inferenceProcesses: 2 })
     const jobs = Array.from({ length: 5 }, (_, index) => caller.call([`poison ${index}`, `text ${index}`]))

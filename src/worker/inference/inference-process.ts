@@ -1,6 +1,7 @@
 // Handle of one inference process: loads the models, sends runs in order, and reports the runs that its end lost.
 import { type ChildProcess, fork } from 'node:child_process'
 import type { FromInference, Loaded, LoadRequest, ModelSource, RunColumns, TextColumns } from './ipc.ts'
+import { exceedsMemory } from './memory-watch.ts'
 
 /** Program of the process, and Node's arguments for it. */
 export interface InferenceProgram {
@@ -22,12 +23,21 @@ export interface RunTask {
 /** `lost`: the process ended; `wasRunning` when it was computing this run. */
 export type RunOutcome =
   | { kind: 'ran'; columns: RunColumns; ms: number }
-  | { kind: 'lost'; cause: 'crash' | 'timeout'; wasRunning: boolean }
+  | { kind: 'lost'; cause: LostCause; wasRunning: boolean }
+
+export type LostCause = 'crash' | 'timeout' | 'memory'
+
+/** Why the worker killed the process. `slow load`: other models wait for it. */
+export type KillReason = 'run timeout' | 'load timeout' | 'slow load' | 'memory'
 
 export interface InferenceProcessOptions extends InferenceProgram {
   load: Omit<LoadRequest, 'kind'>
   /** LOAD_TIMEOUT: milliseconds that one model may take to load and to warm; then the process is killed. */
   loadTimeoutMs: number
+  /** INFERENCE_MEMORY: bytes that it may have in memory; above them it is killed. */
+  maxMemory: number
+  /** Whether other models wait for a model that has been loading for POSTPONE_SHARE of its timeout; then it is killed. */
+  holdsUpOthers: (model: string) => boolean
   /** Called after each load; returns further models to load before any run is sent. Never rejects. */
   onLoaded: (models: Loaded[]) => Promise<ModelSource[]>
   /** Called when a model has been loading for SLOW_LOAD_SHARE of its timeout. */
@@ -44,8 +54,8 @@ export interface ProcessEnd {
   cause: string
   /** The model that was being loaded. */
   loading: string | undefined
-  /** Whether it was killed because its load exceeded the timeout. */
-  loadTimedOut: boolean
+  /** Undefined: it ended without being killed. */
+  killedFor: KillReason | undefined
 }
 
 interface RunInFlight {
@@ -58,6 +68,8 @@ interface RunInFlight {
 const SEND_AHEAD_MS = 10
 /** The share of LOAD_TIMEOUT after which a load is reported. */
 const SLOW_LOAD_SHARE = 1 / 8
+/** The share of LOAD_TIMEOUT after which a load may not hold up other models any longer. */
+const POSTPONE_SHARE = 1 / 4
 /** The least time that the start of the process, before its first load, may take. */
 const START_TIMEOUT_MS = 30_000
 
@@ -68,10 +80,9 @@ export class InferenceProcess {
   #lastId = 0
   #firstStartedAt = 0
   #timer: NodeJS.Timeout | undefined
-  #timedOut = false
-  #loadTimer: NodeJS.Timeout | undefined
-  #slowLoadTimer: NodeJS.Timeout | undefined
-  #loadTimedOut = false
+  #killedFor: KillReason | undefined
+  #loadTimers: NodeJS.Timeout[] = []
+  readonly #ended = new AbortController()
   #loading: string | undefined
   readonly #models = new Set<string>()
   #state: 'loading' | 'ready' | 'ended' = 'loading'
@@ -84,6 +95,7 @@ export class InferenceProcess {
     this.#child.on('error', (error) => this.#handleEnd(error.message))
     this.#child.once('exit', (code, signal) => this.#handleEnd(signal ?? `exit code ${code}`))
     this.#load(options.load.models)
+    void this.#limitMemory()
   }
 
   /** The model that is being loaded now. */
@@ -153,22 +165,32 @@ export class InferenceProcess {
   }
 
   #startLoadTimer(model: string | undefined): void {
-    const { loadTimeoutMs, onSlowLoad } = this.#options
+    const { loadTimeoutMs, onSlowLoad, holdsUpOthers } = this.#options
     this.#loading = model
     this.#clearLoadTimers()
-    if (model !== undefined) this.#slowLoadTimer = setTimeout(onSlowLoad, loadTimeoutMs * SLOW_LOAD_SHARE, model)
-    this.#loadTimer = setTimeout(
-      () => {
-        this.#loadTimedOut = true
-        this.kill()
-      },
-      model === undefined ? Math.max(loadTimeoutMs, START_TIMEOUT_MS) : loadTimeoutMs,
-    )
+    const after = (ms: number, act: () => void) => void this.#loadTimers.push(setTimeout(act, ms))
+    const timeoutMs = model === undefined ? Math.max(loadTimeoutMs, START_TIMEOUT_MS) : loadTimeoutMs
+    after(timeoutMs, () => this.#killFor('load timeout'))
+    if (model === undefined) return
+    after(loadTimeoutMs * SLOW_LOAD_SHARE, () => onSlowLoad(model))
+    after(loadTimeoutMs * POSTPONE_SHARE, () => {
+      if (holdsUpOthers(model)) this.#killFor('slow load')
+    })
   }
 
   #clearLoadTimers(): void {
-    clearTimeout(this.#loadTimer)
-    clearTimeout(this.#slowLoadTimer)
+    for (const timer of this.#loadTimers.splice(0)) clearTimeout(timer)
+  }
+
+  async #limitMemory(): Promise<void> {
+    const { pid } = this.#child
+    if (pid === undefined) return
+    if (await exceedsMemory(pid, this.#options.maxMemory, this.#ended.signal)) this.#killFor('memory')
+  }
+
+  #killFor(reason: KillReason): void {
+    this.#killedFor ??= reason
+    this.kill()
   }
 
   async #finishLoad(models: Loaded[]): Promise<void> {
@@ -188,10 +210,7 @@ export class InferenceProcess {
     const [first] = this.#inFlight
     if (!first) return
     this.#firstStartedAt = performance.now()
-    this.#timer = setTimeout(() => {
-      this.#timedOut = true
-      this.kill()
-    }, first.task.timeoutMs)
+    this.#timer = setTimeout(() => this.#killFor('run timeout'), first.task.timeoutMs)
   }
 
   #handleEnd(cause: string): void {
@@ -199,11 +218,12 @@ export class InferenceProcess {
     this.#state = 'ended'
     clearTimeout(this.#timer)
     this.#clearLoadTimers()
-    const kind = this.#timedOut ? 'timeout' : 'crash'
+    this.#ended.abort()
+    const lostCause = lostCauseOf(this.#killedFor)
     const lost = this.#inFlight
     this.#inFlight = []
-    lost.forEach(({ settle }, index) => settle({ kind: 'lost', cause: kind, wasRunning: index === 0 }))
-    this.#options.onEnd({ cause: this.#causeOf(cause), loading: this.#loading, loadTimedOut: this.#loadTimedOut })
+    lost.forEach(({ settle }, index) => settle({ kind: 'lost', cause: lostCause, wasRunning: index === 0 }))
+    this.#options.onEnd({ cause: this.#causeOf(cause), loading: this.#loading, killedFor: this.#killedFor })
   }
 
   #hasEnded(): boolean {
@@ -211,12 +231,28 @@ export class InferenceProcess {
   }
 
   #causeOf(cause: string): string {
-    if (this.#loadTimedOut) return `killed: its load exceeded LOAD_TIMEOUT (${this.#options.loadTimeoutMs / 1_000} s)`
-    return this.#timedOut ? 'killed: its run exceeded the timeout' : cause
+    const { loadTimeoutMs, maxMemory } = this.#options
+    switch (this.#killedFor) {
+      case 'run timeout':
+        return 'killed: its run exceeded the timeout'
+      case 'load timeout':
+        return `killed: its load exceeded LOAD_TIMEOUT (${loadTimeoutMs / 1_000} s)`
+      case 'slow load':
+        return 'killed: other models wait for a slow load'
+      case 'memory':
+        return `killed: it exceeded INFERENCE_MEMORY (${Math.round(maxMemory / 1_000_000)} MB)`
+      case undefined:
+        return cause
+    }
   }
 
   #send(message: unknown): void {
     // Writing to a process that has ended or never started fails; `exit` or `error` reports its end.
     if (this.#child.connected) this.#child.send(message as object, () => undefined)
   }
+}
+
+function lostCauseOf(reason: KillReason | undefined): LostCause {
+  if (reason === 'memory') return 'memory'
+  return reason === 'run timeout' ? 'timeout' : 'crash'
 }

@@ -1,4 +1,5 @@
 // The process in which models run.
+import { writeFileSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 import { messageOf } from '../../errors.ts'
 import { OnnxClassifier } from './classifier.ts'
@@ -15,5 +16,11 @@ try {
   setPriority(Math.min(MAX_NICENESS, getPriority() + NICENESS_STEP))
 } catch (error) {
   process.stderr.write(`inferq inference: the priority stays as it is: ${messageOf(error)}\n`)
+}
+try {
+  // When memory runs out, Linux ends this process before the worker, Redis or another program.
+  writeFileSync('/proc/self/oom_score_adj', '1000')
+} catch {
+  // Other systems have no such file.
 }
 serveRuns((source, intraOpThreads) => OnnxClassifier.load(source, intraOpThreads))

@@ -7,6 +7,7 @@ import { packagePath } from '../../package.ts'
 import {
   InferenceProcess,
   type InferenceProgram,
+  type KillReason,
   type ProcessEnd,
   type RunOutcome,
   type RunTask,
@@ -20,6 +21,8 @@ export interface ProcessPoolOptions {
   intraOpThreads: number
   /** LOAD_TIMEOUT in milliseconds. */
   loadTimeoutMs: number
+  /** INFERENCE_MEMORY in bytes. */
+  maxMemory: number
   /** Program of the processes; `main.ts` by default. */
   program?: InferenceProgram | undefined
   /** Called when a process has loaded models, and with models that are refused; it resolves before the runs. */
@@ -44,8 +47,10 @@ export class ProcessPool {
   readonly #closing = new AbortController()
   readonly #slots: Array<InferenceProcess | undefined>
   /** Ends of processes in a row while they loaded a model, and the last cause. */
-  readonly #loadDeaths = new Map<string, { times: number; at: number; timedOut: boolean }>()
+  readonly #loadDeaths = new Map<string, { times: number; at: number; reason: KillReason | undefined }>()
   readonly #slowLoads = new Set<string>()
+  /** Models whose load was ended once because others waited. */
+  readonly #postponed = new Set<string>()
   /** The process that loads a model which was put off; it computes nothing. */
   #trial: InferenceProcess | undefined
   readonly #supervisors: Promise<void>[] = []
@@ -152,12 +157,14 @@ export class ProcessPool {
   }
 
   #startProcess(models: ModelSource[], events: ProcessEvents): InferenceProcess {
-    const { program = ownProgram, intraOpThreads, loadTimeoutMs } = this.#options
+    const { program = ownProgram, intraOpThreads, loadTimeoutMs, maxMemory } = this.#options
     const startedAt = performance.now()
     return new InferenceProcess({
       ...program,
       load: { models, intraOpThreads },
       loadTimeoutMs,
+      maxMemory,
+      holdsUpOthers: (model) => this.#holdsUpOthers(model, models),
       onSlowLoad: (model) => {
         if (!this.#slowLoads.has(model)) this.#options.onSlowLoad(model)
         this.#slowLoads.add(model)
@@ -168,17 +175,26 @@ export class ProcessPool {
         return events.onLoaded(loaded)
       },
       onEnd: (end) => {
-        if (end.loading !== undefined) this.#countLoadDeath(end.loading, end.loadTimedOut, startedAt)
+        if (end.loading !== undefined) this.#countLoadDeath(end.loading, end.killedFor, startedAt)
         events.onEnd(end)
       },
     })
   }
 
   /** Processes that loaded the model at the same time count once: they may have been too many for the memory. */
-  #countLoadDeath(name: string, timedOut: boolean, startedAt: number): void {
+  #countLoadDeath(name: string, reason: KillReason | undefined, startedAt: number): void {
     const last = this.#loadDeaths.get(name)
     if (last && startedAt < last.at) return
-    this.#loadDeaths.set(name, { times: (last?.times ?? 0) + 1, at: performance.now(), timedOut })
+    this.#loadDeaths.set(name, { times: (last?.times ?? 0) + 1, at: performance.now(), reason })
+  }
+
+  /** Whether a process loads other models too, and one of them no process can run. Once for each model, so that it ends. */
+  #holdsUpOthers(name: string, models: ModelSource[]): boolean {
+    if (this.#postponed.has(name)) return false
+    const isServed = (model: string) => this.#slots.some((process) => process?.isReady && process.has(model))
+    const holdsUp = models.some((model) => model.name !== name && !isServed(model.name))
+    if (holdsUp) this.#postponed.add(name)
+    return holdsUp
   }
 
   /** All models that may be loaded but those that are put off; when no other is left, those too. */
@@ -242,10 +258,18 @@ export class ProcessPool {
   }
 
   #deathReason(name: string): string {
-    const seconds = this.#options.loadTimeoutMs / 1_000
-    return this.#loadDeaths.get(name)?.timedOut
-      ? `loading and warming it takes longer than LOAD_TIMEOUT (${seconds} s)`
-      : 'loading it killed its process; is there enough memory? INFERENCE_PROCESSES sets how many processes load it, and maxTokens in its inferq.json how long its texts may be'
+    const { loadTimeoutMs, maxMemory } = this.#options
+    switch (this.#loadDeaths.get(name)?.reason) {
+      case 'load timeout':
+        return `loading and warming it takes longer than LOAD_TIMEOUT (${loadTimeoutMs / 1_000} s)`
+      case 'slow load':
+        return 'loading and warming it takes long, and the other models are loaded first'
+      case 'memory':
+        return `loading and warming it takes more than INFERENCE_MEMORY (${Math.round(maxMemory / 1_000_000)} MB); maxTokens in its inferq.json limits how long its texts may be`
+      case 'run timeout':
+      case undefined:
+        return 'loading it killed its process; is there enough memory? INFERENCE_PROCESSES sets how many processes load it, and maxTokens in its inferq.json how long its texts may be'
+    }
   }
 }
 

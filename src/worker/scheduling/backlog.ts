@@ -46,6 +46,7 @@ export class Backlog<G extends Group> {
     bulk: new FairOrder(),
   }
   #suspects: Entry<G>[] = []
+  #lastWasSuspect = false
   readonly #runsSince: Record<Lane, number> = { interactive: 0, async: 0, bulk: 0 }
   /** The last arrival of interactive texts by owner, epoch milliseconds. */
   readonly #recentOwners = new Map<string, number>()
@@ -70,7 +71,7 @@ export class Backlog<G extends Group> {
     for (const { group, index } of entries) this.#bucketsOf(group).add(group, [index], 0, true)
   }
 
-  /** Adds the texts of a run that killed its process: each runs alone, before all others. */
+  /** Adds the texts of a run that killed its process: each runs alone, before all others but interactive ones. */
   quarantine(entries: readonly Entry<G>[]): void {
     this.#suspects.push(...entries)
   }
@@ -88,7 +89,8 @@ export class Backlog<G extends Group> {
 
   /** Takes the next run; undefined when nothing may run now. */
   nextRun(now: number, capacity: Capacity = { suspect: true, background: true, idle: true }): Run<G> | undefined {
-    const suspect = capacity.suspect ? this.#suspects.shift() : undefined
+    const suspect = capacity.suspect && this.#isSuspectNext() ? this.#suspects.shift() : undefined
+    this.#lastWasSuspect = suspect !== undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
     const owners = this.#countRecentOwners(now)
     if (owners > 1 && !capacity.idle) return undefined
@@ -100,6 +102,11 @@ export class Backlog<G extends Group> {
     this.#order[lane].advance(tag)
     const share = owners > (lane === 'interactive' ? 1 : 0) ? SHORT_RUN_SHARE : 1
     return runOf(buckets.takeSimilar(entry, this.#budget(entry.group.model) * share), lane, false)
+  }
+
+  /** Each suspect may block its process until RUN_TIMEOUT, so interactive texts run between them. */
+  #isSuspectNext(): boolean {
+    return !this.#lastWasSuspect || first(this.#lanes.interactive) === undefined
   }
 
   /** Owners whose interactive texts arrived in the last two seconds. */

@@ -1,7 +1,7 @@
 // Dispatcher: adds the texts of jobs to the backlog, sends runs to inference processes, and sets the row of each text.
 import { type Item, isFailed, type Row } from '../../queue/job.ts'
 import type { Lane } from '../../queue/names.ts'
-import type { RunOutcome, RunTask } from '../inference/inference-process.ts'
+import type { LostCause, RunOutcome, RunTask } from '../inference/inference-process.ts'
 import type { RunColumns, TextColumns } from '../inference/ipc.ts'
 import { Backlog, type Run } from './backlog.ts'
 import { BusyShare } from './busy-share.ts'
@@ -24,7 +24,7 @@ export interface DispatcherEvents {
   ran: (model: string, texts: number, ms: number) => void
   queued: (model: string, lane: Lane, ms: number) => void
   /** A run threw and was bisected `times` times, or its process ended. */
-  broken: (model: string, cause: 'error' | 'crash' | 'timeout', times: number, errorMessage?: string) => void
+  broken: (model: string, cause: 'error' | LostCause, times: number, errorMessage?: string) => void
   rows: (model: string, succeeded: number, failed: number) => void
 }
 
@@ -58,10 +58,12 @@ const MIN_TIMEOUT_MS = 2_000
 const MAX_TIMEOUT_MS = 10_000
 
 /** Errors of a text that killed its process alone. */
-const FATAL = {
+const FATAL: Record<LostCause, string> = {
   crash:
     'the inference process ended while it computed this text; if the text is long, maxTokens in the inferq.json of the model limits the memory that it takes',
   timeout: 'the model exceeded the timeout on this text',
+  memory:
+    'the model exceeded INFERENCE_MEMORY on this text; if the text is long, maxTokens in the inferq.json of the model limits the memory that it takes',
 }
 
 export class Dispatcher {

@@ -20,7 +20,7 @@ export function textThat(defect: Defect): string {
  * Makes a folder of copies of a small model. One whose name ends in `-fails`, `-crashes`, `-hangs` or `-grows` does so when
  * it is loaded.
  */
-function modelsNamed(dir: string, names: string[]): string {
+export function modelsNamed(dir: string, names: string[]): string {
   mkdirSync(dir, { recursive: true })
   for (const name of names) cpSync(join(TINY_MODELS, 'tiny-fp32'), join(dir, name), { recursive: true })
   return dir

@@ -217,12 +217,12 @@ describe('a group', () => {
 })
 
 describe('after a crash', () => {
-  it('suspect texts run alone and first', () => {
+  it('suspect texts run alone and before those of lower lanes', () => {
     const backlog = new Backlog<Job>(() => 100)
     const hit = job([5, 5])
     backlog.add(hit, 0)
     const run = backlog.nextRun(0) as Run<Job>
-    backlog.add(job([5]), 0)
+    backlog.add(job([5], 'bulk'), 0)
     backlog.quarantine(run.entries)
     expect(backlog.size).toBe(3)
     const [first, second, third] = drain(backlog)
@@ -230,6 +230,22 @@ describe('after a crash', () => {
       [true, 1],
       [true, 1],
       [false, 1],
+    ])
+  })
+
+  it('interactive texts run between suspect ones, each of which may block a process until its timeout', () => {
+    const backlog = new Backlog<Job>(() => 100)
+    const hit = job([5, 5, 5], 'bulk')
+    backlog.add(hit, 0)
+    backlog.quarantine(backlog.nextRun(0)?.entries ?? [])
+    backlog.add(job([5], 'interactive'), 0)
+    backlog.add(job([5], 'bulk'), 0)
+    expect(drain(backlog).map(({ suspect, lane }) => [suspect, lane])).toEqual([
+      [true, 'bulk'],
+      [false, 'interactive'],
+      [true, 'bulk'],
+      [true, 'bulk'],
+      [false, 'bulk'],
     ])
   })
 
