@@ -136,6 +136,21 @@ describe('expired locks', () => {
   })
 })
 
+it('results that an outage of Redis kept from being stored are not computed again', async () => {
+  const worker = await startWorker({}, proxy.url)
+  const computed = () => metric(worker, 'inferq_run_texts_sum')
+  const before = await computed()
+  const job = await caller.send(['slow 500', 'four', 'five5'], { name: 'prediction' })
+  await waitFor('the job to run', async () => (await commands.llen(`${queueKey(job.queue)}:active`)) > 0)
+  proxy.set('cut')
+  await waitFor('its texts to be computed', async () => (await computed()) === before + 3)
+  // The lock expires during the outage.
+  await commands.del(`${jobKey(job.queue, job.id)}:lock`)
+  proxy.set('pass')
+  expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
+  expect(await computed()).toBe(before + 3)
+})
+
 describe('a worker without an inference process', () => {
   it('gives its jobs back and takes none, until a process is ready', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'inferq-models-'))

@@ -14,6 +14,7 @@ import {
   workerOptions,
 } from '../../queue/worker-options.ts'
 import type { JobOutcome, ReceivedJob } from './job-handler.ts'
+import { UnstoredResults } from './unstored-results.ts'
 
 /** How a job ended, with the result's outcome for an answered one. */
 export type ConsumedOutcome = TextsResult['outcome'] | Exclude<JobOutcome['kind'], 'answered'>
@@ -63,6 +64,7 @@ export class Consumer {
   readonly #options: ConsumerOptions
   /** The jobs that are held now, by id. */
   readonly #held = new Map<string, AbortController>()
+  readonly #unstored: UnstoredResults
   readonly #queue: string
   readonly #worker: Worker<unknown, object>
   #running: Promise<void> | undefined
@@ -70,6 +72,7 @@ export class Consumer {
   constructor(options: ConsumerOptions) {
     this.#options = options
     this.#queue = queueName(options.model, options.lane)
+    this.#unstored = new UnstoredResults(options.slots)
     this.#worker = new Worker<unknown, object>(
       this.#queue,
       (job, token) => this.#process(job, token),
@@ -84,6 +87,7 @@ export class Consumer {
     // A result can be read by the id of its prediction or chunk as soon as it is replied, so the reply follows the
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
+      this.#unstored.delete(String(job.id))
       options.onEnd(this.#queue, String(job.id))
       this.#report(job, 'end')
       if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
@@ -147,6 +151,8 @@ export class Consumer {
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
     const { model, lane, reply, release, onOutcome } = this.#options
     const id = String(job.id)
+    const unstored = this.#unstored.get(id, job.timestamp)
+    if (unstored) return unstored
     const outcome = await this.#hold(id, job)
     onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
     switch (outcome.kind) {
@@ -154,6 +160,7 @@ export class Consumer {
         const encoded = encodeResult(outcome.result, outcome.resultVersion)
         if (job.name === 'texts') reply(outcome.replyTo, id, encoded, true)
         if (job.name === 'prediction') await release(id)
+        this.#unstored.add(id, job.timestamp, encoded)
         return encoded
       }
       case 'unknown_version':
