@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { isFailed, type Row } from '../../src/queue/job.ts'
 import { forgetStalls } from '../../src/queue/job-state.ts'
-import { jobKey, QUEUE_PREFIX, queueKey } from '../../src/queue/names.ts'
+import { jobKey, LANES, QUEUE_PREFIX, queueKey } from '../../src/queue/names.ts'
 import type { WorkerConfig } from '../../src/worker/config.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
 import { Caller } from '../helpers/caller.ts'
@@ -55,6 +55,9 @@ describe('a frozen connection', () => {
     const worker = await startWorker({}, `redis://127.0.0.1:${proxy.port}`)
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
     // Only consumers send this command: they wait with it for the next job.
+    await waitFor('all consumers to wait', async () => {
+      return String(await commands.client('LIST')).split('cmd=bzpopmin').length > LANES.length
+    })
     expect(proxy.freeze('bzpopmin')).toBeGreaterThan(0)
     const sent = await Promise.all(['five5', 'sixsix'].map((text) => caller.send([text], { name: 'prediction' })))
     for (const { end } of sent) expect(await end).toMatchObject({ state: 'completed' })
