@@ -49,6 +49,12 @@ export function createApiMetrics() {
       help: 'Connections that were cut because their client read too slowly',
       registers,
     }),
+    apiKeys: new Gauge({
+      name: 'inferq_api_keys',
+      help: 'API keys by state: valid, or expired',
+      labelNames: ['state'] as const,
+      registers,
+    }),
     adminLogins: new Counter({
       name: 'inferq_admin_logins_total',
       help: 'Logins of the dashboard by outcome: accepted, wrong, or throttled without a check',

@@ -26,11 +26,11 @@ export function createApp(context: Context): Express {
   if (config.corsOrigins.length > 0) app.use(allowOrigins(config.corsOrigins))
   mountRoutes(app, context, routes)
   // From here on are pages and what they load, in any letter case of their paths.
-  app.use(pageHeaders, rejectUnknownHost(accessGuards(config)))
+  app.use(pageHeaders, rejectUnknownHost(accessGuards(config, context.keys.isOpen)))
   app.get(
     '/openapi.json',
     setRouteName('/openapi.json'),
-    sendDocument(() => openApiDocument(routes, { hasKeys: config.apiKeys.length > 0, basePath, tags: TAGS })),
+    sendDocument(() => openApiDocument(routes, { hasKeys: !context.keys.isOpen, basePath, tags: TAGS })),
   )
   app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions(basePath)))
   const dashboard = createDashboard({ ...context, producer: context.dashboardProducer, basePath })

@@ -3,11 +3,12 @@ import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
 import { networks } from '../validation/addresses.ts'
-import { apiKeys } from './http/api-keys.ts'
 import { allowedHosts } from './http/guards/hosts.ts'
 import { corsOrigins } from './http/guards/origins.ts'
 import { publicUrl } from './http/guards/public-url.ts'
 import { adminPassword } from './http/guards/secrets.ts'
+import { apiKeys } from './http/keys/api-key.ts'
+import { apiKeysFile } from './http/keys/keys-file.ts'
 import { trustedProxies } from './http/trust-proxy.ts'
 
 export const apiSettings = {
@@ -126,7 +127,13 @@ export const apiSettings = {
     'API_KEYS',
     undefined,
     apiKeys,
-    'name:secret or name:secret:weight, separated by commas, of 16 or more characters a secret; unset: no key is needed',
+    'name:secret, and after it any of :WEIGHT, :ROLE and :until=DATE, separated by commas; unset: no key is needed',
+  ),
+  apiKeysFile: env.setting(
+    'API_KEYS_FILE',
+    undefined,
+    apiKeysFile,
+    'file with a key in each line, instead of API_KEYS; read again when it changes, and on SIGHUP',
   ),
   webhookAllow: env.setting(
     'WEBHOOK_ALLOW',
@@ -149,5 +156,9 @@ export type ApiConfig = env.SettingsOf<typeof apiSettings>
 
 /** @throws SettingsError that lists every problem. */
 export function readApiConfig(variables: NodeJS.ProcessEnv): ApiConfig {
-  return env.readSettings(apiSettings, variables)
+  const config = env.readSettings(apiSettings, variables)
+  if (config.apiKeys.length > 0 && config.apiKeysFile !== undefined) {
+    throw new env.SettingsError(['API_KEYS and API_KEYS_FILE: set one of them'])
+  }
+  return config
 }

@@ -33,7 +33,8 @@ import { Subscription } from '../redis/subscription.ts'
 import { Webhooks } from '../webhooks/webhooks.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
-import { weights } from './http/api-keys.ts'
+import { KeyRing } from './http/keys/key-ring.ts'
+import { KeysFileWatch } from './http/keys/keys-file.ts'
 import { Connections } from './http/streams/connections.ts'
 import { UploadTimeouts } from './http/streams/upload-timeout.ts'
 import { Places } from './places.ts'
@@ -60,6 +61,9 @@ export interface Context {
   fleet: FleetView
   syncPredictor: SyncPredictor
   predictions: Predictions
+  keys: KeyRing
+  /** undefined without API_KEYS_FILE. */
+  keysFile: KeysFileWatch | undefined
   /** The weight of an owner of an API key. */
   weightOf: (owner: string) => number
   /** The places of calls that wait in this process, shared between owners. */
@@ -95,7 +99,9 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     const reply = parseReply(message)
     if (reply) waiters.onReply(reply.id, reply.result)
   })
-  const weightOf = weights(config.apiKeys)
+  const keys = new KeyRing(config.apiKeysFile?.keys ?? config.apiKeys)
+  const { weightOf } = keys
+  const owners = () => keys.owners
   const fleet = new FleetView(redis, onError)
   const fleetLog = new FleetLog(logger)
   fleet.onRead = (workers) => fleetLog.observe(workers)
@@ -106,7 +112,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   setMaxListeners(0, shutdown.signal, drainTimeout.signal)
   const placesOf = (what: string, max: number, retryAfter: number, reason: string) => {
     const onRefused = () => metrics.refused.inc({ reason })
-    return new Places({ what, max, retryAfter, owners: config.apiKeys.length, weightOf, onRefused })
+    return new Places({ what, max, retryAfter, owners, weightOf, onRefused })
   }
   const batchService = new BatchService({
     apiId,
@@ -118,6 +124,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     producer,
     waiters,
     fleet,
+    owners,
     weightOf,
     onError,
   })
@@ -146,8 +153,10 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       onError,
     }),
     predictions: new Predictions({ apiId, redis, reads, producer, waiters, resultTtl: config.resultTtl }),
+    keys,
+    keysFile: config.apiKeysFile && new KeysFileWatch(config.apiKeysFile.path, keys, logger),
     weightOf,
-    waitingPlaces: new PlaceLimiter(config.maxWaiting, config.apiKeys.length),
+    waitingPlaces: new PlaceLimiter(config.maxWaiting, owners),
     files: batchService.files,
     batches: batchService.batches,
     batchService,
@@ -157,6 +166,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       producer,
       logger,
       metrics,
+      owners,
       weightOf,
       // A caller's Host could put another address into what is sent.
       read: webhookMessages({ redis, reads, fleet, baseUrl: config.publicUrl ?? `http://localhost:${config.port}` }),
@@ -180,6 +190,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
 
 /** Starts the background tasks. An unavailable Redis is not an error: each task recovers when Redis is available. */
 export async function startContext(context: Context): Promise<void> {
+  context.keysFile?.start(context.shutdown.signal)
   await Promise.all([waitForConnection(context.redis), waitForConnection(context.reads)])
   await context.clock.start(context.shutdown.signal)
   context.replies.start()

@@ -5,8 +5,8 @@ import { PlaceLimiter } from '../predict/place-limiter.ts'
 export interface PlacesOptions {
   /** Places in all. */
   max: number
-  /** API keys that share them. */
-  owners: number
+  /** The number of owners that share them. */
+  owners: () => number
   /** The weight of an owner's share. */
   weightOf: (owner: string) => number
   /** What takes a place, for the message: `long polls`. */

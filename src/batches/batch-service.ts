@@ -43,7 +43,6 @@ interface BatchSettings extends SchemaLimits, RedisAddress {
   maxStoredBytesPerKey: number
   diskReserve: number
   maxOpenBatches: number
-  apiKeys: readonly unknown[]
 }
 
 export interface BatchServiceOptions {
@@ -56,6 +55,8 @@ export interface BatchServiceOptions {
   producer: Producer
   waiters: ReplyWaiter
   fleet: FleetView
+  /** The number of owners. */
+  owners: () => number
   /** The weight of an owner. */
   weightOf: (owner: string) => number
   onError: (error: unknown) => void
@@ -99,7 +100,7 @@ export class BatchService implements Service {
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
     this.batches = new Batches({
       maxOpen: config.maxOpenBatches,
-      owners: config.apiKeys.length,
+      owners: options.owners,
       redis,
       producer,
       store,

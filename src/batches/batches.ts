@@ -38,8 +38,8 @@ export interface BatchesOptions {
   onError: (error: unknown) => void
   /** Batches that may be open, shared between owners. */
   maxOpen: number
-  /** Owners that may come; a single one may have every open batch. */
-  owners: number
+  /** The number of owners that may come; a single one may have every open batch. */
+  owners: () => number
 }
 
 /** Retry-After while an owner has its share of the open batches. */

@@ -78,12 +78,12 @@ function print(line: string): void {
 }
 
 function readyMessage({ address, privateRedis }: Stack, dataDir: string, config: LauncherConfig): string {
-  const { adminUser, adminPassword, apiKeys, defaultModel, models } = config
+  const { adminUser, adminPassword, apiKeys, apiKeysFile, defaultModel, models } = config
   const isGiven = adminPassword !== undefined && adminPassword !== 'new'
   const password = isGiven ? 'as in ADMIN_PASSWORD' : 'shown when it was generated; ADMIN_PASSWORD=new: another'
   const [first = defaultModel] = models
   const model = models.length === 0 || models.includes(defaultModel) ? '' : `&model=${encodeURIComponent(first)}`
-  const key = apiKeys.length > 0 ? " -H 'Authorization: Bearer SECRET'" : ''
+  const key = apiKeys.length > 0 || apiKeysFile ? " -H 'Authorization: Bearer SECRET'" : ''
   return `
 inferq is ready.
 

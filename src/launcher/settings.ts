@@ -35,6 +35,7 @@ const launcherSettings = {
   monitorPort: withoutDefault(workerSettings.monitorPort),
   adminUser: apiSettings.adminUser,
   apiKeys: apiSettings.apiKeys,
+  apiKeysFile: apiSettings.apiKeysFile,
   defaultModel: apiSettings.defaultModel,
   models: workerSettings.models,
   adminPassword: apiSettings.adminPassword,

@@ -8,14 +8,14 @@
  */
 export class PlaceLimiter {
   readonly #max: number
-  readonly #shared: boolean
+  readonly #owners: () => number
   readonly #held = new Map<string, number>()
   #taken = 0
 
-  /** @param max places in all. @param owners owners that may come; a single one may hold every place. */
-  constructor(max: number, owners: number) {
+  /** @param max places in all. @param owners the number of owners that may come; a single one may hold every place. */
+  constructor(max: number, owners: () => number) {
     this.#max = max
-    this.#shared = owners > 1
+    this.#owners = owners
   }
 
   /** Places that are held now, of one owner or in all. */
@@ -27,7 +27,7 @@ export class PlaceLimiter {
   hasRoom(owner: string, weight = 1): boolean {
     const free = this.#max - this.#taken
     if (free <= 0) return false
-    return !this.#shared || this.held(owner) < Math.max(1, THRESHOLD * weight * free)
+    return this.#owners() < 2 || this.held(owner) < Math.max(1, THRESHOLD * weight * free)
   }
 
   /** Takes a place; undefined when the owner gets none now. @returns the function that returns the place. */

@@ -6,8 +6,8 @@ export interface ReceiverPlacesOptions {
   max: number
   /** Places of one receiver of an owner. */
   maxOfReceiver: number
-  /** API keys that share them. */
-  owners: number
+  /** The number of owners that share them. */
+  owners: () => number
   weightOf: (owner: string) => number
 }
 

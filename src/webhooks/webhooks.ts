@@ -32,11 +32,13 @@ import { Outbox, type OutboxOptions } from './outbox.ts'
 import { ReceiverPlaces } from './receiver-places.ts'
 
 export interface WebhooksOptions {
-  config: RedisAddress & { webhookAllow: readonly Network[]; resultTtl: number; apiKeys: readonly unknown[] }
+  config: RedisAddress & { webhookAllow: readonly Network[]; resultTtl: number }
   redis: Redis
   producer: Producer
   logger: Logger
   metrics: ApiMetrics
+  /** The number of owners. */
+  owners: () => number
   weightOf: (owner: string) => number
   /** Reads the state of an event. */
   read: OutboxOptions['read']
@@ -71,7 +73,7 @@ export class Webhooks implements Service {
 
   constructor(options: WebhooksOptions) {
     this.#options = options
-    const { config, redis, logger, metrics, weightOf, read, onError } = options
+    const { config, redis, logger, metrics, owners, weightOf, read, onError } = options
     this.#policy = { allow: config.webhookAllow, setting: 'WEBHOOK_ALLOW' }
     this.#outbox = new Outbox({
       redis,
@@ -87,7 +89,7 @@ export class Webhooks implements Service {
       places: new ReceiverPlaces({
         max: PLACES,
         maxOfReceiver: PLACES_OF_RECEIVER,
-        owners: config.apiKeys.length,
+        owners,
         weightOf,
       }),
       policy: this.#policy,

@@ -97,7 +97,7 @@ async function startApi(): Promise<Api> {
     maxLineBytes: 10_000,
     onError,
     maxOpen: 1_000,
-    owners: 1,
+    owners: () => 1,
   })
   const ended: FoundBatch['id'][] = []
   const consumer = consumerConnection({ redisUrl: redis.url }, () => undefined)

@@ -7,8 +7,8 @@ import type { Redis } from 'ioredis'
 import { AppError } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import { recordKey } from '../../redis/keys.ts'
-import { sha256 } from '../http/api-keys.ts'
 import { NEW_PASSWORD } from '../http/guards/secrets.ts'
+import { sha256 } from '../http/keys/api-key.ts'
 import { type LoginOutcome, LoginThrottle } from './login-throttle.ts'
 
 const KEY_BYTES = 32

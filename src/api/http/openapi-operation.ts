@@ -2,6 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { RouteConfig } from '@asteasolutions/zod-to-openapi'
 import * as z from 'zod'
+import { requiredRole } from './keys/roles.ts'
 import { openAiErrorDocument } from './openai-format.ts'
 import { ERROR_HEADERS, type HeaderName, RESPONSE_HEADERS } from './openapi-headers.ts'
 import { problemDocument } from './problem.ts'
@@ -48,6 +49,7 @@ export function operationOf(route: Route<never>, hasKeys: boolean): RouteConfig 
     summary: route.summary,
     description: route.description ?? `${route.summary}.`,
     ...(hasKeys && route.public ? { security: [] } : {}),
+    ...(secured ? { 'x-required-role': requiredRole(route) } : {}),
     request: {
       ...(route.params ? { params: route.params as z.ZodObject } : {}),
       ...(route.query ? { query: route.query as z.ZodObject } : {}),

@@ -3,6 +3,7 @@
 import type { Readable } from 'node:stream'
 import type * as z from 'zod'
 import type { JsonLimits } from '../../validation/json-limits.ts'
+import type { Role } from './keys/roles.ts'
 import type { HeaderName } from './openapi-headers.ts'
 import type { Preferences } from './prefer.ts'
 
@@ -90,6 +91,8 @@ export interface RouteOptions<Context, Params extends z.ZodType, Query extends z
   public?: boolean
   /** A token in the query may stand for an API key, for clients that send none with a link. */
   takesLinkToken?: boolean
+  /** The least role of an API key that may use the route; default: see requiredRole. */
+  role?: Role
   /** The route answers under every Host, as health checks of load balancers send it. */
   anyHost?: boolean
   /** A 503 of this route is delayed, because some clients retry it without back-off. */

@@ -6,12 +6,14 @@ import type * as z from 'zod'
 import { AppError, malformed } from '../../errors.ts'
 import { checked, checkedBody } from '../../validation/check.ts'
 import type { JsonLimits } from '../../validation/json-limits.ts'
-import { type ApiKey, knownOwner, linkTokenOf, ownerOfRequest } from './api-keys.ts'
 import { type AccessGuards, accessGuards } from './guards/access.ts'
 import { setSecurityHeaders } from './guards/page-headers.ts'
 import { baseUrlOf } from './guards/public-url.ts'
 import { RequestTurns } from './guards/request-turns.ts'
 import { parseJson } from './json-body.ts'
+import type { KeyRing } from './keys/key-ring.ts'
+import { linkTokenOf } from './keys/link-token.ts'
+import { requireRole } from './keys/roles.ts'
 import { parsePrefer } from './prefer.ts'
 import { type RequestState, requestState } from './request-log.ts'
 import { type Route, type RouteReply, Streamed, type UploadBody } from './route.ts'
@@ -19,8 +21,8 @@ import type { UploadTimeouts } from './streams/upload-timeout.ts'
 
 /** The part of the process's context that the router uses. */
 export interface HttpContext {
+  keys: KeyRing
   config: {
-    apiKeys: ApiKey[]
     port: number
     /** The base of URLs in answers, without a trailing slash; undefined: as the request addresses the api. */
     publicUrl: string | undefined
@@ -46,8 +48,8 @@ export function mountRoutes<Context extends HttpContext>(
   context: Context,
   routes: Route<Context>[],
 ): void {
-  const guards = accessGuards(context.config)
-  const turns = new RequestTurns(context.config.apiKeys.length)
+  const guards = accessGuards(context.config, context.keys.isOpen)
+  const turns = new RequestTurns(() => context.keys.owners)
   const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
   for (const path of new Set(routes.map((each) => each.path))) {
     const ofPath = routes.filter((each) => each.path === path)
@@ -62,7 +64,7 @@ export function mountRoutes<Context extends HttpContext>(
       } satisfies Partial<RequestState>)
       if (request.method === 'OPTIONS') return void response.status(204).set('Allow', allowed).end()
       if (!route || !allowed.includes(request.method)) throw methodNotAllowed(allowed)
-      const caller = admitCaller(route, guards, context.config.apiKeys, request)
+      const caller = admitCaller(route, guards, context.keys, request)
       const { owner } = caller
       requestState(response).owner = owner
       const answer = () => void handleRequest(route, context, caller, request, response).catch(next)
@@ -84,14 +86,17 @@ interface Caller {
 }
 
 /** Everything that can refuse a caller before its body is read. */
-function admitCaller(route: Route<never>, guards: AccessGuards, keys: ApiKey[], request: Request): Caller {
+function admitCaller(route: Route<never>, guards: AccessGuards, keys: KeyRing, request: Request): Caller {
   if (!route.anyHost) guards.host(request)
   if (!route.public) guards.origin(request, route.isPredict)
   const authorization = request.get('authorization')
-  const known = knownOwner(keys, authorization)
-  if (known !== undefined) return { owner: known, linkToken: undefined }
-  const link = route.takesLinkToken ? linkTokenOf(keys, request.query['token']) : undefined
-  return link ?? { owner: route.public ? '' : ownerOfRequest(keys, authorization), linkToken: undefined }
+  const known = keys.callerOf(authorization)
+  const link = known || !route.takesLinkToken ? undefined : linkTokenOf(keys, request.query['token'])
+  if (link) return link
+  if (route.public) return { owner: known?.owner ?? '', linkToken: undefined }
+  const { owner, role } = known ?? keys.authenticate(authorization)
+  requireRole(role, route)
+  return { owner, linkToken: undefined }
 }
 
 async function handleRequest<Context extends HttpContext>(

@@ -17,18 +17,20 @@ export function requireDurable({ durability }: Context): void {
 }
 
 /** What will refuse requests now, although the service is healthy. @throws AppError 503 when nothing is accepted. */
-export function capacityWarnings({ memory, batchService }: Context): string[] {
+export function capacityWarnings({ memory, batchService, keysFile }: Context): string[] {
   const memoryProblem = memoryWarning(memory)
   if (memoryProblem !== undefined && !hasMemory(memory, 'plain')) throw unavailable(memoryProblem)
   const { storageProblem } = batchService
   return [
     ...(memoryProblem === undefined ? [] : [memoryProblem]),
     ...(storageProblem === undefined ? [] : [`uploads are refused and batches wait: ${storageProblem}`]),
+    ...(keysFile?.isInvalid ? ['API_KEYS_FILE cannot be used; the keys from before stay valid'] : []),
   ]
 }
 
 /** Sets the gauges; those of an unreachable Redis keep their values. */
-export async function sampleCapacity({ memory, metrics, redis, fleet, batchService }: Context): Promise<void> {
+export async function sampleCapacity({ memory, metrics, redis, fleet, batchService, keys }: Context): Promise<void> {
+  for (const [state, count] of Object.entries(keys.count())) metrics.apiKeys.set({ state }, count)
   const { last } = batchService.disk
   if (last !== undefined) metrics.diskFree.set(last.free)
   metrics.redisMemory.set(memory.used)

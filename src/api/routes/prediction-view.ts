@@ -5,7 +5,7 @@ import type { ListedPrediction } from '../../predict/prediction-list.ts'
 import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import { type JobSnapshot, NO_DATA } from '../../queue/job-state.ts'
-import { linkToken } from '../http/api-keys.ts'
+import { linkToken } from '../http/keys/link-token.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /**

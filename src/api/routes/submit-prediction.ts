@@ -87,7 +87,7 @@ export async function submit(
       work,
       traceparent,
       webhook,
-      streamToken: context.config.apiKeys.length > 0 ? randomBytes(16).toString('base64url') : undefined,
+      streamToken: !context.keys.isOpen ? randomBytes(16).toString('base64url') : undefined,
     })
     await end
     const isNew = !replayed && waitMs === 0
@@ -116,6 +116,6 @@ function charactersOf({ items }: Inputs): number {
 }
 
 /** A single owner needs no share. */
-function ownerLimitOf({ config, memory, weightOf }: Context, owner: string): number | undefined {
-  return config.apiKeys.length < 2 ? undefined : ownerMemoryLimit(memory, weightOf(owner))
+function ownerLimitOf({ keys, memory, weightOf }: Context, owner: string): number | undefined {
+  return keys.owners < 2 ? undefined : ownerMemoryLimit(memory, weightOf(owner))
 }

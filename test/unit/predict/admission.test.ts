@@ -24,7 +24,7 @@ function setUp({ memoryShare = 0.1, places = 4 } = {}) {
       load: { add: (_model: string, _lane: string, _owner: string, work: number) => (wait += work) },
     },
     weightOf: () => 1,
-    waitingPlaces: new PlaceLimiter(places, 1),
+    waitingPlaces: new PlaceLimiter(places, () => 1),
     metrics: { refused: { inc: ({ reason }: { reason: string }) => refused.push(reason) } },
   } as unknown as AdmissionContext
   const ask = (lane: 'interactive' | 'async', work: number) => admit(context, { model }, { lane, owner: 'a', work })

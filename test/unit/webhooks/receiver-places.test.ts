@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { ReceiverPlaces } from '../../../src/webhooks/receiver-places.ts'
 
-const places = (owners: number) => new ReceiverPlaces({ max: 12, maxOfReceiver: 4, owners, weightOf: () => 1 })
+const places = (owners: number) =>
+  new ReceiverPlaces({ max: 12, maxOfReceiver: 4, owners: () => owners, weightOf: () => 1 })
 const takeAll = (from: ReceiverPlaces, owner: string, host: string) => {
   const taken: (() => void)[] = []
   for (let place = from.take(owner, host); typeof place === 'function'; place = from.take(owner, host))

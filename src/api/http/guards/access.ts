@@ -5,7 +5,6 @@ import { hostGuard } from './hosts.ts'
 import { type OriginRequest, originGuard } from './origins.ts'
 
 export interface AccessConfig {
-  apiKeys: unknown[]
   publicUrl: string | undefined
   allowedHosts: string[]
   corsOrigins: string[]
@@ -18,8 +17,9 @@ export interface AccessGuards {
   origin: (request: OriginRequest, costs?: boolean) => void
 }
 
-export function accessGuards(config: AccessConfig): AccessGuards {
-  if (config.apiKeys.length > 0) return { host: () => undefined, origin: () => undefined }
+/** @param isOpen whether no API key is required. */
+export function accessGuards(config: AccessConfig, isOpen: boolean): AccessGuards {
+  if (!isOpen) return { host: () => undefined, origin: () => undefined }
   const own = config.publicUrl === undefined ? [] : [new URL(config.publicUrl)]
   // The header as it was received: a page can set X-Forwarded-Host, but not Host.
   const host = hostGuard([...config.allowedHosts, ...own.map(({ hostname }) => hostname)])

@@ -8,19 +8,19 @@ const REQUESTS_PER_TURN = 8
  * another one. Without several API keys there is nothing to share, and requests are handled as they arrive.
  */
 export class RequestTurns {
-  readonly #shared: boolean
+  readonly #owners: () => number
   readonly #waiting = new Map<string, (() => void)[]>()
   /** Requests of this iteration. */
   #handled = 0
 
-  /** @param owners API keys; one or none: no turns. */
-  constructor(owners: number) {
-    this.#shared = owners > 1
+  /** @param owners the number of names of API keys; one or none: no turns. */
+  constructor(owners: () => number) {
+    this.#owners = owners
   }
 
   /** Calls `handle` now if few requests were handled in this iteration of the event loop, else at the owner's turn. */
   take(owner: string, handle: () => void): void {
-    if (!this.#shared) return handle()
+    if (this.#owners() < 2 && this.#waiting.size === 0) return handle()
     if (this.#handled >= REQUESTS_PER_TURN || this.#waiting.size > 0) {
       const waiting = this.#waiting.get(owner)
       if (waiting) waiting.push(handle)

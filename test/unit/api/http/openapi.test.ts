@@ -2,6 +2,7 @@ import { Validator } from '@seriousme/openapi-schema-validator'
 import { describe, expect, it } from 'vitest'
 import type * as z from 'zod'
 import { parseJson } from '../../../../src/api/http/json-body.ts'
+import { requiredRole } from '../../../../src/api/http/keys/roles.ts'
 import { openApiDocument } from '../../../../src/api/http/openapi.ts'
 import { openApiPath } from '../../../../src/api/http/openapi-operation.ts'
 import { createSchemas } from '../../../../src/api/routes/schema.ts'
@@ -37,6 +38,7 @@ describe('the OpenAPI document', () => {
   it('requires an API key for every route that is not public', () => {
     for (const route of routes) {
       const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
+      expect(operation?.['x-required-role' as never]).toBe(route.public ? undefined : requiredRole(route))
       const security = operation?.security ?? document.security
       expect([route.path, security]).toEqual([route.path, route.public ? [] : [{ bearer: [] }]])
     }
