@@ -90,7 +90,13 @@ export const apiSettings = {
     env.optional(env.url('file:')),
     'directory of files and batches, shared by all apis, as file:///…; unset: .data/files in the working directory',
   ),
-  maxFileBytes: env.setting('MAX_FILE_BYTES', '200mb', env.size, 'maximum size of an uploaded file'),
+  maxFileBytes: env.setting(
+    'MAX_FILE_BYTES',
+    '200mb',
+    env.size,
+    'maximum size of a file that is uploaded in one request',
+  ),
+  maxUploadBytes: env.setting('MAX_UPLOAD_BYTES', '1gb', env.size, 'maximum size of a file that is uploaded in parts'),
   maxStoredBytes: env.setting(
     'MAX_STORED_BYTES',
     '100gb',

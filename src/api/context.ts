@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis'
 import { BatchService } from '../batches/batch-service.ts'
 import type { Batches } from '../batches/batches.ts'
 import type { Files } from '../batches/files/files.ts'
+import type { Uploads } from '../batches/files/uploads.ts'
 import { FleetView } from '../fleet/fleet.ts'
 import { FleetLog } from '../fleet/fleet-log.ts'
 import type { Logger } from '../logger.ts'
@@ -69,11 +70,13 @@ export interface Context {
   /** The places of calls that wait in this process, shared between owners. */
   waitingPlaces: PlaceLimiter
   files: Files
+  /** Uploads in parts. */
+  uploads: Uploads
   batches: Batches
   /** Runs batches in this process. */
   batchService: BatchService
   webhooks: Webhooks
-  uploads: UploadTimeouts
+  uploadTimeouts: UploadTimeouts
   connections: Connections
   /** Places of long polls. */
   polls: Places
@@ -158,6 +161,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     weightOf,
     waitingPlaces: new PlaceLimiter(config.maxWaiting, owners),
     files: batchService.files,
+    uploads: batchService.uploads,
     batches: batchService.batches,
     batchService,
     webhooks: new Webhooks({
@@ -172,7 +176,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       read: webhookMessages({ redis, reads, fleet, baseUrl: config.publicUrl ?? `http://localhost:${config.port}` }),
       onError,
     }),
-    uploads: new UploadTimeouts(),
+    uploadTimeouts: new UploadTimeouts(),
     connections: new Connections({ closing: shutdown.signal, onStalled: () => metrics.stalled.inc() }),
     polls: placesOf('long polls', config.maxPolls, 1, 'too_many_polls'),
     streams: placesOf('streams and transfers', config.maxStreams, 5, 'too_many_streams'),

@@ -29,7 +29,7 @@ export class ApiService implements Service {
 
   constructor(config: ApiConfig, logger: Logger) {
     this.#context = createContext(config, logger, createApiMetrics())
-    const { uploads, connections } = this.#context
+    const { uploadTimeouts: uploads, connections } = this.#context
     const { maxConnections } = config
     this.#server = createHttpServer(createApp(this.#context), { uploads, connections, maxConnections })
   }

@@ -25,6 +25,8 @@ import { Coordinator } from './coordinator.ts'
 import { createEndpoints } from './endpoints.ts'
 import { EventLoopTurns } from './event-loop-turns.ts'
 import { Files } from './files/files.ts'
+import { Uploads } from './files/uploads.ts'
+import { CountedObjects } from './storage/counted-objects.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
 import { DiskSpace } from './storage/disk-space.ts'
 import { type FileStore, StorageUnavailableError } from './storage/file-store.ts'
@@ -39,6 +41,7 @@ interface BatchSettings extends SchemaLimits, RedisAddress {
   batchTtl: number
   maxBody: number
   maxBatchLines: number
+  maxUploadBytes: number
   maxStoredBytes: number
   maxStoredBytesPerKey: number
   diskReserve: number
@@ -87,6 +90,7 @@ export class BatchService implements Service {
   /** The disk of a file store in a directory. */
   readonly disk: DiskSpace
   readonly files: Files
+  readonly uploads: Uploads
   readonly batches: Batches
 
   constructor(options: BatchServiceOptions) {
@@ -96,7 +100,16 @@ export class BatchService implements Service {
     this.disk = new DiskSpace(dir, config.diskReserve)
     this.#store = new DirectoryStore(dir, this.disk)
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
-    this.files = new Files({ redis, store: this.#store, quota, ttl: config.fileTtl })
+    const objects = new CountedObjects({ redis, store: this.#store, quota })
+    this.files = new Files({ redis, store: this.#store, quota, objects, ttl: config.fileTtl })
+    this.uploads = new Uploads({
+      redis,
+      store: this.#store,
+      quota,
+      objects,
+      files: this.files,
+      maxBytes: config.maxUploadBytes,
+    })
     const [store, files, ttl, maxLineBytes] = [this.#store, this.files, config.batchTtl, config.maxBody]
     this.batches = new Batches({
       maxOpen: config.maxOpenBatches,

@@ -33,6 +33,7 @@ export type OverloadReason =
   | 'too_many_waiting'
   | 'too_many_batches'
   | 'too_many_webhooks'
+  | 'too_many_uploads'
   | 'redis_full'
   | 'memory_share'
 

@@ -88,7 +88,7 @@ describe('OpenAI', () => {
     expect(Number.isInteger(data[0]?.created)).toBe(true)
   })
 
-  it.each(['/v1/embeddings', '/v1/chat/completions', '/v1/uploads', '/v1/moderations'])(
+  it.each(['/v1/embeddings', '/v1/chat/completions', '/v1/moderations'])(
     'answers %s in its format, and says what there is',
     async (path) => {
       const { status, body, headers } = await post(path, {})

@@ -10,6 +10,7 @@ import type { Endpoints } from '../../src/batches/endpoints.ts'
 import { EventLoopTurns } from '../../src/batches/event-loop-turns.ts'
 import { Files } from '../../src/batches/files/files.ts'
 import { failBatch } from '../../src/batches/finish.ts'
+import { CountedObjects } from '../../src/batches/storage/counted-objects.ts'
 import { DirectoryStore } from '../../src/batches/storage/directory-store.ts'
 import { DiskSpace } from '../../src/batches/storage/disk-space.ts'
 import { StorageQuota } from '../../src/batches/storage/quota.ts'
@@ -86,7 +87,8 @@ async function startApi(): Promise<Api> {
   const { redis: connection, producer } = caller
   const onError = () => undefined
   const quota = new StorageQuota(connection, { all: 1e9, owner: 1e9 })
-  const files = new Files({ redis: connection, store, quota, ttl: 60_000 })
+  const objects = new CountedObjects({ redis: connection, store, quota })
+  const files = new Files({ redis: connection, store, quota, objects, ttl: 60_000 })
   const batches = new Batches({
     redis: connection,
     producer,

@@ -15,12 +15,14 @@ export interface Form<Stored> {
 const LIMITS = { files: 1, fields: 20, fieldSize: 1_024, fieldNameSize: 100, parts: 30 }
 
 /**
- * @param store receives the bytes of the field `file`; its errors are thrown.
+ * @param field the field with the file.
+ * @param store receives its bytes; its errors are thrown.
  * @throws AppError 400 for a malformed body, 408 when the upload stalls, 413 for a too large file, 415 for another
  * content type, 422 for an empty file; ClientDisconnectedError when the client disconnects.
  */
 export async function readForm<Stored>(
   { contentType, stream, stalled }: UploadBody,
+  field: string,
   maxBytes: number,
   store: (content: AsyncIterable<Buffer>) => Promise<Stored>,
 ): Promise<Form<Stored>> {
@@ -30,14 +32,14 @@ export async function readForm<Stored>(
   let upload: Readable | undefined
   let storing: Promise<Stored> | undefined
   const parsed = new Promise<void>((resolve, reject) => {
-    parser.on('field', (field, value) => fields.set(field, value))
-    parser.on('file', (field, file, filename: string | undefined) => {
-      if (field !== 'file' || storing) return void file.resume()
+    parser.on('field', (other, value) => fields.set(other, value))
+    parser.on('file', (other, file, filename: string | undefined) => {
+      if (other !== field || storing) return void file.resume()
       name = filename ?? ''
       // The parser may fail before the store reads its first byte; the later read rejects with this error.
       file.on('error', () => undefined)
       upload = file
-      storing = store(completeFile(file, maxBytes))
+      storing = store(completeFile(file, field, maxBytes))
       storing.catch(reject)
     })
     parser.on('finish', resolve)
@@ -75,7 +77,11 @@ function parserFor(contentType: string, maxBytes: number): BusboyInstance {
 }
 
 /** Yields the file's bytes. @throws AppError 413 when the parser cuts the file at the limit, 422 when it is empty. */
-async function* completeFile(file: Readable & { truncated?: boolean }, maxBytes: number): AsyncGenerator<Buffer> {
+async function* completeFile(
+  file: Readable & { truncated?: boolean },
+  field: string,
+  maxBytes: number,
+): AsyncGenerator<Buffer> {
   let bytes = 0
   for await (const chunk of file) {
     bytes += (chunk as Buffer).length
@@ -83,7 +89,7 @@ async function* completeFile(file: Readable & { truncated?: boolean }, maxBytes:
     yield chunk as Buffer
   }
   if (file.truncated) throw tooLarge(maxBytes)
-  if (bytes === 0) throw invalid([{ path: 'file', message: 'is empty' }])
+  if (bytes === 0) throw invalid([{ path: field, message: 'is empty' }])
 }
 
 function tooLarge(maxBytes: number): AppError {

@@ -1,4 +1,4 @@
-// Errors, lists, ids and times in the format of OpenAI's API, for the routes of files and batches.
+// Errors, lists, ids and times in the format of OpenAI's API, for the routes of files, uploads and batches.
 import * as z from 'zod'
 import { type AppError, codeOf, notFound, type Problem } from '../../errors.ts'
 import { isUuid } from '../../records/ids.ts'
@@ -68,12 +68,14 @@ export function listObject(data: { id: string }[], hasMore: boolean) {
   return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore }
 }
 
-/** Public ids: `file-UUID` and `batch_UUID`; records have the UUID alone. */
+/** Public ids: `file-UUID`, `batch_UUID` and so on; records have the UUID alone. */
 export const fileId = (uuid: string) => `file-${uuid}`
 export const batchId = (uuid: string) => `batch_${uuid}`
+export const uploadId = (uuid: string) => `upload_${uuid}`
+export const partId = (uuid: string) => `part_${uuid}`
 
 /** The UUID in a public id of that kind, in any case. @throws AppError 404 for any other text, since no record can have that id. */
-export function uuidFromId(kind: 'file' | 'batch', id: string): string {
+export function uuidFromId(kind: 'file' | 'batch' | 'upload', id: string): string {
   const canonical = id.toLowerCase()
   const [prefix, uuid] = [canonical.slice(0, kind.length + 1), canonical.slice(kind.length + 1)]
   if ((prefix === `${kind}-` || prefix === `${kind}_`) && isUuid(uuid)) return uuid

@@ -35,7 +35,7 @@ export interface HttpContext {
     /** Upper limit of `Prefer: wait=n`, milliseconds. */
     maxWait: number
   }
-  uploads: UploadTimeouts
+  uploadTimeouts: UploadTimeouts
   /** Places of answers and bodies that are streamed. `take` throws AppError 429 when the owner gets none. */
   streams: { take: (owner: string) => () => void }
 }
@@ -149,14 +149,14 @@ function onceClosed(response: Response, release: () => void): void {
 }
 
 function uploadBodyOf(
-  { uploads, streams }: HttpContext,
+  { uploadTimeouts, streams }: HttpContext,
   owner: string,
   request: Request,
   response: Response,
 ): UploadBody {
   onceClosed(response, streams.take(owner))
   allowBody(request, response)
-  return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploads.watch(request) }
+  return { contentType: request.get('content-type') ?? '', stream: request, stalled: uploadTimeouts.watch(request) }
 }
 
 async function send(request: Request, response: Response, { status, headers, body }: RouteReply): Promise<void> {

@@ -8,6 +8,7 @@ import { readUndeliveredSum } from '../../records/deliveries.ts'
 import { countExpirations } from '../../records/expirations.ts'
 import { readPredictionMemory } from '../../records/predictions.ts'
 import { readStoredSums } from '../../records/stored-bytes.ts'
+import { countOpenUploads } from '../../records/uploads.ts'
 import { countEvents } from '../../records/webhook-events.ts'
 import type { Context } from '../context.ts'
 
@@ -37,7 +38,7 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.redisMemoryRatio.set(memory.share)
   const lanes = ['interactive', 'async'] as const
   const queues = fleet.models().flatMap(({ name }) => lanes.map((lane) => queueName(name, lane)))
-  const [ended, files, batches, stored, predictions, events, undelivered] = await Promise.all([
+  const [ended, files, batches, stored, predictions, events, undelivered, uploads] = await Promise.all([
     readEndedCounts(redis, queues),
     countExpirations(redis),
     countOpenBatches(redis),
@@ -45,6 +46,7 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
     readPredictionMemory(redis),
     countEvents(redis),
     readUndeliveredSum(redis),
+    countOpenUploads(redis),
   ])
   metrics.storedBytes.set(stored.all)
   metrics.predictionMemory.set(predictions)
@@ -53,5 +55,6 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.records.set({ kind: 'stored_files' }, files)
   metrics.records.set({ kind: 'open_batches' }, batches)
   metrics.records.set({ kind: 'webhook_events' }, events)
+  metrics.records.set({ kind: 'open_uploads' }, uploads)
   metrics.undeliveredBytes.set(undelivered)
 }

@@ -191,6 +191,7 @@ export async function describeServer(context: Context, wanted?: string): Promise
       max_wait_seconds: config.maxWait / 1_000,
       result_ttl_seconds: config.resultTtl / 1_000,
       max_file_bytes: config.maxFileBytes,
+      max_upload_bytes: config.maxUploadBytes,
       max_batch_lines: config.maxBatchLines,
     },
   }

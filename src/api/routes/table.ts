@@ -4,6 +4,7 @@ import type { Context } from '../context.ts'
 import type { Route } from '../http/route.ts'
 import { batchRoutes } from './batches.ts'
 import { fileRoutes } from './files/files.ts'
+import { uploadRoutes } from './files/uploads.ts'
 import { modelEndpointRoutes } from './models/model-endpoint.ts'
 import { modelRoutes } from './models/models.ts'
 import { replicateModelRoutes } from './models/replicate-models.ts'
@@ -32,6 +33,7 @@ export function createRoutes(config: Pick<ApiConfig, 'maxInputs' | 'maxTextChars
     ...predictRoutes(schemas),
     ...predictionRoutes(schemas),
     ...fileRoutes,
+    ...uploadRoutes,
     ...batchRoutes(schemas),
     ...webhookRoutes,
     ...modelRoutes,

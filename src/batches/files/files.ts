@@ -5,7 +5,7 @@ import { uuidv7 } from 'uuidv7'
 import { retry } from '../../async.ts'
 import { conflict, invalid, notFound } from '../../errors.ts'
 import { readBatch } from '../../records/batches.ts'
-import { expireStored, forgetExpiration, scanExpirations } from '../../records/expirations.ts'
+import { expireStored, scanExpirations } from '../../records/expirations.ts'
 import {
   addFileReader,
   countFiles,
@@ -21,13 +21,15 @@ import { isOwnedId, isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../../recor
 import { withoutStoredBytes } from '../../records/stored-bytes.ts'
 import { refusesChanges } from '../../redis/errors.ts'
 import { partsBytes, partsName, readLastPart, readSection, sectionUuid } from '../output/parts.ts'
-import { type ByteRange, type FileStore, StorageFullError, StorageUnavailableError } from '../storage/file-store.ts'
+import { type CountedObjects, EXPIRE_AGAIN_MS } from '../storage/counted-objects.ts'
+import type { ByteRange, FileStore } from '../storage/file-store.ts'
 import { type StorageQuota, storageFull } from '../storage/quota.ts'
 
 export interface FilesOptions {
   redis: Redis
   store: FileStore
   quota: StorageQuota
+  objects: CountedObjects
   /** Milliseconds that an uploaded file is kept. */
   ttl: number
 }
@@ -45,9 +47,6 @@ const MAX_FILES = 50_000
 
 /** Milliseconds that a deletion waits for a Redis that refuses changes. */
 const CHANGE_WAIT_MS = 5_000
-
-/** Milliseconds until the next attempt to remove an expired object. */
-const EXPIRE_AGAIN_MS = 60_000
 
 /** The name of an uploaded file in the file store. */
 export function uploadName(id: OwnedId): string {
@@ -72,27 +71,11 @@ export class Files {
     content: AsyncIterable<Buffer | string>,
     uuid: string = uuidv7(),
   ): Promise<{ id: OwnedId; bytes: number }> {
-    const { redis, store, quota } = this.#options
     const id = { owner, uuid }
     const name = uploadName(id)
-    if ((await countFiles(redis, owner)) >= MAX_FILES)
+    if ((await countFiles(this.#options.redis, owner)) >= MAX_FILES)
       throw storageFull(`${MAX_FILES} files are stored: delete files you do not need`)
-    await expireStored(redis, name, Date.now() + UNPUBLISHED_TTL_MS)
-    try {
-      const bytes = (await store.put(name, quota.reserve(name, content))) ?? (await this.#size(id))
-      await quota.set(name, bytes)
-      return { id, bytes }
-    } catch (error) {
-      if (error instanceof StorageUnavailableError) {
-        // Some bytes may be stored: the sweep removes them as soon as the store answers.
-        await expireStored(redis, name, Date.now() + EXPIRE_AGAIN_MS)
-        throw error
-      }
-      // The same bytes may have been stored before. An entry that remains is removed by the sweep.
-      const existed = await store.get(name, { start: 0, end: 0 })
-      if (!existed) await this.#forget(name).catch(() => undefined)
-      throw error instanceof StorageFullError ? storageFull(error.message, error) : error
-    }
+    return { id, bytes: await this.#options.objects.put(name, content, Date.now() + UNPUBLISHED_TTL_MS) }
   }
 
   /** Writes the record of stored bytes. @param ttl milliseconds that the file is kept. */
@@ -134,8 +117,7 @@ export class Files {
 
   /** Removes the bytes of a file that has no record. */
   async discard(id: OwnedId): Promise<void> {
-    await this.#options.store.delete(uploadName(id))
-    await this.#forget(uploadName(id))
+    await this.#options.objects.delete(uploadName(id))
   }
 
   /** @throws AppError 404. */
@@ -175,7 +157,7 @@ export class Files {
     const name = await this.#unsharedName(id, record)
     if (name !== undefined) await store.delete(name)
     await whenRedisTakesChanges(async () => {
-      if (name !== undefined) await this.#forget(name)
+      if (name !== undefined) await this.#options.objects.forget(name)
       await removeFileRecord(redis, id)
     })
   }
@@ -194,22 +176,16 @@ export class Files {
 
   /** Counts the bytes of objects that an earlier version stored. @returns the cursor of the next call; 0: all are counted. */
   async countEarlier(cursor: number): Promise<number> {
-    const { redis, store, quota } = this.#options
+    const { redis, store, quota, objects } = this.#options
     const { names, next } = await scanExpirations(redis, cursor)
     for (const name of await withoutStoredBytes(redis, names)) {
       if (!isObjectName(name)) continue
-      const bytes = name.startsWith('files/')
-        ? ((await store.get(name, { start: 0, end: 0 }))?.bytes ?? 0)
-        : partsBytes((await readLastPart(store, name.slice('batches/'.length))).header?.totals)
+      const bytes = name.startsWith('batches/')
+        ? partsBytes((await readLastPart(store, name.slice('batches/'.length))).header?.totals)
+        : ((await objects.size(name)) ?? 0)
       await quota.set(name, bytes)
     }
     return next
-  }
-
-  /** Forgets an object that was deleted. */
-  async #forget(name: string): Promise<void> {
-    await this.#options.quota.remove(name)
-    await forgetExpiration(this.#options.redis, name)
   }
 
   /** Whether a batch that has not ended reads the file. */
@@ -242,12 +218,7 @@ export class Files {
       throw error
     }
     if (id) await removeFileRecord(redis, id)
-    await this.#forget(name)
-  }
-
-  async #size(id: OwnedId): Promise<number> {
-    const stored = await this.#options.store.get(uploadName(id), { start: 0, end: 0 })
-    return stored?.bytes ?? 0
+    await this.#options.objects.forget(name)
   }
 }
 
@@ -270,5 +241,5 @@ async function whenRedisTakesChanges(change: () => Promise<void>): Promise<void>
 
 /** Whether a name is one of the file store; others would be of a later version. */
 function isObjectName(name: string): boolean {
-  return /^(?:files|batches)\//.test(name) && isOwnedId(name.slice(name.indexOf('/') + 1))
+  return /^(?:files|batches|parts)\//.test(name) && isOwnedId(name.slice(name.indexOf('/') + 1))
 }

@@ -41,10 +41,10 @@ export class StorageQuota {
     await this.set(name, 0)
   }
 
-  /** @throws AppError 507 when the owner may store nothing more. */
-  async check(owner: string): Promise<void> {
+  /** @throws AppError 507 when the owner may not store that many bytes more now. */
+  async check(owner: string, bytes = 1): Promise<void> {
     const sums = await readStoredSums(this.#redis, owner)
-    if (sums.owner >= this.#limits.owner || sums.all >= this.#limits.all) await this.#refuse(owner)
+    if (sums.owner + bytes > this.#limits.owner || sums.all + bytes > this.#limits.all) await this.#refuse(owner)
   }
 
   async #reserved(name: string, bytes: number): Promise<boolean> {
@@ -69,7 +69,7 @@ export function storageFull(detail: string, cause?: unknown): AppError {
   return new AppError('StorageFull', 507, detail, { headers: { 'x-should-retry': 'false' }, cause })
 }
 
-/** The owner of an object: names are files/OWNER_UUID and batches/OWNER_UUID. */
+/** The owner of an object: names are files/, parts/ or batches/ and OWNER_UUID. */
 function ownerOf(name: string): string {
   return ownedIdOf(name.slice(name.indexOf('/') + 1)).owner
 }

@@ -1,39 +1,28 @@
 // Routes of files, the input and output of batches, after OpenAI's API.
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import * as z from 'zod'
+import { digested } from '../../../batches/files/digested.ts'
 import type { FoundFile } from '../../../batches/files/files.ts'
 import { AppError, invalid, malformed } from '../../../errors.ts'
 import { filesList, isPurpose, readFileRecords } from '../../../records/files.ts'
 import { requestHash } from '../../../records/idempotency.ts'
 import type { Context } from '../../context.ts'
 import { readForm } from '../../http/multipart.ts'
-import { fileId, integerInQuery, listObject, listOf, toUnixSeconds, uuidFromId } from '../../http/openai-format.ts'
+import { fileId, integerInQuery, listObject, listOf, uuidFromId } from '../../http/openai-format.ts'
 import { pageAfter } from '../../http/pagination.ts'
 import { parseRange } from '../../http/range.ts'
 import { type ApiRequest, type Route, Streamed } from '../../http/route.ts'
 import { replayedHeader } from '../answer-headers.ts'
 import { route } from '../route.ts'
+import { fileObject, MAX_NAME_CHARS, toFileObject } from './file-view.ts'
 
 const EXAMPLE_ID = 'file-0190f3f2-7c1e-7000-8000-000000000000'
 const idParams = z.object({ id: z.string() })
 const example = { params: { id: EXAMPLE_ID } }
-const MAX_NAME_CHARS = 512
 /** As OpenAI's API: some clients parse anything whose name has `json` as one JSON text. */
 const CONTENT_TYPE = 'application/octet-stream'
 const content = z.string().meta({ format: 'binary' })
 
-const fileObject = z
-  .object({
-    id: z.string(),
-    object: z.literal('file'),
-    bytes: z.int(),
-    created_at: z.int().describe('Unix seconds, as are all times of this object'),
-    expires_at: z.int(),
-    filename: z.string(),
-    purpose: z.enum(['batch', 'batch_output']),
-    status: z.literal('processed'),
-  })
-  .meta({ id: 'File' })
 const DAY = 86_400
 const form = z
   .object({
@@ -186,7 +175,7 @@ async function upload(
   const { files, config } = context
   if (!uploadBody) throw malformed('the body must be multipart/form-data')
   const digest = createHash('sha256')
-  const { fields, file } = await readForm(uploadBody, config.maxFileBytes, (bytes) =>
+  const { fields, file } = await readForm(uploadBody, 'file', config.maxFileBytes, (bytes) =>
     files.store(owner, digested(bytes, digest)),
   )
   if (!file) throw invalid([{ path: 'file', message: 'is missing' }])
@@ -205,13 +194,6 @@ async function upload(
   }
 }
 
-async function* digested(content: AsyncIterable<Buffer>, digest: Hash): AsyncGenerator<Buffer> {
-  for await (const piece of content) {
-    digest.update(piece)
-    yield piece
-  }
-}
-
 /** The name as the client has it: forms of browsers and of Node write a quote and line ends as %22, %0D and %0A. */
 function nameOf(given: string): string {
   const name = given.replaceAll('%22', '"').replaceAll(/%0[AD]/g, ' ')
@@ -224,17 +206,4 @@ function ttlOf(fields: Map<string, string>, maxTtl: number): number {
   if (given === undefined) return maxTtl
   if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(maxTtl, Number(given) * 1_000)
   throw invalid([{ path: 'expires_after[seconds]', message: 'must be a whole number of seconds' }])
-}
-
-function toFileObject({ id, record }: FoundFile): z.infer<typeof fileObject> {
-  return {
-    id: fileId(id.uuid),
-    object: 'file',
-    bytes: record.bytes,
-    created_at: toUnixSeconds(record.created_at),
-    expires_at: toUnixSeconds(record.expires_at),
-    filename: record.filename,
-    purpose: record.purpose,
-    status: 'processed',
-  }
 }
