@@ -12,6 +12,8 @@ export interface Flow {
   weight: number
   /** Estimated milliseconds of one inference process. */
   work: number
+  /** Epoch milliseconds by which the caller wants the end; undefined: no deadline. */
+  due?: number | undefined
 }
 
 /** The work in a queue, waiting or running. */
@@ -31,6 +33,8 @@ const REBASE_TAG = 2 ** 20
 const tagsKey = (queue: string) => recordKey('tags', queue)
 const workKey = (queue: string) => recordKey('work', queue)
 const jobsKey = (queue: string) => recordKey('work-jobs', queue)
+/** The jobs of an owner that have a deadline, by it. */
+const dueKey = (queue: string, owner: string) => recordKey('work-due', queue, owner)
 
 /**
  * Enters a job into the ledger and computes its start tag: the maximum of the queue's virtual time and the finish tag of
@@ -39,7 +43,7 @@ const jobsKey = (queue: string) => recordKey('work-jobs', queue)
  * @returns the tag, which is the priority to add the job with; undefined when the job exists.
  */
 export async function enterJob(redis: Redis, queue: string, jobId: string, flow: Flow): Promise<number | undefined> {
-  const { owner, weight, work } = flow
+  const { owner, weight, work, due = '' } = flow
   const name = queueKey(queue)
   const keys = [
     jobKey(queue, jobId),
@@ -50,15 +54,19 @@ export async function enterJob(redis: Redis, queue: string, jobId: string, flow:
     `${name}:active`,
     `${name}:wait`,
     `${name}:delayed`,
+    dueKey(queue, owner),
   ]
-  const limits = [TAG_MS, MAX_TAG, REBASE_TAG]
-  const tag = await redis.eval(ENTER, keys.length, ...keys, jobId, owner, weight, Math.ceil(work), ...limits)
+  const limits = [TAG_MS, MAX_TAG, REBASE_TAG, Date.now(), DUE_MARGIN_MS]
+  const tag = await redis.eval(ENTER, keys.length, ...keys, jobId, owner, weight, Math.ceil(work), due, ...limits)
   return tag === null ? undefined : Number(tag)
 }
 
+/** Milliseconds that an entry of a deadline outlives it. */
+const DUE_MARGIN_MS = 60_000
+
 const ENTER = `
-local job, tags, work, jobs, prioritized, active, wait, delayed = unpack(KEYS)
-local id, owner, weight, ms, tag_ms, max_tag, rebase_tag = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local job, tags, work, jobs, prioritized, active, wait, delayed, dues = unpack(KEYS)
+local id, owner, weight, ms, due, tag_ms, max_tag, rebase_tag, now_ms, margin = unpack(ARGV)
 if redis.call('EXISTS', job) == 1 then return nil end
 local base = 4294967296
 local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
@@ -80,20 +88,28 @@ if now > tonumber(rebase_tag) then
 end
 local start = math.max(now, tonumber(redis.call('HGET', tags, owner) or 1))
 redis.call('HSET', tags, ':now', now, owner, tostring(start + ms / tag_ms / weight))
+if due ~= '' then
+  redis.call('ZREMRANGEBYSCORE', dues, '-inf', now_ms - margin)
+  redis.call('ZADD', dues, due, id)
+  local latest = redis.call('ZRANGE', dues, -1, -1, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', dues, string.format('%.0f', latest + margin))
+end
 if redis.call('HSETNX', jobs, id, ms .. ' ' .. owner) == 1 then redis.call('HINCRBY', work, owner, ms) end
 return math.min(math.floor(start), tonumber(max_tag))`
 
 /** Removes a job that has ended, or was removed, from the ledger. Repeating it is harmless. */
 export async function leaveJob(redis: Redis, queue: string, jobId: string): Promise<void> {
-  await redis.eval(LEAVE, 2, workKey(queue), jobsKey(queue), jobId)
+  await redis.eval(LEAVE, 3, workKey(queue), jobsKey(queue), dueKey(queue, ''), jobId)
 }
 
+/** The third key is that of an owner's deadlines without the owner, whose name is in the ledger. */
 const LEAVE = `
 local entry = redis.call('HGET', KEYS[2], ARGV[1])
 if not entry then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 local space = string.find(entry, ' ', 1, true)
 local owner = string.sub(entry, space + 1)
+redis.call('ZREM', KEYS[3] .. owner, ARGV[1])
 if redis.call('HINCRBY', KEYS[1], owner, '-' .. string.sub(entry, 1, space - 1)) <= 0 then
   redis.call('HDEL', KEYS[1], owner)
 end
@@ -119,8 +135,71 @@ export async function readLoads(redis: Redis, queues: string[], depths: number[]
   })
 }
 
-/** Jobs before a waiting one that are read one by one; of more, as many are sampled evenly. This takes Redis 0.5 ms. */
+/** Entries of deadlines that are looked at for one turn; most are of waiting jobs. */
+const MAX_CANDIDATES = 16
+
+/**
+ * Gives the turn of a job that its worker has just taken to the owner's waiting job that is due first, if that is due before
+ * this one: the two exchange their tags, and the worker has to put this one back.
+ * @returns whether it was given away.
+ */
+export async function giveTurn(
+  redis: Redis,
+  queue: string,
+  jobId: string,
+  { owner, due }: Pick<Flow, 'owner' | 'due'>,
+): Promise<boolean> {
+  const keys = [dueKey(queue, owner), `${queueKey(queue)}:prioritized`, jobKey(queue, '')]
+  return (
+    (await redis.eval(GIVE, keys.length, ...keys, jobId, due === undefined ? '+inf' : `(${due}`, MAX_CANDIDATES)) === 1
+  )
+}
+
+/** The third key is that of a job without its id. A job without a tag runs before all others and keeps its turn. */
+const GIVE = `
+local dues, prioritized, job, base = KEYS[1], KEYS[2], KEYS[3] .. ARGV[1], 4294967296
+local candidates = redis.call('ZRANGE', dues, '-inf', ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[3])
+if #candidates == 0 then return 0 end
+local own = tonumber(redis.call('HGET', job, 'priority') or 0)
+if own == 0 then return 0 end
+for _, id in ipairs(candidates) do
+  local score = id ~= ARGV[1] and redis.call('ZSCORE', prioritized, id)
+  if score then
+    local tag = math.floor(score / base)
+    if tag <= own then return 0 end
+    redis.call('ZADD', prioritized, own * base, id)
+    redis.call('HSET', KEYS[3] .. id, 'priority', own)
+    redis.call('HSET', job, 'priority', tag)
+    return 1
+  end
+end
+return 0`
+
+/** Jobs of a sorted set that are read one by one; of more, as many are sampled evenly. This takes Redis 0.5 ms. */
 const MAX_READ = 64
+
+/** Defines `sampled_work`: the work of the first `count` jobs of a sorted set. */
+const SAMPLED_WORK = `
+local function work_of(jobs, id)
+  local entry = redis.call('HGET', jobs, id)
+  return entry and tonumber(string.sub(entry, 1, string.find(entry, ' ', 1, true) - 1)) or 0
+end
+local function sampled_work(jobs, set, count, max_read)
+  local total, stride = 0, math.max(1, math.ceil(count / max_read))
+  for index = 0, count - 1, stride do
+    local ids = redis.call('ZRANGE', set, index, index)
+    if ids[1] then total = total + math.min(stride, count - index) * work_of(jobs, ids[1]) end
+  end
+  return total
+end`.trim()
+
+/** Milliseconds of one process that an owner's jobs with a deadline until `due` take, waiting or running. */
+export async function readWorkDue(redis: Redis, queue: string, owner: string, due: number): Promise<number> {
+  return Number(await redis.eval(DUE, 2, jobsKey(queue), dueKey(queue, owner), due, MAX_READ))
+}
+
+const DUE = `${SAMPLED_WORK}
+return math.floor(sampled_work(KEYS[1], KEYS[2], redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[1]), ARGV[2]))`
 
 /** Milliseconds of one process that run before a waiting job: the jobs before it, and half of each running job. */
 export async function readWorkBefore(redis: Redis, queue: string, jobId: string): Promise<number> {
@@ -129,17 +208,9 @@ export async function readWorkBefore(redis: Redis, queue: string, jobId: string)
   return Number(await redis.eval(BEFORE, keys.length, ...keys, jobId, MAX_READ))
 }
 
-const BEFORE = `
+const BEFORE = `${SAMPLED_WORK}
 local rank = redis.call('ZRANK', KEYS[2], ARGV[1])
 if not rank then return 0 end
-local function work(id)
-  local entry = redis.call('HGET', KEYS[1], id)
-  return entry and tonumber(string.sub(entry, 1, string.find(entry, ' ', 1, true) - 1)) or 0
-end
-local total, stride = 0, math.ceil(rank / ARGV[2])
-for index = 0, rank - 1, math.max(stride, 1) do
-  local ids = redis.call('ZRANGE', KEYS[2], index, index)
-  if ids[1] then total = total + stride * work(ids[1]) end
-end
-for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1)) do total = total + work(id) / 2 end
+local total = sampled_work(KEYS[1], KEYS[2], rank, ARGV[2])
+for _, id in ipairs(redis.call('LRANGE', KEYS[3], 0, ARGV[2] - 1)) do total = total + work_of(KEYS[1], id) / 2 end
 return math.floor(total)`

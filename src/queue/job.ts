@@ -24,6 +24,8 @@ const textsJob = z.object({
   replyTo: z.string(),
   /** Epoch milliseconds; a job that has not started by then is aborted. */
   deadline: z.number().optional(),
+  /** Epoch milliseconds by which the caller wants the end: jobs of one owner run in this order, and before those without. */
+  due: z.number().optional(),
   /** The newest version of results that every reader of this job supports; absent: 1. */
   results: z.number().int().optional(),
   /** The API key's owner; jobs of one owner share the compute fairly with those of another. */

@@ -66,7 +66,7 @@ export class Producer {
     keep: JobsOptions,
     work: number,
   ): Promise<void> {
-    const flow = { owner: data.owner ?? DEFAULT_OWNER, weight: data.weight ?? 1, work }
+    const flow = { owner: data.owner ?? DEFAULT_OWNER, weight: data.weight ?? 1, work, due: data.due }
     const priority = await enterJob(this.#redis, queue, jobId, flow).catch((error: unknown) => {
       throw toServiceUnavailable(error)
     })

@@ -1,12 +1,13 @@
 // The fair order of a queue, and its ledger, in a real Redis with BullMQ.
 import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, expect, it } from 'vitest'
-import { leaveJob, readLoads, readWorkBefore } from '../../src/queue/flow.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { giveTurn, leaveJob, readLoads, readWorkBefore, readWorkDue } from '../../src/queue/flow.ts'
 import type { TextsJob } from '../../src/queue/job.ts'
 import { readDepths, readJob } from '../../src/queue/job-state.ts'
 import { QUEUE_PREFIX } from '../../src/queue/names.ts'
 import { Producer } from '../../src/queue/producer.ts'
+import { requeueJob } from '../../src/queue/worker-options.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -25,9 +26,10 @@ afterEach(async () => {
   closeConnection(redis)
 })
 
-async function add(owner: string, count: number, work = 100, weight = 1): Promise<void> {
+async function add(owner: string, count: number, work = 100, weight = 1, due?: number): Promise<void> {
   for (let index = 0; index < count; index += 1) {
-    const data: TextsJob = { v: 1, model: 'm', items: [{ text: 'a' }], truncate: 'right', replyTo: 'x', owner, weight }
+    const items = [{ text: 'a' }]
+    const data: TextsJob = { v: 1, model: 'm', items, truncate: 'right', replyTo: 'x', owner, weight, due }
     await producer.add('m', 'texts', `${owner}${next++}`, data, {}, work)
   }
 }
@@ -119,4 +121,58 @@ it('the work before a waiting job is that of the jobs before it', async () => {
   const job = await readJob(redis, { queue: 'm', id: String(ids[3]) })
   expect(job).toMatchObject({ state: 'waiting', position: 3 })
   expect(await readWorkBefore(redis, 'm', 'none')).toBe(0)
+})
+
+describe('deadlines of one owner', () => {
+  const soon = Date.now() + 60_000
+
+  /** As `takeAll`, with the deadline of each job: 0 has none, n is due after n seconds. */
+  async function takeByDeadlines(jobs: number): Promise<string> {
+    const connection = new Redis(url, { maxRetriesPerRequest: null })
+    let taken = ''
+    const worker = new Worker<TextsJob>(
+      'm',
+      async (job, token) => {
+        const { owner = '', due } = job.data
+        if (await giveTurn(redis, 'm', String(job.id), { owner, due })) return requeueJob(job, token)
+        taken += `${owner}${due === undefined ? 0 : (due - soon) / 1_000}`
+        await leaveJob(redis, 'm', String(job.id))
+      },
+      { connection, prefix: QUEUE_PREFIX },
+    )
+    await waitFor('all jobs', () => taken.length === 2 * jobs)
+    await worker.close()
+    connection.disconnect()
+    return taken
+  }
+
+  it('are met in their order, before jobs without one, and the turns of other owners stay', async () => {
+    await add('a', 3)
+    for (const seconds of [5, 9, 2, 7]) await add('a', 1, 100, 1, soon + seconds * 1_000)
+    await add('b', 4)
+    expect(await takeByDeadlines(11)).toBe('a2b0a5b0a7b0a9b0a0a0a0')
+    expect(await load()).toEqual({ jobs: 0, owners: new Map() })
+  })
+
+  it('the work that is due by a time is that of the jobs with such deadlines', async () => {
+    await add('a', 2, 100)
+    await add('a', 3, 30, 1, soon)
+    await add('a', 200, 10, 1, soon + 1_000)
+    await add('b', 1, 70, 1, soon)
+    const due = await Promise.all([-1, 0, 1_000].map((ms) => readWorkDue(redis, 'm', 'a', soon + ms)))
+    expect(due.slice(0, 2)).toEqual([0, 90])
+    expect(due[2]).toBeGreaterThan(2_000)
+    expect(due[2]).toBeLessThan(2_200)
+  })
+
+  it('leave nothing in Redis: an entry ends with its job, and the entries of an owner after the last deadline', async () => {
+    await add('a', 2, 100, 1, soon)
+    const [first = '', second = ''] = await redis.zrange(`${QUEUE_PREFIX}:m:prioritized`, 0, '-1')
+    const key = 'inferq:r:work-due:m:a'
+    await producer.remove('m', first)
+    expect(await redis.zrange(key, 0, '-1')).toEqual([second])
+    expect(await redis.pttl(key)).toBeLessThanOrEqual(120_000)
+    await producer.remove('m', second)
+    expect(await redis.exists(key)).toBe(0)
+  })
 })

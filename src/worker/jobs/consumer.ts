@@ -2,6 +2,7 @@
 import { type Job, UnrecoverableError, Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { messageOf } from '../../errors.ts'
+import { giveTurn } from '../../queue/flow.ts'
 import { type JobName, jobNames, type TextsJob, type TextsResult } from '../../queue/job.ts'
 import { type Lane, queueName } from '../../queue/names.ts'
 import { encodeResult } from '../../queue/result-columns.ts'
@@ -151,8 +152,10 @@ export class Consumer {
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
     const { model, lane, reply, release, onOutcome } = this.#options
     const id = String(job.id)
+    this.taken += 1
     const unstored = this.#unstored.get(id, job.timestamp)
     if (unstored) return unstored
+    if (await this.#givesTurn(job)) return requeueJob(job, token)
     const outcome = await this.#hold(id, job)
     onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
     switch (outcome.kind) {
@@ -176,8 +179,17 @@ export class Consumer {
     }
   }
 
+  /** In the async lane most jobs of an owner wait in Redis, so its order by deadlines is applied when a job is taken. */
+  async #givesTurn({ id, data }: Job<unknown>): Promise<boolean> {
+    const { owner, due } = (data ?? {}) as Partial<TextsJob>
+    if (this.lane !== 'async' || owner === undefined) return false
+    return giveTurn(this.#options.redis, this.#queue, String(id), { owner, due }).catch((error: Error) => {
+      this.#options.onError(error)
+      return false
+    })
+  }
+
   async #hold(id: string, job: Job<unknown, object>): Promise<JobOutcome> {
-    this.taken += 1
     // A worker may take a job again whose lock it lost; the first computation is obsolete then.
     this.#held.get(id)?.abort()
     const controller = new AbortController()

@@ -129,9 +129,9 @@ export class JobHandler {
 
   #submit({ lane, createdAt, onFirstRow }: ReceivedJob, data: TextsJob): Computation {
     const { model, dispatcher } = this.#options
-    const { items, truncate, deadline, owner = '', weight = 1 } = data
-    const flow = { owner, weight }
-    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, deadline, ...flow, onFirstRow })
+    const { items, truncate, deadline, due, owner = '', weight = 1 } = data
+    const flow = { owner, weight, deadline, due }
+    return dispatcher.submit({ model: model.name, lane, items, truncate, createdAt, ...flow, onFirstRow })
   }
 }
 

@@ -95,13 +95,13 @@ export class Backlog<G extends Group> {
     const owners = this.#countRecentOwners(now)
     if (owners > 1 && !capacity.idle) return undefined
     const lane = this.#nextLane(capacity.background || owners === 0)
-    const buckets = lane && first(this.#lanes[lane])
-    if (!lane || !buckets?.first) return undefined
+    const turn = lane && first(this.#lanes[lane])?.nextTurn()
+    if (!lane || !turn) return undefined
     for (const each of LANES) this.#runsSince[each] = each === lane ? 0 : this.#runsSince[each] + 1
-    const { entry, tag } = buckets.first
+    const { entry, tag } = turn
     this.#order[lane].advance(tag)
     const share = owners > (lane === 'interactive' ? 1 : 0) ? SHORT_RUN_SHARE : 1
-    return runOf(buckets.takeSimilar(entry, this.#budget(entry.group.model) * share), lane, false)
+    return runOf(this.#bucketsOf(entry.group).takeSimilar(entry, this.#budget(entry.group.model) * share), lane, false)
   }
 
   /** Each suspect may block its process until RUN_TIMEOUT, so interactive texts run between them. */

@@ -12,6 +12,8 @@ export interface Group {
   readonly weight: number
   /** Epoch milliseconds; a group of which no text has started by then never runs. */
   readonly deadline: number | undefined
+  /** Epoch milliseconds by which the caller wants the end: an owner's groups run in this order. undefined: last. */
+  readonly due: number | undefined
 }
 
 /** One text: its group, and its index in the group. */
@@ -49,6 +51,26 @@ export class LengthBuckets<G extends Group> {
       if (index !== undefined) first = { entry: { group, index }, tag }
     }
     return first
+  }
+
+  /**
+   * The first waiting text of the group that runs next, and the tag of its turn: the lowest tag is a turn of its owner, who
+   * uses it for the group that is due first. The two groups exchange their tags (docs/decisions/0024).
+   */
+  nextTurn(): { entry: Entry<G>; tag: number } | undefined {
+    const { first } = this
+    if (!first) return undefined
+    let next = first.entry.group
+    for (const [group, { indexes }] of this.#groups) {
+      if (group.owner === next.owner && indexes.size > 0 && dueOf(group) < dueOf(next)) next = group
+    }
+    if (next === first.entry.group) return first
+    const [taken, given] = [this.#groups.get(next), this.#groups.get(first.entry.group)]
+    const [index] = taken?.indexes ?? []
+    if (!taken || !given || index === undefined) return first
+    given.tag = taken.tag
+    taken.tag = first.tag
+    return { entry: { group: next, index }, tag: first.tag }
   }
 
   /** @param started whether a text of the group was taken before. */
@@ -138,4 +160,8 @@ export class LengthBuckets<G extends Group> {
 
 function tokensOf<G extends Group>({ group, index }: Entry<G>): number {
   return group.estimatedTokens[index] ?? 1
+}
+
+function dueOf({ due = Number.POSITIVE_INFINITY }: Group): number {
+  return due
 }

@@ -17,6 +17,8 @@ export interface JobTexts {
   weight: number
   /** Epoch milliseconds; a job that has not started by then never runs. */
   deadline: number | undefined
+  /** Epoch milliseconds by which the caller wants the end; jobs of one owner run in this order. */
+  due: number | undefined
   /** Called when the first of its texts is computed. */
   onFirstRow?: (() => void) | undefined
 }
@@ -36,6 +38,7 @@ export class PendingJob implements Group {
   readonly owner: string
   readonly weight: number
   readonly deadline: number | undefined
+  readonly due: number | undefined
   readonly end: Promise<PendingJobEnd>
   /** Epoch milliseconds of the first run. */
   startedAt: number | undefined
@@ -51,6 +54,7 @@ export class PendingJob implements Group {
     this.owner = job.owner
     this.weight = job.weight
     this.deadline = job.deadline
+    this.due = job.due
     this.estimatedTokens = job.items.map(({ text, pair }) => estimateTokens(text, pair, maxTokens))
     this.totalTokens = this.estimatedTokens.reduce((sum, tokens) => sum + tokens, 0)
     this.#rows = new Array<Row>(job.items.length)

@@ -17,6 +17,7 @@ const job = (estimatedTokens: number[], lane: Lane = 'interactive', more: Partia
   owner: 'a',
   weight: 1,
   deadline: undefined,
+  due: undefined,
   ...more,
 })
 
@@ -119,6 +120,41 @@ describe('the lanes', () => {
     backlog.add(job(Array<number>(200).fill(10), 'bulk'), 10_000)
     expect(backlog.nextRun(10_100)?.paddedTokens).toBe(100)
     expect(backlog.nextRun(12_100)?.paddedTokens).toBe(400)
+  })
+})
+
+describe('deadlines of one owner', () => {
+  const order = (runs: Run<Job>[]) => runs.map(({ entries: [first] }) => first?.group.id)
+
+  it('are met in their order, before jobs without one', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    const [none, late, soon] = [
+      job([10]),
+      job([10], 'interactive', { due: 900 }),
+      job([10], 'interactive', { due: 100 }),
+    ]
+    for (const each of [none, late, soon]) backlog.add(each, 0)
+    expect(order(drain(backlog))).toEqual([soon.id, late.id, none.id])
+  })
+
+  it('interrupt a job with many texts between its runs', () => {
+    const backlog = new Backlog<Job>(() => 10)
+    const [large, soon] = [job([10, 10, 10]), job([10, 10], 'interactive', { due: 100 })]
+    backlog.add(large, 0)
+    backlog.nextRun(0)
+    backlog.add(soon, 0)
+    expect(order(drain(backlog))).toEqual([soon.id, soon.id, large.id, large.id])
+  })
+
+  it('take nothing from other owners', () => {
+    const turnsOf = (due: number | undefined) => {
+      const backlog = new Backlog<Job>(() => 10)
+      for (let count = 0; count < 6; count += 1) backlog.add(job([10], 'async', { owner: 'a' }), 0)
+      for (let count = 0; count < 6; count += 1) backlog.add(job([10], 'async', { owner: 'a', due }), 0)
+      for (let count = 0; count < 6; count += 1) backlog.add(job([10], 'async', { owner: 'b' }), 0)
+      return drain(backlog).map(({ entries: [first] }) => first?.group.owner)
+    }
+    expect(turnsOf(100)).toEqual(turnsOf(undefined))
   })
 })
 

@@ -88,6 +88,7 @@ const jobOf = (texts: string[], more: Partial<JobTexts> = {}): JobTexts => ({
   owner: 'a',
   weight: 1,
   deadline: undefined,
+  due: undefined,
   ...more,
 })
 
