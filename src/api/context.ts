@@ -10,6 +10,7 @@ import { FleetLog } from '../fleet/fleet-log.ts'
 import type { Logger } from '../logger.ts'
 import type { ApiMetrics } from '../metrics.ts'
 import { PlaceLimiter } from '../predict/place-limiter.ts'
+import { PredictionDeadlines } from '../predict/prediction-deadlines.ts'
 import { Predictions } from '../predict/predictions.ts'
 import { SyncPredictor } from '../predict/sync-predictor.ts'
 import { publishCancel } from '../queue/cancellations.ts'
@@ -65,6 +66,7 @@ export interface Context {
   keys: KeyRing
   /** undefined without API_KEYS_FILE. */
   keysFile: KeysFileWatch | undefined
+  deadlines: PredictionDeadlines
   /** The weight of an owner of an API key. */
   weightOf: (owner: string) => number
   /** The places of calls that wait in this process, shared between owners. */
@@ -131,6 +133,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     weightOf,
     onError,
   })
+  const clock = new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError })
   return {
     config,
     logger,
@@ -138,7 +141,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     apiId,
     redis,
     reads,
-    clock: new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError }),
+    clock,
     durability: new DurabilityWatch({ redis, logger, isRequired: config.requireDurable, onError }),
     memory,
     resultVersion,
@@ -158,6 +161,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     predictions: new Predictions({ apiId, redis, reads, producer, waiters, resultTtl: config.resultTtl }),
     keys,
     keysFile: config.apiKeysFile && new KeysFileWatch(config.apiKeysFile.path, keys, logger),
+    deadlines: new PredictionDeadlines({ apiId, redis, clock, onError }),
     weightOf,
     waitingPlaces: new PlaceLimiter(config.maxWaiting, owners),
     files: batchService.files,

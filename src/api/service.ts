@@ -46,6 +46,7 @@ export class ApiService implements Service {
     void this.#prepareWhenRedisAnswers()
     void this.#announceWhenServed()
     void sweepUntilClosed(this.#context)
+    void this.#context.deadlines.run(shutdown.signal)
   }
 
   stop(): Promise<void> {

@@ -11,6 +11,8 @@ export interface CreatePrediction extends PredictOptions {
   /** A second request with the same key and body returns the same prediction. */
   idempotencyKey?: string
   metadata?: Record<string, string>
+  /** The longest time that it may take: seconds, or text such as `5m`. */
+  cancelAfter?: number | string
   /** URL to which the prediction is posted, signed, at the events of `webhookEvents`. */
   webhook?: string
   /** Default: output and completed, which are one request. */
@@ -36,7 +38,7 @@ export class PredictionCalls {
 
   /** Submits one text, or a list of texts and pairs. @returns the prediction, finished or not. */
   create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<PredictionObject> {
-    const { wait, idempotencyKey, metadata, webhook, webhookEvents, signal, model, ...rest } = options
+    const { wait, idempotencyKey, cancelAfter, metadata, webhook, webhookEvents, signal, model, ...rest } = options
     return this.#http.json('POST', '/v1/predictions', {
       body: {
         ...(model === undefined ? {} : { model }),
@@ -48,6 +50,7 @@ export class PredictionCalls {
       headers: {
         Prefer: wait === undefined ? 'respond-async' : `wait=${wait}`,
         ...(idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {}),
+        ...(cancelAfter === undefined ? {} : { 'Cancel-After': String(cancelAfter) }),
       },
       signal,
       isRepeatable: idempotencyKey !== undefined,

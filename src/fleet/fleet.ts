@@ -92,16 +92,45 @@ export class FleetView {
   /**
    * Milliseconds until a new job of the owner starts in a lane of the model, with all work that shares the model's workers.
    * @param weightOf the weight of an owner.
+   * @param before the owner's work in the lane that runs before the job; default: all of it. @param work that of the job, for
+   * the time until it ends. Both in milliseconds of one process at the measured speed.
    */
-  wait(model: ServedModel, lane: Lane, owner: string, weightOf: (owner: string) => number): number {
+  wait(
+    model: ServedModel,
+    lane: Lane,
+    owner: string,
+    weightOf: (owner: string) => number,
+    { before, work = 0 }: { before?: number | undefined; work?: number } = {},
+  ): number {
     const models = this.#sharing(model)
-    return fairWait((each) => this.load.sharedOwners(models, each), {
+    const ownersOf = (each: Lane) => {
+      const owners = this.load.sharedOwners(models, each)
+      if (each === lane) owners.set(owner, this.#ownWork(model, lane, owner, owners.get(owner) ?? 0, before, work))
+      return owners
+    }
+    return fairWait(ownersOf, {
       lane,
       owner,
       weightOf,
       processes: model.processes,
       interactiveShare: interactiveShareOf(model),
     })
+  }
+
+  /** @param all the time that the owner's work takes, of all models that share the processes; milliseconds of one. */
+  #ownWork(
+    { name, slowdown }: ServedModel,
+    lane: Lane,
+    owner: string,
+    all: number,
+    before: number | undefined,
+    work: number,
+  ): number {
+    if (before === undefined) return all + work * slowdown
+    const own = (before + work) * slowdown
+    // The models of one owner take turns.
+    const ofOtherModels = Math.max(0, all - (this.load.owners(name, lane).get(owner) ?? 0))
+    return own + Math.min(own, ofOtherModels)
   }
 
   /** Milliseconds until all work that is in a lane of the model now is done. */

@@ -35,6 +35,11 @@ export function textCosts(model: string, workers: Heartbeat[]): readonly TextCos
     .sort((a, b) => a.tokens - b.tokens)
 }
 
+/** Whether a live worker has measured the speed of a model. */
+export function isMeasured({ costs, processes }: { costs: readonly TextCost[]; processes: number }): boolean {
+  return costs !== UNKNOWN_COST && processes > 0
+}
+
 /** How many times as long as its work a text takes now: the average over the processes of all workers; 1 without workers. */
 export function slowdownOf(model: string, workers: Heartbeat[]): number {
   let sum = 0

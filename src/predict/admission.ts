@@ -1,6 +1,7 @@
 // Admission control: accepts or rejects a request by the work that waits before it, without a Redis call.
 import { AppError, unavailable } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
+import { isMeasured } from '../fleet/work.ts'
 import type { Lane } from '../queue/names.ts'
 import { type ModelsContext, type ResolvedModel, rejectionReason } from './model-resolver.ts'
 import type { PlaceLimiter } from './place-limiter.ts'
@@ -26,6 +27,10 @@ export interface NewWork {
   owner: string
   /** Milliseconds of one inference process. */
   work: number
+  /** Milliseconds from now in which it has to end; undefined: any time. */
+  within?: number | undefined
+  /** The owner's work in the lane that runs before it, milliseconds of one process; undefined: all of it. */
+  before?: number | undefined
 }
 
 export type OverloadReason =
@@ -36,13 +41,14 @@ export type OverloadReason =
   | 'too_many_uploads'
   | 'redis_full'
   | 'memory_share'
+  | 'deadline_unreachable'
 
 /** A 429; `reason` is a label of the metric. */
 export class OverloadedError extends AppError {
   readonly reason: OverloadReason
 
-  constructor(reason: OverloadReason, detail: string, retryAfterSeconds: number) {
-    super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) } })
+  constructor(reason: OverloadReason, detail: string, retryAfterSeconds: number, members = {}) {
+    super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) }, members })
     this.reason = reason
   }
 }
@@ -58,6 +64,25 @@ export function checkWait(wait: number, limit: number, random: number): void {
   throw new OverloadedError('queue_full', detail, retryAfter(wait - limit, random))
 }
 
+/**
+ * Compares the expected time to the end of work with the time in which it has to end, in milliseconds.
+ * @param alone the time that it takes when no other work waits.
+ * @throws AppError 422 when it takes too long alone; OverloadedError (429) when it does with the work before it. Both have
+ * `earliest_completion`.
+ */
+export function checkDeadline(end: number, alone: number, within: number, random: number): void {
+  if (end <= within) return
+  const allowed = `${within / 1_000} s`
+  const members = { code: 'deadline_unreachable', earliest_completion: new Date(Date.now() + end).toISOString() }
+  if (alone > within) {
+    const remedy = 'send fewer texts, or allow more time: a prediction or a batch may take longer than a call'
+    const detail = `these texts alone take about ${Math.ceil(alone / 1_000)} s, and have to end in ${allowed}; ${remedy}`
+    throw new AppError('Validation', 422, detail, { members })
+  }
+  const detail = `this would end in about ${Math.ceil(end / 1_000)} s, and has to end in ${allowed}`
+  throw new OverloadedError('deadline_unreachable', detail, retryAfter(end - within, random), members)
+}
+
 function retryAfter(milliseconds: number, random: number): number {
   return Math.min(30, Math.max(1, Math.ceil((milliseconds / 1_000) * (1 + random / 2))))
 }
@@ -67,11 +92,16 @@ function retryAfter(milliseconds: number, random: number): number {
  * @throws AppError 503 when a caller waits and no live worker serves the model; OverloadedError (429).
  */
 export function admit(context: AdmissionContext, { model }: ResolvedModel, asked: NewWork): void {
-  const { lane, owner, work } = asked
+  const { lane, owner, work, within, before } = asked
   if (lane === 'interactive') requireWorker(context, model)
   const { fleet, weightOf } = context
-  const wait = fleet.wait(model, lane, owner, weightOf)
-  counted(context, () => checkWait(wait, waitLimit(context, lane), Math.random()))
+  const wait = fleet.wait(model, lane, owner, weightOf, { before })
+  const end = fleet.wait(model, lane, owner, weightOf, { before, work })
+  const alone = (work * model.slowdown) / Math.max(1, model.processes)
+  counted(context, () => {
+    checkWait(wait, waitLimit(context, lane), Math.random())
+    if (within !== undefined && isMeasured(model)) checkDeadline(end, alone, within, Math.random())
+  })
   fleet.load.add(model.name, lane, owner, work)
 }
 
@@ -106,6 +136,7 @@ function counted<T>({ metrics }: AdmissionContext, check: () => T): T {
     return check()
   } catch (error) {
     if (error instanceof OverloadedError) metrics.refused.inc({ reason: error.reason })
+    else if (error instanceof AppError) metrics.refused.inc({ reason: 'deadline_unreachable' })
     throw error
   }
 }

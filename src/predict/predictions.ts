@@ -4,17 +4,16 @@ import type { Redis } from 'ioredis'
 import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { publishCancel } from '../queue/cancellations.ts'
 import { readWorkBefore } from '../queue/flow.ts'
-import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
+import type { TextsJob } from '../queue/job.ts'
 import { type JobEnd, type JobRef, type JobSnapshot, NO_DATA, readJob } from '../queue/job-state.ts'
 import { jobKey, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
-import type { WebhookEvent } from '../records/deliveries.ts'
+import { addDeadline, removeDeadline } from '../records/deadlines.ts'
 import { isUuid, keyIdOf, type OwnedId, uuidTime } from '../records/ids.ts'
 import {
   createPrediction,
   markCanceled,
-  type PredictionMemory,
   type PredictionRecord,
   readPrediction,
   removePrediction,
@@ -22,7 +21,7 @@ import {
 } from '../records/predictions.ts'
 import { expectEnd } from '../records/webhook-events.ts'
 import { isOutOfMemory } from '../redis/errors.ts'
-import type { Inputs } from './inputs.ts'
+import { jobDataOf, type NewPrediction, type PredictionLane, recordOf } from './new-prediction.ts'
 
 export interface PredictionsOptions {
   apiId: string
@@ -35,35 +34,6 @@ export interface PredictionsOptions {
   resultTtl: number
 }
 
-/** `interactive` while a caller waits for the prediction, else `async`. */
-export type PredictionLane = PredictionRecord['lane']
-
-export interface NewPrediction {
-  model: string
-  revision?: string
-  inputs: Inputs
-  metadata: Record<string, string>
-  hash: string
-  memory: PredictionMemory
-  /** The error when the owner's predictions take too much memory. */
-  refusal: () => Error
-  lane: PredictionLane
-  /** The owner's share of the compute. */
-  weight: number
-  /** Estimated milliseconds of one inference process. */
-  work: number
-  traceparent?: string | undefined
-  webhook?: PredictionWebhook | undefined
-  /** The secret of its stream's link. */
-  streamToken?: string | undefined
-}
-
-/** Where the events of a prediction are sent. */
-export interface PredictionWebhook {
-  url: string
-  events: WebhookEvent[]
-}
-
 /** A prediction: its record and its job. */
 export interface Prediction {
   id: OwnedId
@@ -72,9 +42,6 @@ export interface Prediction {
   /** Milliseconds of one process that run before a waiting job; undefined: not read. */
   workBefore?: number
 }
-
-/** The options of the answer, stored in the record. */
-export type AnswerOptions = Pick<Inputs, 'single' | 'truncate' | 'scores'>
 
 /** The retention of failed jobs, milliseconds. */
 export const FAILED_TTL = 24 * 3_600_000
@@ -105,28 +72,15 @@ export class Predictions {
     asked: NewPrediction,
   ): Promise<{ replayed: boolean; record: PredictionRecord; data: TextsJob }> {
     const { redis, resultTtl } = this.#options
-    const kept: AnswerOptions = {
-      single: asked.inputs.single,
-      truncate: asked.inputs.truncate,
-      scores: asked.inputs.scores,
-    }
-    const record = {
-      hash: asked.hash,
-      model: asked.model,
-      revision: asked.revision ?? '',
-      options: JSON.stringify(kept),
-      metadata: JSON.stringify(asked.metadata),
-      lane: asked.lane,
-      created_at: Date.now(),
-      ...webhookFields(asked.webhook),
-      ...(asked.streamToken === undefined ? {} : { stream_token: asked.streamToken }),
-    }
+    const record = recordOf(asked, Date.now())
     if (asked.webhook) await expectEnd(redis, 'end', id)
     const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
     if (existing === 'refused') throw asked.refusal()
     if (existing) requireSameRequest(existing, asked.hash)
     // The api that created an existing record may have died before it added the job; adding the same id again is harmless.
-    const data = this.#dataOf(id, asked)
+    const { deadline } = existing ?? record
+    if (deadline !== undefined) await addDeadline(redis, id, deadline)
+    const data = jobDataOf(id, asked, this.#options.apiId, deadline)
     await this.#addJob(jobRefOf(id, existing ?? record), data, asked.work)
     return { replayed: existing !== undefined, record: existing ?? record, data }
   }
@@ -228,21 +182,7 @@ export class Predictions {
       )
     }
     await removePrediction(redis, id)
-  }
-
-  #dataOf({ owner }: OwnedId, asked: NewPrediction): TextsJob {
-    return {
-      v: JOB_VERSION,
-      model: asked.model,
-      ...(asked.revision === undefined ? {} : { revision: asked.revision }),
-      items: asked.inputs.items,
-      truncate: asked.inputs.truncate,
-      replyTo: this.#options.apiId,
-      owner,
-      weight: asked.weight,
-      ...(asked.webhook === undefined ? {} : { reports: reportsOf(asked.webhook) }),
-      ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
-    }
+    if (record.deadline !== undefined) await removeDeadline(redis, id)
   }
 
   async #addJob({ queue, id }: JobRef, data: TextsJob, work: number): Promise<void> {
@@ -258,14 +198,6 @@ export class Predictions {
 
 function requireSameRequest(existing: PredictionRecord, hash: string): void {
   if (existing.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
-}
-
-function webhookFields(webhook: PredictionWebhook | undefined) {
-  return webhook === undefined ? {} : { webhook: webhook.url, webhook_events: JSON.stringify(webhook.events) }
-}
-
-function reportsOf({ events }: PredictionWebhook): string[] {
-  return events.includes('start') ? ['start', 'end'] : ['end']
 }
 
 /** Whether its job has completed or failed. */

@@ -23,6 +23,8 @@ export interface SyncRequest {
   weight: number
   /** Epoch milliseconds. */
   deadline: number
+  /** The same, when the caller has asked for it: jobs of one owner run in this order. */
+  due?: number | undefined
   /** Aborts when the caller disconnects or the deadline passes; its reason is the error to throw. */
   signal: AbortSignal
   traceparent?: string | undefined
@@ -96,6 +98,7 @@ export class SyncPredictor {
       owner: call.owner,
       weight: call.weight,
       deadline: Math.max(...entries.map((entry) => entry.call.deadline)),
+      ...firstDue(entries),
       ...(call.traceparent === undefined ? {} : { trace: { traceparent: call.traceparent } }),
     }
     this.#options.metrics.jobTexts.observe({ model: call.model.name }, entries.length)
@@ -141,6 +144,11 @@ export function finishedResult(end: JobEnd | JobSnapshot): TextsResult {
     case 'revision_gone':
       throw conflict('no worker serves this revision of the model anymore')
   }
+}
+
+function firstDue(entries: Entry[]): { due?: number } {
+  const dues = entries.flatMap(({ call: { due } }) => (due === undefined ? [] : [due]))
+  return dues.length === 0 ? {} : { due: Math.min(...dues) }
 }
 
 /** A signal that aborts when all of the given signals have aborted. */

@@ -1,5 +1,5 @@
-// Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file and in
-// job-summaries.ts alone;
+// Reads jobs and queues as BullMQ stores them. Undocumented fields and keys are named in this file, in job-summaries.ts,
+// end-waiting-job.ts and flow.ts alone;
 // test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
 import {

@@ -20,6 +20,9 @@ const record = z.object({
   /** Epoch milliseconds. */
   created_at: z.coerce.number(),
   canceled_at: z.coerce.number().optional(),
+  /** Milliseconds from its submission to its deadline, and the deadline, epoch milliseconds. */
+  cancel_after: z.coerce.number().optional(),
+  deadline: z.coerce.number().optional(),
   /** The URL of its webhook, and JSON of the events that are sent. */
   webhook: z.string().optional(),
   webhook_events: z.string().optional(),

@@ -2,6 +2,7 @@
 // after its deliveries are stored, so a process that dies in between loses no event: entries are checked again by time.
 import type { Redis } from 'ioredis'
 import { recordKey } from '../redis/keys.ts'
+import { claimDue, moveDue } from './due-set.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 
 /** The start or the end of a prediction, or the end of a batch. */
@@ -41,9 +42,8 @@ export async function reportEvent(redis: Redis, id: string, what: 'start' | 'end
 
 /** At most `limit` entries that are due. Entries that cannot be read are removed. */
 export async function claimEvents(redis: Redis, limit: number): Promise<ClaimedEvent[]> {
-  const now = Date.now()
-  const lease = now + LEASE_MS
-  const entries = (await redis.eval(CLAIM, 1, eventsKey, now, limit, lease)) as string[]
+  const lease = Date.now() + LEASE_MS
+  const entries = await claimDue(redis, eventsKey, limit, lease)
   const claimed: ClaimedEvent[] = []
   for (const entry of entries) {
     const event = parse(entry)
@@ -53,19 +53,10 @@ export async function claimEvents(redis: Redis, limit: number): Promise<ClaimedE
   return claimed
 }
 
-const CLAIM = `
-local due = redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2])
-for _, entry in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], entry) end
-return due`
-
 /** Checks a claimed event again at a later time, unless it was reported since. @param at epoch milliseconds. */
 export async function postponeEvent(redis: Redis, { kind, id, lease }: ClaimedEvent, at: number): Promise<void> {
-  await redis.eval(POSTPONE, 1, eventsKey, entryOf(kind, id), lease, at)
+  await moveDue(redis, eventsKey, entryOf(kind, id), lease, at)
 }
-
-const POSTPONE = `
-local score = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if score and tonumber(score) == tonumber(ARGV[2]) then redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1]) end`
 
 export async function removeEvents(redis: Redis, id: OwnedId, kinds: EventKind[]): Promise<void> {
   await redis.zrem(eventsKey, ...kinds.map((kind) => entryOf(kind, id)))

@@ -3,6 +3,7 @@
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { endWaitingJob } from '../../src/queue/end-waiting-job.ts'
 import type { TextsJob, TextsResult } from '../../src/queue/job.ts'
 import { readDepths, readJob, readJobEnds, readLockToken } from '../../src/queue/job-state.ts'
 import { QUEUE_PREFIX } from '../../src/queue/names.ts'
@@ -66,5 +67,39 @@ it('a running job is locked by its token and counts as active; a completed and a
     expect(await endsOf('running', 'failing')).toMatchObject([{ state: 'completed', result }, { state: 'failed' }])
   } finally {
     await worker.close()
+  }
+})
+
+it('a job that an api ends counts as completed for BullMQ, wherever it waited; a held one is left to its worker', async () => {
+  await queue.add('prediction', data, { jobId: 'one' })
+  await queue.add('prediction', data, { jobId: 'two', priority: 7 })
+  await queue.add('prediction', data, { jobId: 'three', delay: 60_000 })
+  for (const id of ['one', 'two', 'three']) {
+    expect(await endWaitingJob(redis, ref(id), 'aborted', 'api')).toBe('ended')
+    expect(await queue.getJobState(id)).toBe('completed')
+    expect(await stateOf(id)).toMatchObject({
+      state: 'completed',
+      result: { outcome: 'aborted', worker: 'api', rows: [] },
+    })
+    expect(await endWaitingJob(redis, ref(id), 'canceled', 'api')).toBe('ended')
+  }
+  expect(await queue.getJobCounts()).toMatchObject({ waiting: 0, prioritized: 0, delayed: 0, completed: 3 })
+  expect(await queue.clean(0, 10, 'completed')).toHaveLength(3)
+  expect(await endWaitingJob(redis, ref('none'), 'aborted', 'api')).toBe('missing')
+
+  await queue.add('prediction', data, { jobId: 'held' })
+  const connection = redis.duplicate()
+  const worker = new Worker('m', undefined, { connection, prefix: QUEUE_PREFIX })
+  try {
+    const held = await worker.getNextJob('token')
+    expect(await endWaitingJob(redis, ref('held'), 'aborted', 'api')).toBe('running')
+    // Its worker died, and its lock expired.
+    await redis.del(`${QUEUE_PREFIX}:m:held:lock`)
+    expect(await endWaitingJob(redis, ref('held'), 'aborted', 'api')).toBe('ended')
+    await expect(held?.moveToCompleted(result, 'token')).rejects.toThrow(/lock/i)
+    expect(await stateOf('held')).toMatchObject({ result: { outcome: 'aborted' } })
+  } finally {
+    await worker.close()
+    connection.disconnect()
   }
 })

@@ -39,11 +39,13 @@ function startConsumer(lane: Lane, mayTakeMore: () => boolean) {
       onSubmitted()
       return new Promise((resolve) => held.push(() => resolve(answer(received.data as TextsJob))))
     },
-    reply: () => undefined,
-    release: none,
-    report: () => undefined,
-    forgetStalls: none,
-    onEnd: () => undefined,
+    effects: {
+      reply: () => undefined,
+      release: none,
+      report: () => undefined,
+      forgetStalls: none,
+      ended: () => undefined,
+    },
     mayTakeMore,
     onOutcome: () => undefined,
     onFailure: () => undefined,

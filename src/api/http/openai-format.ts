@@ -11,18 +11,26 @@ export const openAiErrorDocument = z
       type: z.string(),
       param: z.union([z.string(), z.null()]),
       code: z.union([z.string(), z.null()]),
+      earliest_completion: z.int().optional().describe('With deadline_unreachable: the earliest end, in Unix seconds'),
     }),
   })
   .meta({ id: 'OpenAIError' })
 
+interface ErrorMembers {
+  errors?: Partial<Problem>[]
+  code?: string
+  earliest_completion?: string
+}
+
 export function openAiError(error: AppError): z.infer<typeof openAiErrorDocument> {
-  const [problem] = (error.members['errors'] ?? []) as Partial<Problem>[]
+  const { errors = [], code, earliest_completion: earliest } = error.members as ErrorMembers
   return {
     error: {
       message: error.message,
       type: typeOf(error),
-      param: problem?.path || null,
-      code: codeOf(error.type),
+      param: errors[0]?.path || null,
+      code: code ?? codeOf(error.type),
+      ...(earliest === undefined ? {} : { earliest_completion: toUnixSeconds(Date.parse(earliest)) + 1 }),
     },
   }
 }

@@ -21,6 +21,11 @@ const requestHeaders: Record<RequestHeader, z.ZodType> = {
     .optional()
     .describe('A repeated request with the same key gets the answer of the first one'),
   'Last-Event-ID': z.string().max(200).optional().describe('The id of the last event that was received'),
+  'Cancel-After': z
+    .string()
+    .max(40)
+    .optional()
+    .describe('The longest time that it may take, from 1s to 7d, such as 30s, 5m, 1h30m, or 30 for 30 seconds'),
   Range: z.string().optional().describe('One range, such as bytes=0-99'),
 }
 

@@ -65,5 +65,7 @@ export const problemDocument = z
     errors: z
       .array(z.object({ path: z.string().optional(), index: z.int().optional(), message: z.string() }))
       .optional(),
+    code: z.enum(['deadline_unreachable']).optional().describe('What was refused, where error_type does not say it'),
+    earliest_completion: z.iso.datetime().optional().describe('With deadline_unreachable: the earliest end, estimated'),
   })
   .meta({ id: 'Problem' })

@@ -28,6 +28,8 @@ export interface ApiRequest<Params, Query, Body> {
   lastEventId: string | undefined
   /** The token of the link, which stands for an API key; undefined when the request has a key. The handler checks it. */
   linkToken: string | undefined
+  /** Milliseconds of Cancel-After, on routes that document it. */
+  cancelAfter: number | undefined
   /** The W3C trace context; undefined when absent or invalid. */
   traceparent: string | undefined
   /** The base of this api's URLs as the client sees it, without a trailing slash. */
@@ -66,7 +68,7 @@ export interface RouteReply {
 }
 
 /** Headers of requests that the OpenAPI document describes. */
-export type RequestHeader = 'Prefer' | 'Idempotency-Key' | 'Range' | 'Last-Event-ID'
+export type RequestHeader = 'Prefer' | 'Idempotency-Key' | 'Cancel-After' | 'Range' | 'Last-Event-ID'
 
 export interface DocumentedResponse {
   description: string

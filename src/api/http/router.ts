@@ -10,6 +10,7 @@ import { type AccessGuards, accessGuards } from './guards/access.ts'
 import { setSecurityHeaders } from './guards/page-headers.ts'
 import { baseUrlOf } from './guards/public-url.ts'
 import { RequestTurns } from './guards/request-turns.ts'
+import { parseCancelAfter } from './headers/cancel-after.ts'
 import { parseJson } from './json-body.ts'
 import type { KeyRing } from './keys/key-ring.ts'
 import { linkTokenOf } from './keys/link-token.ts'
@@ -123,6 +124,7 @@ async function handleRequest<Context extends HttpContext>(
     idempotencyKey: idempotencyKeyOf(request),
     lastEventId: request.get('last-event-id'),
     linkToken,
+    cancelAfter: cancelAfterOf(route, request),
     traceparent: traceparentOf(request),
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     disconnected: disconnected.signal,
@@ -245,6 +247,10 @@ function idempotencyKeyOf(request: Request): string | undefined {
   const key = request.get('idempotency-key')
   if (key === undefined || /^[\x20-\x7e]{1,255}$/.test(key)) return key
   throw malformed('Idempotency-Key must have 1 to 255 printable ASCII characters')
+}
+
+function cancelAfterOf({ requestHeaders }: Route<never>, request: Request): number | undefined {
+  return requestHeaders?.includes('Cancel-After') ? parseCancelAfter(request.get('cancel-after')) : undefined
 }
 
 function traceparentOf(request: Request): string | undefined {

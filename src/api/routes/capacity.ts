@@ -4,6 +4,7 @@ import { hasMemory, memoryWarning } from '../../predict/memory-admission.ts'
 import { readEndedCounts } from '../../queue/job-state.ts'
 import { queueName } from '../../queue/names.ts'
 import { countOpenBatches } from '../../records/batches.ts'
+import { countDeadlines } from '../../records/deadlines.ts'
 import { readUndeliveredSum } from '../../records/deliveries.ts'
 import { countExpirations } from '../../records/expirations.ts'
 import { readPredictionMemory } from '../../records/predictions.ts'
@@ -38,7 +39,7 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.redisMemoryRatio.set(memory.share)
   const lanes = ['interactive', 'async'] as const
   const queues = fleet.models().flatMap(({ name }) => lanes.map((lane) => queueName(name, lane)))
-  const [ended, files, batches, stored, predictions, events, undelivered, uploads] = await Promise.all([
+  const [ended, files, batches, stored, predictions, events, undelivered, uploads, deadlines] = await Promise.all([
     readEndedCounts(redis, queues),
     countExpirations(redis),
     countOpenBatches(redis),
@@ -47,6 +48,7 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
     countEvents(redis),
     readUndeliveredSum(redis),
     countOpenUploads(redis),
+    countDeadlines(redis),
   ])
   metrics.storedBytes.set(stored.all)
   metrics.predictionMemory.set(predictions)
@@ -56,5 +58,6 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   metrics.records.set({ kind: 'open_batches' }, batches)
   metrics.records.set({ kind: 'webhook_events' }, events)
   metrics.records.set({ kind: 'open_uploads' }, uploads)
+  metrics.records.set({ kind: 'deadlines' }, deadlines)
   metrics.undeliveredBytes.set(undelivered)
 }

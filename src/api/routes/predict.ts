@@ -62,7 +62,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       operationId,
       tag: 'Predict',
       summary,
-      requestHeaders: ['Prefer', 'Idempotency-Key'],
+      requestHeaders: ['Prefer', 'Idempotency-Key', 'Cancel-After'],
       documentedBody,
       isPredict: true,
       body,
@@ -85,7 +85,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       operationId,
       tag: 'Predict',
       summary: 'Hugging Face Inference: always one list of scores per text',
-      requestHeaders: ['Prefer', 'Idempotency-Key'],
+      requestHeaders: ['Prefer', 'Idempotency-Key', 'Cancel-After'],
       isPredict: true,
       params,
       body: schemas.huggingFace,
@@ -107,6 +107,7 @@ export function predictRoutes(schemas: Schemas): Route<Context>[] {
       tag: 'Predict',
       summary: 'Classify one text',
       isPredict: true,
+      requestHeaders: ['Cancel-After'],
       query: z.strictObject({ text: schemas.text, model: schemas.model }),
       example: { query: { text: EXAMPLE_TEXT } },
       responses: { 200: { ...flat, schema: flatScores } },
@@ -164,14 +165,15 @@ async function predictSync(
 ): Promise<RouteReply> {
   const target = await resolveModel(context, wanted)
   request.logModel(target.model.name)
-  const { owner } = request
+  const { owner, cancelAfter } = request
   const { costs, current } = target.model
+  const within = Math.min(context.config.waitTimeout, cancelAfter ?? Number.POSITIVE_INFINITY)
   checkMaxTokens(inputs, current.maxTokens)
   const work = workOf(costs, inputs.items, current.maxTokens)
   const release = takeWaitingPlace(context, owner)
-  const deadline = startDeadline(context.config.waitTimeout, request.disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(within, request.disconnected, context.drainTimeout.signal)
   try {
-    admit(context, target, { lane: 'interactive', owner, work })
+    admit(context, target, { lane: 'interactive', owner, work, within })
     admitMemory(context, 'plain')
     const answers = await context.syncPredictor.predict(inputs.items, {
       ...target,
@@ -179,6 +181,7 @@ async function predictSync(
       weight: context.weightOf(owner),
       truncate: inputs.truncate,
       deadline: deadline.expiresAt,
+      due: cancelAfter === undefined ? undefined : deadline.expiresAt,
       signal: deadline.signal,
       traceparent: request.traceparent,
     })

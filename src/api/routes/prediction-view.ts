@@ -1,8 +1,9 @@
 // Builds the Prediction object from a record and its job.
 import type { FleetView } from '../../fleet/fleet.ts'
 import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
+import type { AnswerOptions } from '../../predict/new-prediction.ts'
 import type { ListedPrediction } from '../../predict/prediction-list.ts'
-import type { AnswerOptions, Prediction } from '../../predict/predictions.ts'
+import type { Prediction } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import { type JobSnapshot, NO_DATA } from '../../queue/job-state.ts'
 import { linkToken } from '../http/keys/link-token.ts'
@@ -21,24 +22,25 @@ export async function toPredictionObject(
   if (job.state !== 'missing' && job.newer) throw job.newer
   const options = JSON.parse(record.options) as AnswerOptions
   const result = job.state === 'completed' ? job.result : undefined
-  const startedAt = result?.startedAt ?? (job.state === 'active' ? job.startedAt : undefined)
+  const startedAt = startOf(job)
   const endedAt = job.state === 'completed' || job.state === 'failed' ? job.finishedOn : undefined
   const status = statusOf(job, record.canceled_at !== undefined)
   const failed = result && status !== 'canceled' ? errorsOf(result.rows) : []
   return {
     id: id.uuid,
     model: record.model,
-    version: result?.revision ?? (record.revision || servedRevision(fleet, record.model)),
+    version: result?.revision || record.revision || servedRevision(fleet, record.model),
     status,
     input: inputOf(job, options),
     output: result?.rows.length && status !== 'canceled' ? await outputOf(result, record.model, options, fleet) : null,
-    error: errorOf(job, status, failed.length),
+    error: errorOf(job, status, failed.length, record.canceled_at !== undefined),
     ...(failed.length > 0 ? { errors: failed } : {}),
     logs: '',
     metrics: metricsOf(record.created_at, startedAt, endedAt, result),
     created_at: new Date(record.created_at).toISOString(),
     started_at: startedAt === undefined ? null : new Date(startedAt).toISOString(),
     completed_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
+    deadline: record.deadline === undefined ? null : new Date(record.deadline).toISOString(),
     urls: urlsOf(prediction, baseUrl),
     queue: queueOf(prediction, fleet),
     attempts: job.state === 'missing' ? 0 : job.attempts,
@@ -100,9 +102,16 @@ function statusOfResult({ outcome, rows }: TextsResult): PredictionStatus {
   }
 }
 
-function errorOf(job: JobSnapshot, status: PredictionStatus, failedRows: number): string | null {
+/** Epoch milliseconds at which a worker took the job; undefined: none has. */
+function startOf(job: JobSnapshot): number | undefined {
+  if (job.state === 'active') return job.startedAt
+  return job.state === 'completed' && job.result.outcome !== 'aborted' ? job.result.startedAt : undefined
+}
+
+function errorOf(job: JobSnapshot, status: PredictionStatus, failedRows: number, byCaller: boolean): string | null {
   if (failedRows > 0) return `${failedRows} of the inputs could not be classified`
   if (status === 'aborted') return 'the deadline passed before a worker started'
+  if (status === 'canceled' && !byCaller) return 'the deadline passed while it ran'
   if (status !== 'failed') return null
   return job.state === 'completed'
     ? 'no worker serves this revision of the model any more'

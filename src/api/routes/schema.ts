@@ -177,6 +177,7 @@ export const predictionObject = z
     created_at: dateTime,
     started_at: orNull(dateTime),
     completed_at: orNull(dateTime),
+    deadline: orNull(dateTime).describe('From Cancel-After: when it is ended if it has not ended before'),
     urls: z.object({ get: url, cancel: url, stream: url }).meta({ id: 'PredictionUrls' }),
     queue: orNull(
       z.object({ position: orNull(z.int()), eta_seconds: orNull(z.number()) }).meta({ id: 'QueuePosition' }),

@@ -2,13 +2,16 @@
 import { randomBytes } from 'node:crypto'
 import { uuidv7 } from 'uuidv7'
 import { workOf } from '../../fleet/work.ts'
-import { admit, hasInteractiveRoom, takeWaitingPlace } from '../../predict/admission.ts'
+import { admit, hasInteractiveRoom, type NewWork, takeWaitingPlace } from '../../predict/admission.ts'
 import type { Inputs } from '../../predict/inputs.ts'
 import { admitMemory, ownerMemoryLimit, ownerMemoryRefusal, predictionBytes } from '../../predict/memory-admission.ts'
 import { type ResolvedModel } from '../../predict/model-resolver.ts'
-import { hasEnded, type Prediction, type PredictionWebhook } from '../../predict/predictions.ts'
+import type { PredictionLane, PredictionWebhook } from '../../predict/new-prediction.ts'
+import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { readWorkDue } from '../../queue/flow.ts'
 import type { TextsJob } from '../../queue/job.ts'
 import type { JobSnapshot } from '../../queue/job-state.ts'
+import { queueName } from '../../queue/names.ts'
 import { storedBytes } from '../../queue/result-columns.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import type { Context } from '../context.ts'
@@ -48,13 +51,14 @@ export async function submit(
   request: ApiRequest<unknown, unknown, unknown>,
   submission: Submission,
 ): Promise<Submitted> {
-  const { owner, idempotencyKey, prefer, baseUrl, disconnected, traceparent } = request
+  const { owner, idempotencyKey, cancelAfter, prefer, baseUrl, disconnected, traceparent } = request
   const { target, inputs, metadata, waitMs, webhook } = submission
   request.logModel(target.model.name)
   const model = target.model.name
   const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
   const id = { owner, uuid }
-  const hash = requestHash(submission.route, { model, revision: target.revision, inputs, metadata, webhook })
+  const asked = { model, revision: target.revision, inputs, metadata, webhook, cancelAfter }
+  const hash = requestHash(submission.route, asked)
   const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
   // What was accepted is answered, however much other work waits.
   const isReplay = mayBeReplay && (await context.predictions.isReplay(id, hash))
@@ -65,7 +69,8 @@ export async function submit(
   try {
     const waits = waitMs > 0 && hasInteractiveRoom(context, target.model, owner)
     const lane = waits && target.model.workers.length > 0 ? 'interactive' : 'async'
-    if (!isReplay) admit(context, target, { lane, owner, work })
+    const limit = await timeLimit(context, model, lane, owner, cancelAfter)
+    if (!isReplay) admit(context, target, { lane, owner, work, ...limit })
     const labels = target.model.current.labels.length
     const resultBytes = storedBytes(inputs.items.length, labels, context.resultVersion.current)
     // The body of a webhook is a copy of input and output.
@@ -88,6 +93,7 @@ export async function submit(
       traceparent,
       webhook,
       streamToken: !context.keys.isOpen ? randomBytes(16).toString('base64url') : undefined,
+      cancelAfter,
     })
     await end
     const isNew = !replayed && waitMs === 0
@@ -109,6 +115,20 @@ export async function submit(
 /** The state of a job that has just been added, without a read from Redis. */
 function addedJob(data: TextsJob): JobSnapshot {
   return { state: 'waiting', data, addedAt: Date.now(), attempts: 0, position: undefined }
+}
+
+/** The time that a prediction may take, and the work that runs before it in the async lane, where deadlines have an order. */
+async function timeLimit(
+  { redis }: Context,
+  model: string,
+  lane: PredictionLane,
+  owner: string,
+  cancelAfter: number | undefined,
+): Promise<Pick<NewWork, 'within' | 'before'>> {
+  if (cancelAfter === undefined) return {}
+  if (lane === 'interactive') return { within: cancelAfter }
+  const before = await readWorkDue(redis, queueName(model, lane), owner, Date.now() + cancelAfter)
+  return { within: cancelAfter, before }
 }
 
 function charactersOf({ items }: Inputs): number {

@@ -1,7 +1,7 @@
 // Routes of webhooks: their secret, the log of deliveries, and redelivery.
 import * as z from 'zod'
 import { invalid, notFound } from '../../errors.ts'
-import type { PredictionWebhook } from '../../predict/predictions.ts'
+import type { PredictionWebhook } from '../../predict/new-prediction.ts'
 import { attemptsOf, type DeliveryRecord, webhookEvents } from '../../records/deliveries.ts'
 import { isUuid, type OwnedId } from '../../records/ids.ts'
 import type { LoggedDelivery } from '../../webhooks/webhooks.ts'

@@ -14,6 +14,7 @@ import {
   UNKNOWN_VERSION_DELAY_MS,
   workerOptions,
 } from '../../queue/worker-options.ts'
+import type { JobEffects } from './job-effects.ts'
 import type { JobOutcome, ReceivedJob } from './job-handler.ts'
 import { UnstoredResults } from './unstored-results.ts'
 
@@ -29,16 +30,7 @@ export interface ConsumerOptions {
   redis: Redis
   /** @param onSubmitted called when the texts of the job are in the backlog. */
   handle: (received: ReceivedJob, onSubmitted: () => void) => Promise<JobOutcome>
-  /** Sends a result to the api that waits. `keep`: stores it too, since the job is removed. Never rejects. */
-  reply: (replyTo: string, id: string, result: object, keep: boolean) => void
-  /** Releases the memory that is reserved for the result of a prediction. Never rejects. */
-  release: (id: string) => Promise<void>
-  /** Called with the ids of jobs whose lock was lost, and after progress of one whose lock was lost before. */
-  forgetStalls: (id: string) => Promise<void>
-  /** Called when a job has ended, completed or failed for good. Never rejects. */
-  onEnd: (queue: string, id: string) => void
-  /** Reports the start or the end of a prediction whose webhook asks for it. Never rejects. */
-  report: (id: string, what: 'start' | 'end') => void
+  effects: JobEffects
   /** Whether the jobs that are taken leave room for more work. */
   mayTakeMore: () => boolean
   onOutcome: (model: string, lane: Lane, outcome: ConsumedOutcome) => void
@@ -89,15 +81,14 @@ export class Consumer {
     // completion of the job. "texts" jobs are anonymous; #process replies to them.
     this.#worker.on('completed', (job, result) => {
       this.#unstored.delete(String(job.id))
-      options.onEnd(this.#queue, String(job.id))
-      this.#report(job, 'end')
-      if (job.name !== 'texts') options.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
+      this.#ended(job)
+      if (job.name === 'texts') return
+      options.effects.reply((job.data as { replyTo: string }).replyTo, String(job.id), result, false)
     })
     this.#worker.on('failed', (job) => {
-      if (job?.name === 'prediction' && job.finishedOn !== undefined) void options.release(String(job.id))
       if (job?.finishedOn === undefined) return
-      options.onEnd(this.#queue, String(job.id))
-      this.#report(job, 'end')
+      if (job.name === 'prediction') void options.effects.release(String(job.id))
+      this.#ended(job)
     })
   }
 
@@ -150,7 +141,7 @@ export class Consumer {
   }
 
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
-    const { model, lane, reply, release, onOutcome } = this.#options
+    const { model, lane, effects, onOutcome } = this.#options
     const id = String(job.id)
     this.taken += 1
     const unstored = this.#unstored.get(id, job.timestamp)
@@ -161,8 +152,8 @@ export class Consumer {
     switch (outcome.kind) {
       case 'answered': {
         const encoded = encodeResult(outcome.result, outcome.resultVersion)
-        if (job.name === 'texts') reply(outcome.replyTo, id, encoded, true)
-        if (job.name === 'prediction') await release(id)
+        if (job.name === 'texts') effects.reply(outcome.replyTo, id, encoded, true)
+        if (job.name === 'prediction') await effects.release(id)
         this.#unstored.add(id, job.timestamp, encoded)
         return encoded
       }
@@ -197,7 +188,7 @@ export class Consumer {
     try {
       const outcome = await this.#handle(id, job, controller.signal)
       // This process survived, so the job did not end it.
-      if (outcome.kind === 'lost') await this.#options.forgetStalls(id)
+      if (outcome.kind === 'lost') await this.#forgetStalls(id)
       return outcome
     } finally {
       if (this.#held.get(id) === controller) this.#held.delete(id)
@@ -208,12 +199,12 @@ export class Consumer {
   async #handle(id: string, job: Job<unknown, object>, lost: AbortSignal): Promise<JobOutcome> {
     const name = jobNames.find((known) => known === job.name)
     if (!name) throw new UnrecoverableError(`unknown job name "${job.name}"`)
-    const { handle, forgetStalls, lane } = this.#options
+    const { handle, lane } = this.#options
     if (job.stalledCounter >= MAX_STALLS) {
-      await forgetStalls(id)
+      await this.#forgetStalls(id)
       throw new UnrecoverableError(`its worker ended ${MAX_STALLS} times in a row before any of its texts was computed`)
     }
-    const onFirstRow = job.stalledCounter > 0 ? () => void forgetStalls(id) : undefined
+    const onFirstRow = job.stalledCounter > 0 ? () => void this.#forgetStalls(id) : undefined
     try {
       const received = { ...receivedJob(id, name, job, lane), lost, onFirstRow }
       return await handle(received, () => {
@@ -229,8 +220,19 @@ export class Consumer {
     }
   }
 
+  #forgetStalls(id: string): Promise<void> {
+    return this.#options.effects.forgetStalls({ queue: this.#queue, id })
+  }
+
+  #ended(job: Job<unknown>): void {
+    const { deadline } = (job.data ?? {}) as Partial<TextsJob>
+    const ref = { queue: this.#queue, id: String(job.id) }
+    this.#options.effects.ended(ref, job.name === 'prediction' ? deadline : undefined)
+    this.#report(job, 'end')
+  }
+
   #report({ id, data }: Job<unknown>, what: 'start' | 'end'): void {
-    if ((data as Partial<TextsJob> | null)?.reports?.includes(what)) this.#options.report(String(id), what)
+    if ((data as Partial<TextsJob> | null)?.reports?.includes(what)) this.#options.effects.report(String(id), what)
   }
 
   /**

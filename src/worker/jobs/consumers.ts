@@ -6,12 +6,8 @@ import { type Logger, onceASecond } from '../../logger.ts'
 import type { WorkerMetrics } from '../../metrics.ts'
 import { VERSION } from '../../package.ts'
 import { CANCEL_CHANNEL, Cancellations } from '../../queue/cancellations.ts'
-import { leaveJob } from '../../queue/flow.ts'
-import { forgetStalls, readTakeable } from '../../queue/job-state.ts'
-import { LANES, type Lane, processId, queueName } from '../../queue/names.ts'
-import { publishReply } from '../../queue/replies.ts'
-import { releaseResultMemory } from '../../records/predictions.ts'
-import { reportEvent } from '../../records/webhook-events.ts'
+import { readTakeable } from '../../queue/job-state.ts'
+import { LANES, type Lane, processId } from '../../queue/names.ts'
 import { logAvailability } from '../../redis/availability.ts'
 import { RedisClock } from '../../redis/clock.ts'
 import {
@@ -29,6 +25,7 @@ import type { Engine, EngineModel } from '../engine.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
+import { createJobEffects } from './job-effects.ts'
 import { JobHandler } from './job-handler.ts'
 import { LaneWatch } from './lane-watch.ts'
 import { ProcessWatch } from './process-watch.ts'
@@ -238,17 +235,7 @@ export class Consumers {
       redis: this.#blockingRedis,
       mayTakeMore: () => this.#mayTakeMore(model.name, lane),
       handle: (received, onSubmitted) => handler.handle(received, onSubmitted),
-      reply: (replyTo, id, result, keep) => {
-        // The api's waiter reconciles a lost reply, so its failure does not fail the job.
-        publishReply(this.#commandRedis, replyTo, { id, result }, keep).catch(this.#onRedisError)
-      },
-      release: (id) => releaseResultMemory(this.#commandRedis, id).catch(this.#onRedisError),
-      forgetStalls: (id) => {
-        const job = { queue: queueName(model.name, lane), id }
-        return forgetStalls(this.#commandRedis, job).catch(this.#onRedisError)
-      },
-      onEnd: (queue, id) => void leaveJob(this.#commandRedis, queue, id).catch(this.#onRedisError),
-      report: (id, what) => void reportEvent(this.#commandRedis, id, what).catch(this.#onRedisError),
+      effects: createJobEffects(this.#commandRedis, this.#onRedisError),
       onOutcome: (name, jobLane, outcome) => {
         metrics.jobs.inc({ model: name, lane: jobLane, outcome: OUTCOME_LABELS[outcome] ?? outcome })
         if (outcome === 'unknown_version') metrics.unknownVersions.inc()

@@ -90,11 +90,16 @@ export class JobHandler {
       return received.name === 'chunk' ? { kind: 'revision_unavailable' } : answered('revision_gone')
     }
     const cancellation = new Cancellation(received, this.#options)
+    let timer: NodeJS.Timeout | undefined
     try {
       if (await cancellation.isSet()) return answered('canceled')
       const computation = this.#submit(received, data)
       onSubmitted?.()
       cancellation.attach(computation)
+      // A plain call is withdrawn by its api.
+      if (received.name === 'prediction' && data.deadline !== undefined) {
+        timer = setTimeout(() => computation.expire(), data.deadline - this.#now())
+      }
       if (received.lost.aborted) computation.cancel()
       else received.lost.addEventListener('abort', () => computation.cancel(), { once: true })
       const end = await computation.end
@@ -111,6 +116,7 @@ export class JobHandler {
           return { kind: 'requeued' }
       }
     } finally {
+      clearTimeout(timer)
       cancellation.stopListening()
     }
   }

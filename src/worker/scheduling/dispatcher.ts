@@ -51,6 +51,8 @@ export interface Computation {
   readonly end: Promise<PendingJobEnd>
   /** Drops the texts that wait; runs in flight go on. */
   cancel(): void
+  /** The deadline has passed: ends the job as `expired` when none of its texts has run, else as `canceled`. */
+  expire(): void
 }
 
 const TIMEOUT_FACTOR = 20
@@ -93,7 +95,7 @@ export class Dispatcher {
       this.#backlog.add(job, this.#now())
       this.pump()
     }
-    return { end: job.end, cancel: () => this.#cancel(job) }
+    return { end: job.end, cancel: () => this.#cancel(job), expire: () => this.#expire(job) }
   }
 
   /** Estimated milliseconds of one process that the pending jobs of a lane of a model still take. */
@@ -152,6 +154,12 @@ export class Dispatcher {
   #cancel(job: PendingJob): void {
     this.#backlog.drop(job)
     job.cancel()
+  }
+
+  #expire(job: PendingJob): void {
+    if (job.startedAt !== undefined) return this.#cancel(job)
+    this.#backlog.drop(job)
+    job.finish({ kind: 'expired' })
   }
 
   #requeue(job: PendingJob): void {

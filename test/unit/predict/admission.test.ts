@@ -4,6 +4,7 @@ import type { ServedModel } from '../../../src/fleet/fleet.ts'
 import {
   type AdmissionContext,
   admit,
+  checkDeadline,
   checkWait,
   OverloadedError,
   takeWaitingPlace,
@@ -59,6 +60,20 @@ describe('admission', () => {
     ask('interactive', 5_000)
     expect(Number(refusal(() => ask('interactive', 1)).headers['Retry-After'])).toBeGreaterThanOrEqual(5)
     expect(refused).toEqual(['queue_full'])
+  })
+
+  it('compares the expected end with the deadline: 422 when the work alone is too long, else 429', () => {
+    expect(() => checkDeadline(5_000, 1_000, 5_000, 0)).not.toThrow()
+    const [alone, queued] = [
+      refusal(() => checkDeadline(9_000, 6_000, 5_000, 0)),
+      refusal(() => checkDeadline(9_000, 1_000, 5_000, 0)),
+    ]
+    expect([alone.status, alone.headers['Retry-After']]).toEqual([422, undefined])
+    expect([queued.status, queued.headers['Retry-After']]).toEqual([429, '4'])
+    for (const { members } of [alone, queued]) {
+      expect(members['code']).toBe('deadline_unreachable')
+      expect(Date.parse(String(members['earliest_completion'])) - Date.now()).toBeGreaterThan(8_000)
+    }
   })
 
   it('has a limited number of waiting calls', () => {
