@@ -3,9 +3,9 @@
 import type { Readable } from 'node:stream'
 import type * as z from 'zod'
 import type { JsonLimits } from '../../validation/json-limits.ts'
+import type { Preferences } from './headers/prefer.ts'
 import type { Role } from './keys/roles.ts'
 import type { HeaderName } from './openapi-headers.ts'
-import type { Preferences } from './prefer.ts'
 
 /** The input of a handler: validated values, independent of the HTTP framework. */
 export interface ApiRequest<Params, Query, Body> {

@@ -1,5 +1,5 @@
 // Parses the Range header (RFC 9110, section 14) of a single byte range.
-import { AppError } from '../../errors.ts'
+import { AppError } from '../../../errors.ts'
 
 /** Bytes from `start`, inclusive, to `end`, exclusive. */
 interface ByteRange {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parsePrefer, preferenceApplied } from '../../../../src/api/http/prefer.ts'
+import { parsePrefer, preferenceApplied } from '../../../../../src/api/http/headers/prefer.ts'
 
 const parse = (header: string | undefined) => parsePrefer(header, 30_000, 60_000)
 
