@@ -10,10 +10,11 @@ COPY bin/build.mjs bin/
 COPY src src
 RUN npm run build
 # Not --omit=optional: the tokenizer library imports sharp's binary. ONNX Runtime contains the libraries of every
-# platform, other packages their sources, source maps and browser bundles: most of the size is never loaded.
+# platform, other packages their sources, source maps and browser bundles: most of the size is never loaded. AWS' client
+# is in the bundle of the api.
 RUN npm prune --omit=dev --no-audit \
  && cd node_modules \
- && rm -rf typescript @typescript .cache \
+ && rm -rf typescript @typescript .cache @aws @aws-sdk @smithy \
  && cd onnxruntime-node/bin/napi-v6 \
  && rm -rf darwin win32 \
  && find linux -mindepth 1 -maxdepth 1 ! -name "$(node -p process.arch)" -exec rm -rf {} + \

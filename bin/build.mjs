@@ -24,7 +24,6 @@ const options = {
 await build({
   ...options,
   entryPoints: [
-    'src/api/main.ts',
     'src/worker/main.ts',
     'src/worker/inference/main.ts',
     'src/launcher/main.ts',
@@ -33,5 +32,7 @@ await build({
     'src/launcher/redis-binary.ts',
   ],
 })
+// The client of S3 is loaded only when files are in a bucket.
+await build({ ...options, entryPoints: ['src/api/main.ts'], splitting: true, chunkNames: 'api/[name]-[hash]' })
 // Commands of the command line are loaded when they run.
 await build({ ...options, entryPoints: ['src/cli/main.ts'], splitting: true, chunkNames: 'cli/[name]-[hash]' })

@@ -122,6 +122,11 @@ export function createApiMetrics() {
       help: 'Free space of the disk of files',
       registers,
     }),
+    storageFailures: new Counter({
+      name: 'inferq_file_store_failures_total',
+      help: 'Operations of the file store that found no answer',
+      registers,
+    }),
     storedBytes: new Gauge({
       name: 'inferq_stored_bytes',
       help: 'Size of all files and outputs of batches',

@@ -1,4 +1,5 @@
 // The api's settings.
+import { filesUrl } from '../batches/storage/files-url.ts'
 import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
@@ -87,8 +88,8 @@ export const apiSettings = {
   filesUrl: env.setting(
     'FILES_URL',
     undefined,
-    env.optional(env.url('file:')),
-    'directory of files and batches, shared by all apis, as file:///…; unset: .data/files in the working directory',
+    filesUrl,
+    'files and batches, shared by all apis: a directory, file:///…, or a bucket, s3://…; unset: .data/files in the working directory',
   ),
   maxFileBytes: env.setting(
     'MAX_FILE_BYTES',

@@ -1,7 +1,6 @@
 // The file and batch service of an api process.
 
 import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
 import { messageOf } from '../errors.ts'
@@ -30,13 +29,15 @@ import { CountedObjects } from './storage/counted-objects.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
 import { DiskSpace } from './storage/disk-space.ts'
 import { type FileStore, StorageUnavailableError } from './storage/file-store.ts'
+import type { FilesLocation } from './storage/files-url.ts'
 import { StorageQuota } from './storage/quota.ts'
+import { S3Store } from './storage/s3-store.ts'
 
 /** The settings of files and batches; times in milliseconds, sizes in bytes. */
 interface BatchSettings extends SchemaLimits, RedisAddress {
   defaultModel: string
-  /** The directory of files as a file:///… URL; undefined: .data/files in the working directory. */
-  filesUrl: string | undefined
+  /** undefined: .data/files in the working directory. */
+  filesUrl: FilesLocation | undefined
   fileTtl: number
   batchTtl: number
   maxBody: number
@@ -87,8 +88,8 @@ export class BatchService implements Service {
   readonly #closing = new AbortController()
   /** The cursor of the objects whose bytes are not counted yet; undefined: all are. */
   #uncounted: number | undefined = 0
-  /** The disk of a file store in a directory. */
-  readonly disk: DiskSpace
+  /** The disk of a file store in a directory; undefined with a bucket. */
+  readonly disk: DiskSpace | undefined
   readonly files: Files
   readonly uploads: Uploads
   readonly batches: Batches
@@ -96,9 +97,19 @@ export class BatchService implements Service {
   constructor(options: BatchServiceOptions) {
     this.#options = options
     const { config, redis, memory, producer, logger, metrics, waiters, fleet, apiId, onError } = options
-    const dir = directoryOf(config.filesUrl)
-    this.disk = new DiskSpace(dir, config.diskReserve)
-    this.#store = new DirectoryStore(dir, this.disk)
+    const location = config.filesUrl ?? { directory: resolve('.data/files') }
+    this.disk = 'directory' in location ? new DiskSpace(location.directory, config.diskReserve) : undefined
+    this.#store =
+      'directory' in location
+        ? new DirectoryStore(location.directory, this.disk)
+        : new S3Store({
+            location,
+            logger,
+            owners: options.owners,
+            weightOf: options.weightOf,
+            onRefused: () => metrics.refused.inc({ reason: 'file_store_busy' }),
+            onFailure: () => metrics.storageFailures.inc(),
+          })
     const quota = new StorageQuota(redis, { all: config.maxStoredBytes, owner: config.maxStoredBytesPerKey })
     const objects = new CountedObjects({ redis, store: this.#store, quota })
     this.files = new Files({ redis, store: this.#store, quota, objects, ttl: config.fileTtl })
@@ -234,8 +245,4 @@ export class BatchService implements Service {
       running.reduce((sum, { processes = 1 }) => sum + processes, 0),
     )
   }
-}
-
-function directoryOf(filesUrl: string | undefined): string {
-  return filesUrl === undefined ? resolve('.data/files') : fileURLToPath(filesUrl)
 }

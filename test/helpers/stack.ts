@@ -15,6 +15,8 @@ export interface StackOptions {
   workers?: number
   apiEnv?: Record<string, string>
   workerEnv?: Record<string, string>
+  /** The working directory of each api; default: that of the test. */
+  apiDir?: () => string
   /** Milliseconds in which each process must be ready; default 30 s. */
   within?: number
 }
@@ -69,6 +71,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         FILES_URL: filesUrl,
         ...options.apiEnv,
       },
+      ...(options.apiDir === undefined ? {} : { cwd: options.apiDir() }),
       readyUrl: `http://127.0.0.1:${chosen}/livez`,
       ...within,
     })

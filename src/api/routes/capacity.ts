@@ -33,7 +33,7 @@ export function capacityWarnings({ memory, batchService, keysFile }: Context): s
 /** Sets the gauges; those of an unreachable Redis keep their values. */
 export async function sampleCapacity({ memory, metrics, redis, fleet, batchService, keys }: Context): Promise<void> {
   for (const [state, count] of Object.entries(keys.count())) metrics.apiKeys.set({ state }, count)
-  const { last } = batchService.disk
+  const last = batchService.disk?.last
   if (last !== undefined) metrics.diskFree.set(last.free)
   metrics.redisMemory.set(memory.used)
   metrics.redisMemoryRatio.set(memory.share)

@@ -5,7 +5,7 @@ import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'n
 import { dirname, join } from 'node:path'
 import { requireWritable } from '../../lifecycle.ts'
 import type { DiskSpace } from './disk-space.ts'
-import { type ByteRange, type FileStore, StorageFullError, type Stored } from './file-store.ts'
+import { type ByteRange, checkedName, type FileStore, StorageFullError, type Stored } from './file-store.ts'
 
 /** Objects are written here and linked to their names when they are complete. */
 const STAGING_DIR = 'incoming'
@@ -102,10 +102,8 @@ export class DirectoryStore implements FileStore {
     }
   }
 
-  /** @throws Error for a name that could lead out of the directory; no client chooses names, so that is a bug. */
   #pathOf(name: string): string {
-    if (!/^[\w-]+(?:\/[\w-]+)*$/.test(name)) throw new Error(`invalid name for the file store: "${name}"`)
-    return join(this.#dir, name)
+    return join(this.#dir, checkedName(name))
   }
 }
 

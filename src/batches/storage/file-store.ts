@@ -43,6 +43,14 @@ export interface FileStore {
 }
 
 /**
+ * The name itself. @throws Error for a name that could lead out of the store; no client chooses names, so that is a bug.
+ */
+export function checkedName(name: string): string {
+  if (!/^[\w-]+(?:\/[\w-]+)*$/.test(name)) throw new Error(`invalid name for the file store: "${name}"`)
+  return name
+}
+
+/**
  * 503: every operation throws it while the store does not answer. A put may have been carried out nevertheless.
  */
 export class StorageUnavailableError extends AppError {
