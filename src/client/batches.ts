@@ -1,6 +1,6 @@
 // Batches: files of requests that the server processes in the background.
+import { chunksOf } from './chunks.ts'
 import { type Http, pause } from './http.ts'
-import type { IdleTimer } from './idle-timer.ts'
 import { linesOf } from './lines.ts'
 import { pathSegment } from './path-segment.ts'
 import type { Batch, BatchLine, Page } from './types.ts'
@@ -114,22 +114,6 @@ export class BatchCalls {
     } finally {
       idle.stop()
     }
-  }
-}
-
-/** The bytes of a body; browsers cannot iterate over it. A consumer that takes its time does not make the server idle. */
-async function* chunksOf({ body }: Response, idle: IdleTimer): AsyncGenerator<Uint8Array> {
-  const reader = body?.getReader()
-  try {
-    for (;;) {
-      idle.restart()
-      const { done, value } = (await reader?.read()) ?? { done: true, value: undefined }
-      idle.stop()
-      if (done) return
-      yield value
-    }
-  } finally {
-    await reader?.cancel().catch(() => undefined)
   }
 }
 

@@ -1,6 +1,9 @@
 // Asynchronous predictions.
 import type { PredictionObject } from '../api/routes/schema.ts'
 import { bodyOf } from './body.ts'
+import { chunksOf } from './chunks.ts'
+import { ConnectionError, InferqError } from './errors.ts'
+import { eventsOf, type PredictionEvent } from './events.ts'
 import { type Http, pause } from './http.ts'
 import { pathSegment } from './path-segment.ts'
 import type { PredictInput, PredictOptions } from './types.ts'
@@ -28,6 +31,14 @@ export interface PredictionPage {
 const UNFINISHED: PredictionObject['status'][] = ['starting', 'processing']
 const LONG_POLL_S = 30
 const MIN_POLL_MS = 500
+/** Streams in a row that end without an event before a stream fails, and the pause after the first; it doubles. */
+const [MAX_EMPTY_STREAMS, RECONNECT_MS] = [6, 500]
+
+export interface StreamOptions {
+  /** The id of the last event that is known; the stream continues after it. */
+  lastEventId?: string
+  signal?: AbortSignal | undefined
+}
 
 export class PredictionCalls {
   readonly #http: Http
@@ -71,6 +82,39 @@ export class PredictionCalls {
       if (!UNFINISHED.includes(prediction.status)) return prediction
       // A server that does not wait must not be asked without a pause.
       await pause(Math.max(0, MIN_POLL_MS - (Date.now() - began)), signal)
+    }
+  }
+
+  /**
+   * Follows a prediction to its end; a stream that is cut off is opened again and goes on after the last event.
+   * @yields `queued` while it waits, `started`, `output`, `error` when it fails, is canceled or erased, and `done` as the last.
+   * @throws InferqError when the server refuses; ConnectionError when it does not answer several times in a row.
+   */
+  async *stream(id: string, { lastEventId, signal }: StreamOptions = {}): AsyncGenerator<PredictionEvent> {
+    let last = lastEventId
+    for (let empty = 0; ; empty += 1) {
+      const idle = this.#http.idleTimer()
+      let failure: unknown = new Error('the stream ended early')
+      try {
+        const headers = { Accept: 'text/event-stream', ...(last === undefined ? {} : { 'Last-Event-ID': last }) }
+        const response = await this.#http.send('GET', `${pathOf(id)}/stream`, { headers, signal, idle })
+        if (response.status === 204) return
+        for await (const event of eventsOf(chunksOf(response, idle))) {
+          empty = 0
+          last = event.id
+          yield event
+          if (event.event === 'done') return
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (error instanceof InferqError) throw error
+        failure = error
+      } finally {
+        idle.stop()
+      }
+      if (empty >= MAX_EMPTY_STREAMS)
+        throw failure instanceof ConnectionError ? failure : this.#http.connectionError(failure)
+      await pause(RECONNECT_MS * 2 ** empty, signal)
     }
   }
 

@@ -71,11 +71,11 @@ const ownerOf = async (id: string) =>
   (await redis.keys(predictionKey(`*_${id}`)))[0]?.split(':').at(-1)?.split('_')[0] ?? ''
 
 /** Stores the result of a prediction as its worker does. */
-async function complete(id: string, row: object = { logits: [1] }): Promise<void> {
+async function complete(id: string, row: object = { logits: [1] }, attempts = 1): Promise<void> {
   const [key, now] = [`${await ownerOf(id)}_${id}`, Date.now()]
   const rows = [{ tokens: 1, ms: { queue: 0, tokenize: 0, infer: 0 }, run: 1, ...row }]
   const result = { outcome: 'done', revision: 'r', worker: 'w', startedAt: now - 5, rows }
-  await redis.hset(jobKey('m-async', key), { finishedOn: now, ats: 1, returnvalue: JSON.stringify(result) })
+  await redis.hset(jobKey('m-async', key), { finishedOn: now, ats: attempts, returnvalue: JSON.stringify(result) })
   await redis.zrem(`${queueKey('m-async')}:prioritized`, key)
 }
 
@@ -126,6 +126,26 @@ describe('a stream', () => {
     expect(new Set(watched.events.map((event) => event.id)).size).toBe(2)
     await complete(second.id)
     await watched.ended
+  })
+
+  it('has a new start when another worker takes the job of a dead one', async () => {
+    const api = await start(KEYS)
+    const { id } = await create(api)
+    const watched = await watch(api, id)
+    await watched.at(1)
+    const job = jobKey('m-async', `${await ownerOf(id)}_${id}`)
+    for (const attempt of [1, 2]) {
+      await redis.hset(job, { ats: attempt, processedOn: Date.now() })
+      await redis.set(`${job}:lock`, 'token')
+      await watched.at(attempt * 2)
+      await redis.del(`${job}:lock`)
+      if (attempt === 1) await watched.at(3)
+    }
+    await complete(id, { logits: [2] }, 2)
+    await watched.ended
+    const names = watched.events.map(({ event }) => event)
+    expect(names).toEqual(['queued', 'started', 'queued', 'started', 'output', 'done'])
+    expect(new Set(watched.events.map((event) => event.id)).size).toBe(names.length)
   })
 
   it('ends with the problem of a prediction that fails, is canceled or is erased', async () => {

@@ -27,6 +27,17 @@ export async function checkReplicate({ url, key, model, pausedModel }: Target, c
     assert.equal((await client.models.versions.get('any', model, latest?.id ?? '')).id, latest?.id)
     assert.ok((await client.models.list()).results.some(({ name }) => name === model))
   })
+  await check('stream: the output, and the error of a prediction that fails', async () => {
+    const read = async (text: string) => {
+      const events: string[] = []
+      for await (const event of client.stream(`any/${model}`, { input: { text, truncate: false } }))
+        events.push(event.event === 'output' ? String(event) : event.event)
+      return events
+    }
+    const expected = await client.run(`any/${model}`, { input })
+    assert.deepEqual(await read(TEXT), [JSON.stringify(expected), 'done'])
+    await assert.rejects(read(LONG), /could not be classified/)
+  })
   await check('an unfinished prediction, then a canceled one', async () => {
     const made = await client.predictions.create({ model: `any/${pausedModel}`, input })
     assert.deepEqual([made.status, made.output], ['starting', null])

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 
 import replicate.exceptions
 from checks import BASE, EXPIRED_ID, KEY, LONG, MODEL, PAUSED, TEXT, Checks, raises, until
@@ -35,6 +36,22 @@ def look_ups():
     assert version.id == model.latest_version.id and model.versions.get(version.id).id == version.id
     assert MODEL in [each.name for each in client.models.list()]
     raises(STATUS, lambda: client.models.get("any/none"), status=404)
+
+
+@check("stream, async_stream, prediction.stream: the output, and the error of a prediction that fails")
+def streams():
+    expected = client.run(f"any/{MODEL}", input={"text": TEXT})
+    first, last = client.stream(f"any/{MODEL}", input={"text": TEXT})
+    assert (json.loads(str(first)), last.event.value) == (expected, "done")
+    made = client.predictions.create(model=f"any/{MODEL}", input={"text": TEXT})
+    assert json.loads("".join(str(event) for event in made.stream())) == expected
+
+    async def read():
+        return [event async for event in await client.async_stream(f"any/{MODEL}", input={"text": TEXT})]
+
+    assert json.loads(str(asyncio.run(read())[0])) == expected
+    error = raises(RuntimeError, lambda: list(client.stream(f"any/{MODEL}", input={"text": LONG, "truncate": False})))
+    assert "could not be classified" in str(error)
 
 
 @check("an unfinished prediction, then a canceled one")
