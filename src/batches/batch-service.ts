@@ -125,6 +125,7 @@ export class BatchService implements Service {
     this.batches = new Batches({
       maxOpen: config.maxOpenBatches,
       owners: options.owners,
+      weightOf: options.weightOf,
       redis,
       producer,
       store,

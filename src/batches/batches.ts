@@ -40,6 +40,8 @@ export interface BatchesOptions {
   maxOpen: number
   /** The number of owners that may come; a single one may have every open batch. */
   owners: () => number
+  /** The weight of an owner's share. */
+  weightOf: (owner: string) => number
 }
 
 /** Retry-After while an owner has its share of the open batches. */
@@ -208,12 +210,12 @@ export class Batches {
 
   /** @throws OverloadedError (429) when the owner has its share of the open batches. */
   async #requirePlace(owner: string): Promise<void> {
-    const { redis, maxOpen, owners } = this.#options
+    const { redis, maxOpen, owners, weightOf } = this.#options
     const open = await countOpenByOwner(redis)
     const own = open.get(owner) ?? 0
     const places = new PlaceLimiter(maxOpen, owners)
     for (const [other, count] of open) places.occupy(other, count)
-    if (places.hasRoom(owner)) return
+    if (places.hasRoom(owner, weightOf(owner))) return
     throw new OverloadedError('too_many_batches', `${own} of your batches have not ended`, RETRY_SECONDS)
   }
 

@@ -99,6 +99,7 @@ async function startApi(): Promise<Api> {
     maxLineBytes: 10_000,
     onError,
     maxOpen: 1_000,
+    weightOf: () => 1,
     owners: () => 1,
   })
   const ended: FoundBatch['id'][] = []

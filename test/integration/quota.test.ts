@@ -125,3 +125,23 @@ it('are freed by a deletion also while Redis takes no changes', async () => {
   expect((await fetch(`${api?.url}/v1/files/${id}`)).status).toBe(404)
   expect((await readStoredSums(redis, 'public')).owner).toBe(0)
 })
+
+it('are independent of the open batches, of which a key of a higher weight may have more', async () => {
+  const [ann = '', bob = ''] = KEYS
+  await start({ API_KEYS: `ann:${ann},bob:${bob}:4`, MAX_OPEN_BATCHES: '9' })
+  const create = async (key: string) => {
+    const requests = [{ custom_id: 'a', body: { inputs: 'text' } }]
+    const body = JSON.stringify({ requests, endpoint: '/predict', completion_window: '1h' })
+    const json = { 'Content-Type': 'application/json', ...headers(key) }
+    return fetch(`${api?.url}/v1/batches`, { method: 'POST', body, headers: json })
+  }
+  const openUntilRefused = async (key: string) => {
+    for (let open = 0; ; open += 1) {
+      const { status } = await create(key)
+      if (status !== 200) return [open, status]
+    }
+  }
+  // With the weight 1 it would be 6.
+  expect(await openUntilRefused(bob)).toEqual([8, 429])
+  expect(await openUntilRefused(ann)).toEqual([1, 429])
+})
