@@ -9,14 +9,15 @@ import type { Scenario } from './runner/scenario.ts'
 const HELP = `npm run test:faults -- [NAME ...]
 
   --list    print the promises
-  --short   inject each fault fewer times, three scenarios at a time
+  --short   inject each fault fewer times, several at a time
+  --jobs N  scenarios at a time; default 1, short 4
   --write   write the table into docs/reliability.md
   --help    print this text
 
 Without a name all scenarios run. The exit code is 1 when a promise is broken.
 `
 /** Most of a short scenario is waiting: for locks, for timeouts, for processes to start. */
-const CONCURRENT_SHORT = 3
+const AT_A_TIME = { short: 4, long: 1 }
 
 try {
   const { values, positionals } = parseArgs({
@@ -25,6 +26,7 @@ try {
       list: { type: 'boolean' },
       short: { type: 'boolean' },
       write: { type: 'boolean' },
+      jobs: { type: 'string' },
       help: { type: 'boolean' },
     },
   })
@@ -52,18 +54,19 @@ async function scenarios(): Promise<NamedScenario[]> {
   )
 }
 
-async function judge(wanted: NamedScenario[], { short = false, write = false }): Promise<void> {
+async function judge(wanted: NamedScenario[], { short = false, write = false, jobs = '' }): Promise<void> {
+  const form = short ? 'short' : 'long'
   const results: Result[] = []
   const remaining = wanted.values()
   const takeScenarios = async () => {
     for (const scenario of remaining) {
-      const result = await runScenario(scenario, short ? 'short' : 'long')
+      const result = await runScenario(scenario, form)
       results.push(result)
       const verdict = result.broken.length === 0 ? 'kept' : `BROKEN: ${result.broken.join('; ')}`
       console.error(`${result.number} ${result.name} (${result.seconds} s): ${result.figure}: ${verdict}`)
     }
   }
-  await Promise.all(Array.from({ length: short ? CONCURRENT_SHORT : 1 }, takeScenarios))
+  await Promise.all(Array.from({ length: Number(jobs) || AT_A_TIME[form] }, takeScenarios))
   results.sort((a, b) => a.number - b.number)
   const text = `${circumstances()}\n\n${tableOf(results)}`
   console.log(text)

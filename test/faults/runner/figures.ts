@@ -1,7 +1,7 @@
 // Figures as a scenario's table shows them.
 
 /** The value below which the share of the values lies; NaN without values. */
-function percentile(values: number[], share: number): number {
+export function percentile(values: number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }

@@ -1,10 +1,16 @@
 // Loops that run until a scenario's time is over.
+import { setMaxListeners } from 'node:events'
 import { pause } from '../../../src/async.ts'
 
 /** Ends the loops of a scenario. */
 export class Period {
   readonly #over = new AbortController()
   readonly #loops: Promise<void>[] = []
+
+  constructor() {
+    // Every loop waits with it.
+    setMaxListeners(0, this.#over.signal)
+  }
 
   get signal(): AbortSignal {
     return this.#over.signal

@@ -27,7 +27,7 @@ export const scenario: Scenario = {
         cluster.killRedis()
         kills.redis += 1
       })
-      .last(pick(12_000, 180_000))
+      .last(pick(12_000, 120_000))
     const ids = acks.read()
     const ends = [...(await endsOf(cluster, ids, 120_000)).values()]
     const lost = ends.filter((found) => found === undefined).length

@@ -14,7 +14,7 @@ export const scenario: Scenario = {
     const cluster = await start({ workerEnv: { ...DEFECTIVE, RUN_TIMEOUT: '10m' } })
     const events = new JobEvents(cluster.redis.url, ['tiny-fp32-async']).start()
     onEnd(() => events.stop())
-    const [rounds, jobs] = [pick(1, 10), 5]
+    const [rounds, jobs] = [pick(1, 6), 5]
     const waits: number[] = []
     for (let round = 0; round < rounds; round += 1) {
       // The first is in the native call and never ends; the others wait in the worker, with locks too.

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ProxyMode } from '../../helpers/tcp-proxy.ts'
-import { answeredAfter, ask } from '../runner/calls.ts'
+import { waitFor } from '../../helpers/wait-for.ts'
+import { answeredAfter, ask, endsOf, submit } from '../runner/calls.ts'
 import { seconds } from '../runner/figures.ts'
 import { Period } from '../runner/loops.ts'
 import type { Scenario } from '../runner/scenario.ts'
@@ -36,28 +37,39 @@ export const scenario: Scenario = {
           if (period.signal.aborted) return
           proxy.set(mode, LATENCY_MS)
           faults += 1
-          await delay(pick(1_000, 8_000))
+          await delay(pick(1_000, 6_000))
         }
         proxy.freeze()
         faults += 1
-        await delay(pick(1_000, 8_000))
+        await delay(pick(1_000, 6_000))
       }
       cluster.workers[0]?.child.kill(faults % 20 === 10 ? 'SIGSTOP' : 'SIGCONT')
     })
-    await period.last(pick(15_000, 180_000))
+    await period.last(pick(15_000, 120_000))
     for (const proxy of [cluster.apiProxy, cluster.workerProxy]) proxy.set('pass')
     for (const worker of cluster.workers) worker.child.kill('SIGCONT')
     const recovered = await answeredAfter(cluster.url, Date.now(), 90_000)
+    const [worker] = cluster.workers.splice(0)
+    await worker?.stop()
+    await waitFor('the api to notice', async () => (await ask(`${cluster.url}/health`)).status === 503)
+    const refusedAt = Date.now()
+    const refused = await ask(`${cluster.url}/predict`, { json: { inputs: 'hello' } })
+    times.push(Date.now() - refusedAt)
+    const waiting = await submit(cluster, { text: 'patient' })
+    await cluster.stack.addWorker()
+    const [ended] = (await endsOf(cluster, [waiting ?? ''], 60_000)).values()
     const longest = Math.max(...times)
     const hung = statuses.get(0) ?? 0
     const counts = [...statuses].toSorted(([a], [b]) => a - b).map(([status, count]) => `${count} × ${status}`)
     return {
-      faults: `${faults} faults of the connections to Redis (latency, cut, silence, half-open), frozen workers`,
+      faults: `${faults} faults of the connections to Redis (latency, cut, silence, half-open), a frozen worker, no worker`,
       figure: `${times.length} calls (${counts.join(', ')}), longest ${seconds(longest)} with WAIT_TIMEOUT ${seconds(WAIT_TIMEOUT_MS)}, hung ${hung}, answered again after ${seconds(recovered)}`,
       checks: [
         [`${hung} calls got no answer`, hung === 0],
         [`an answer took ${seconds(longest)}`, longest <= WAIT_TIMEOUT_MS + MARGIN_MS],
-        ['no processes ended', cluster.crashes === 0],
+        [`without a worker a call got ${refused.status}`, refused.status === 503],
+        [`a prediction that waited for a worker is ${ended?.status}`, ended?.status === 'succeeded'],
+        ['a process ended', cluster.crashes === 0],
       ],
     }
   },

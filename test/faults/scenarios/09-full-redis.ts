@@ -30,7 +30,7 @@ export const scenario: Scenario = {
     period.every(200, async () => {
       highest = Math.max(highest, Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]))
     })
-    await period.last(pick(12_000, 60_000))
+    await period.last(pick(12_000, 40_000))
     const ids = acks.read()
     const ends = [...(await endsOf(cluster, ids, 180_000)).values()]
     const lost = ends.filter((found) => found?.status !== 'succeeded').length

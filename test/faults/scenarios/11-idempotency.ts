@@ -10,7 +10,7 @@ export const scenario: Scenario = {
   promise: 'The same Idempotency-Key and body give one job, also when the api dies between record and answer.',
   async run({ pick, start }) {
     const cluster = await start({ apis: 2 })
-    const rounds = pick(3, 20)
+    const rounds = pick(3, 12)
     const ids = new Set<string>()
     let unanswered = 0
     let disagreements = 0

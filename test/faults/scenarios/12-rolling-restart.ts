@@ -34,7 +34,7 @@ export const scenario: Scenario = {
       exits.push(Date.now() - began)
     }
     const ended = period.last(600_000)
-    for (let round = 0; round < pick(1, 5); round += 1) {
+    for (let round = 0; round < pick(1, 3); round += 1) {
       for (let each = 0; each < 2; each += 1) {
         const [worker] = cluster.workers
         await cluster.stack.addWorker()

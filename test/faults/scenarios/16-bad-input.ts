@@ -37,7 +37,7 @@ export const scenario: Scenario = {
       'multipart/form-data; boundary=x',
       '',
     )
-    const sample = fc.sample(fc.tuple(fc.constantFrom(...ROUTES), bodies, types), pick(400, 10_000))
+    const sample = fc.sample(fc.tuple(fc.constantFrom(...ROUTES), bodies, types), pick(400, 5_000))
     for (const [path, body, type] of sample) await post(path, body, type)
     const failed = [...counts].filter(([status]) => status >= 500).reduce((sum, [, count]) => sum + count, 0)
     const growth = (await memory()) - before
