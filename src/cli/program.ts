@@ -1,7 +1,7 @@
 // Commands and options of `inferq`.
 import { Command, CommanderError, Option } from 'commander'
 import { withoutCredentials } from '../client/base-url.ts'
-import { Inferq } from '../client/client.ts'
+import { type ClientOptions, Inferq } from '../client/client.ts'
 import { VERSION } from '../package.ts'
 import { addBatchCommands } from './batch/commands.ts'
 import { EXIT, UsageError } from './failure.ts'
@@ -9,6 +9,7 @@ import { addModelCommands } from './models/commands.ts'
 import { type PredictFlags, predict } from './predict.ts'
 import { withExplicitTruncate, withPredictOptions } from './predict-options.ts'
 import { proxyFetch } from './proxy.ts'
+import { printStatus } from './status.ts'
 import { report, type Terminal } from './terminal.ts'
 
 /** @param args without the program's name. @returns the exit code. @throws errors for `explain`. */
@@ -31,7 +32,7 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText('after', EXAMPLES)
-  const client = () => clientOf(program.opts<ConnectFlags>(), terminal)
+  const client = (more: Partial<ClientOptions> = {}) => clientOf(program.opts<ConnectFlags>(), terminal, more)
 
   withPredictOptions(program.command('predict').argument('[texts...]', 'default: lines of stdin'))
     .description('Classifies texts and prints the results immediately.')
@@ -45,6 +46,15 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     code = value
   }
   addBatchCommands(program, { client, url: () => program.opts<ConnectFlags>().url, terminal, setExitCode })
+  program
+    .command('status')
+    .description('Prints whether the server is well, what waits and why, and which workers serve which models.')
+    .option('--json', 'one JSON object')
+    .addHelpText('after', STATUS_EXAMPLES)
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const { url } = program.opts<ConnectFlags>()
+      code = await printStatus(await client({ maxUnavailableWait: 0, timeout: 10 }), { url, json }, terminal)
+    })
   addModelCommands(program, { client, terminal, setExitCode })
 
   try {
@@ -61,7 +71,7 @@ interface ConnectFlags {
   key?: string
 }
 
-async function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Promise<Inferq> {
+async function clientOf({ url, key }: ConnectFlags, terminal: Terminal, more: Partial<ClientOptions>): Promise<Inferq> {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw new UsageError(`"${withoutCredentials(url)}" is not a URL such as http://localhost:8000`)
   }
@@ -78,6 +88,7 @@ async function clientOf({ url, key }: ConnectFlags, terminal: Terminal): Promise
       if (line !== reported) report(terminal, line)
       reported = line
     },
+    ...more,
   })
 }
 
@@ -87,8 +98,16 @@ Examples:
   $ tail -f comments.txt | inferq predict --top-k 1
   $ inferq batch reviews.csv --column review --output judged.csv
   $ inferq models list
+  $ inferq status
 
 Exit codes: 0 success, 1 failure, 2 invalid usage, 130 interrupted.`
+
+const STATUS_EXAMPLES = `
+Examples:
+  $ inferq status
+  $ inferq status --json | jq .queue
+
+Exit codes: 0 the server is healthy, 1 it is not or does not answer. Warnings name what is nearly full.`
 
 const PREDICT_EXAMPLES = `
 Examples:

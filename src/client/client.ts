@@ -5,6 +5,7 @@ import { InferqError } from './errors.ts'
 import { FileCalls } from './files.ts'
 import { Http, type HttpOptions } from './http.ts'
 import { ModelCalls } from './models.ts'
+import { OperationCalls } from './operations.ts'
 import { PredictionCalls } from './predictions.ts'
 import type { LabelScore, PredictInput, PredictOptions, PredictResult, ServerInfo } from './types.ts'
 
@@ -26,6 +27,7 @@ export class Inferq {
   readonly files: FileCalls
   readonly batches: BatchCalls
   readonly models: ModelCalls
+  readonly operations: OperationCalls
   readonly #http: Http
   #limit: number | undefined
 
@@ -35,6 +37,7 @@ export class Inferq {
     this.files = new FileCalls(this.#http)
     this.batches = new BatchCalls(this.#http)
     this.models = new ModelCalls(this.#http)
+    this.operations = new OperationCalls(this.#http)
   }
 
   /**

@@ -27,8 +27,46 @@ export interface ServerInfo {
   version: string
   default_model: string
   models: { name: string; revision: string; workers: number }[]
+  workers: WorkerInfo[]
   /** Limits by name, for example `max_batch_lines`; a server may omit some. */
   limits: Record<string, number>
+}
+
+/** A worker that is alive. */
+export interface WorkerInfo {
+  id: string
+  host: string
+  version: string
+  started_at: string
+  state: string
+  models: { name: string; revision: string; texts_per_second: number }[]
+  /** Models that it does not serve, with the reason. */
+  refused: { name: string; reason: string }[]
+}
+
+export interface Health {
+  healthy: boolean
+  /** Why it is not healthy. */
+  problem?: string
+  /** What is nearly full, and what is refused because of it. */
+  warnings: string[]
+}
+
+export type LaneName = 'interactive' | 'async' | 'bulk'
+
+/** An entry of `/v1/queue`. */
+export interface QueueInfo {
+  /** Waiting jobs. */
+  depth: Record<LaneName, number>
+  active: number
+  workers: number
+  processes: number
+  /** Texts per second of all workers together. */
+  drain_per_second: number
+  /** Seconds of one process. */
+  work_seconds: Record<LaneName, number>
+  /** Seconds until the work of a lane is done; null without a worker. */
+  eta_seconds_by_lane: Record<LaneName, number | null>
 }
 
 /** An entry of `/v1/models`. A refused model has only an id, a state and a reason. */
