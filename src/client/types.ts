@@ -52,7 +52,7 @@ export interface Health {
   warnings: string[]
 }
 
-export type LaneName = 'interactive' | 'async' | 'bulk'
+type LaneName = 'interactive' | 'async' | 'bulk'
 
 /** An entry of `/v1/queue`. */
 export interface QueueInfo {
