@@ -34,14 +34,12 @@ async function sweepJobs({ config, producer, redis, webhooks, logger }: Context)
   const jobs = { redis, producer }
   for (const name of await readModelNames(redis)) {
     for (const lane of ['interactive', 'async'] as const) {
-      const queue = queueName(name, lane)
-      await removeEndedJobs(jobs, queue, 'completed', config.resultTtl)
-      await removeEndedJobs(jobs, queue, 'failed', FAILED_TTL)
-      await removeExcessFailedTexts(jobs, queue)
+      await removeEndedJobs(jobs, name, lane, 'completed', config.resultTtl)
+      await removeEndedJobs(jobs, name, lane, 'failed', FAILED_TTL)
+      await removeExcessFailedTexts(jobs, queueName(name, lane))
     }
-    const chunks = queueName(name, 'bulk')
-    await removeEndedJobs(jobs, chunks, 'completed', CHUNK_TTL)
-    await removeEndedJobs(jobs, chunks, 'failed', CHUNK_TTL)
+    await removeEndedJobs(jobs, name, 'bulk', 'completed', CHUNK_TTL)
+    await removeEndedJobs(jobs, name, 'bulk', 'failed', CHUNK_TTL)
     await removeOrphanedJobs({ redis, producer, waitTimeout: config.waitTimeout }, name)
   }
 }

@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis'
 import { parseJobId } from '../queue/job-ids.ts'
 import { readEndedJobs } from '../queue/job-state.ts'
+import { type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { isOwnedId } from '../records/ids.ts'
 import { endPredictions } from '../records/predictions.ts'
@@ -25,14 +26,16 @@ const MAX_FAILED_TEXTS = 1_000
  */
 export async function removeEndedJobs(
   { redis, producer }: EndedJobsOptions,
-  queue: string,
+  model: string,
+  lane: Lane,
   state: 'completed' | 'failed',
   retention: number,
 ): Promise<void> {
+  const queue = queueName(model, lane)
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const ids = await readEndedJobs(redis, queue, state, Date.now() - retention, JOBS_PER_ROUND)
     if (ids.length === 0) return
-    await endPredictions(redis, ids.filter(isPrediction))
+    await endPredictions(redis, model, ids.filter(isPrediction))
     const removed = await producer.queue(queue).clean(retention, ids.length, state)
     if (removed.length === 0) return
   }

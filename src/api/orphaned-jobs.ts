@@ -7,6 +7,7 @@ import { LANES, type Lane, queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { readBatch } from '../records/batches.ts'
 import { type OwnedId, ownedIdOf, uuidTime } from '../records/ids.ts'
+import { sendAll } from '../redis/commands.ts'
 import { predictionKey } from '../redis/keys.ts'
 
 export interface OrphanedJobsOptions {
@@ -46,10 +47,11 @@ async function orphanedInteractive({ redis, waitTimeout }: OrphanedJobsOptions, 
     ({ job }) => job.kind === 'texts' && (uuidTime(job.uuid) ?? createdBefore) < createdBefore,
   )
   const predictions = parsed.filter(({ id, job }) => job.kind === 'prediction' && ownedId(id))
-  const pipeline = redis.pipeline()
-  for (const { id } of predictions) pipeline.exists(predictionKey(id))
-  const found = (await pipeline.exec()) ?? []
-  const orphaned = predictions.filter((_prediction, index) => found[index]?.[0] === null && found[index][1] === 0)
+  const found = await sendAll(
+    redis,
+    predictions.map(({ id }) => ['exists', predictionKey(id)]),
+  )
+  const orphaned = predictions.filter((_prediction, index) => found[index] === 0)
   return [...orphaned, ...timedOut].map(({ id }) => id)
 }
 

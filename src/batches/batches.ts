@@ -10,13 +10,14 @@ import {
   type BatchRecord,
   countOpenByOwner,
   createBatch,
+  forgetIfEnded,
   readBatch,
   readOpenBatches,
   requestBatchCancel,
 } from '../records/batches.ts'
 import { readFileRecord, removeFileReader } from '../records/files.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
-import { isUuid, keyIdOf, type OwnedId } from '../records/ids.ts'
+import { isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { expectEnd } from '../records/webhook-events.ts'
 import type { BatchInput, FoundBatch, NewBatch } from './batch.ts'
 import { BatchWatcher } from './batch-watcher.ts'
@@ -189,7 +190,10 @@ export class Batches {
 
   /** Adds the jobs of batches without one: their api died after it had written the record. */
   async requeueOrphans(now = Date.now()): Promise<void> {
-    for (const batch of await readOpenBatches(this.#options.redis, now - ORPHANED_AFTER_MS)) await this.#addJob(batch)
+    const { redis } = this.#options
+    for (const batch of await readOpenBatches(redis, now - ORPHANED_AFTER_MS)) {
+      if (!(await forgetIfEnded(redis, ownedIdOf(batch)))) await this.#addJob(batch)
+    }
   }
 
   /** Gives up the input of a batch that was not created. A file that was made for it is removed. */

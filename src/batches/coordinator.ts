@@ -41,7 +41,7 @@ export class Coordinator implements Service {
   constructor(options: CoordinatorOptions) {
     this.#options = options
     this.#worker = new Worker(BATCHES_QUEUE, (job, token) => this.#process(job, token), {
-      ...workerOptions(options.connection, CONCURRENCY),
+      ...workerOptions(BATCHES_QUEUE, options.connection, CONCURRENCY),
     })
     this.#worker.on('error', options.onError)
   }

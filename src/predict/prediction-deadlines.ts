@@ -75,7 +75,7 @@ export class PredictionDeadlines {
       case 'missing':
         return now - record.deadline < MISSING_MS ? now + AGAIN_MS : undefined
       case 'ended':
-        await releaseResultMemory(redis, id)
+        await releaseResultMemory(redis, record.model, id)
         if (record.webhook !== undefined) await reportEnd(redis, 'end', owned)
         return undefined
     }

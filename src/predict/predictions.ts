@@ -181,7 +181,7 @@ export class Predictions {
         'this prediction is canceled but still running; retry the deletion in a moment',
       )
     }
-    await removePrediction(redis, id)
+    await removePrediction(redis, id, record.model)
     if (record.deadline !== undefined) await removeDeadline(redis, id)
   }
 

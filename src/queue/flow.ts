@@ -1,8 +1,8 @@
 // Fair order of a queue and its load: start-time fair queueing on BullMQ's priorities, with a ledger of the work that is in
 // the queue.
 import type { Redis } from 'ioredis'
-import { recordKey } from '../redis/keys.ts'
-import { jobKey, queueKey } from './names.ts'
+import { type RedisCommand, sendAll } from '../redis/commands.ts'
+import { jobKey, queueKey, queueRecordKey } from './names.ts'
 
 /** The owner of a job and its size; jobs of one owner are one flow. */
 export interface Flow {
@@ -30,11 +30,11 @@ const MAX_TAG = 2 ** 21 - 1
 /** From this virtual time on the tags of the queue are lowered. */
 const REBASE_TAG = 2 ** 20
 
-const tagsKey = (queue: string) => recordKey('tags', queue)
-const workKey = (queue: string) => recordKey('work', queue)
-const jobsKey = (queue: string) => recordKey('work-jobs', queue)
+const tagsKey = (queue: string) => queueRecordKey('tags', queue)
+const workKey = (queue: string) => queueRecordKey('work', queue)
+const jobsKey = (queue: string) => queueRecordKey('work-jobs', queue)
 /** The jobs of an owner that have a deadline, by it. */
-const dueKey = (queue: string, owner: string) => recordKey('work-due', queue, owner)
+const dueKey = (queue: string, owner: string) => queueRecordKey('work-due', queue, owner)
 
 /**
  * Enters a job into the ledger and computes its start tag: the maximum of the queue's virtual time and the finish tag of
@@ -121,12 +121,13 @@ return 1`
  * @param depths jobs of each queue, waiting, delayed and running.
  */
 export async function readLoads(redis: Redis, queues: string[], depths: number[]): Promise<QueueLoad[]> {
-  const pipeline = redis.pipeline()
-  for (const queue of queues) pipeline.hgetall(workKey(queue)).hlen(jobsKey(queue))
-  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-    if (error) throw error
-    return reply
-  })
+  const replies = await sendAll(
+    redis,
+    queues.flatMap((queue): RedisCommand[] => [
+      ['hgetall', workKey(queue)],
+      ['hlen', jobsKey(queue)],
+    ]),
+  )
   return queues.map((_queue, index) => {
     const [work, entered] = replies.slice(2 * index, 2 * index + 2) as [Record<string, string>, number]
     const jobs = depths[index] ?? 0

@@ -2,6 +2,7 @@
 // end-waiting-job.ts and flow.ts alone;
 // test/integration/bullmq-layout.test.ts fails when an update of BullMQ changes one.
 import type { Redis } from 'ioredis'
+import { type RedisCommand, sendAll } from '../redis/commands.ts'
 import {
   JOB_VERSION,
   NewerVersionError,
@@ -133,16 +134,13 @@ export async function readJobEnds(
   jobs: JobRef[],
   onError: (error: unknown) => void,
 ): Promise<Array<JobEnd | undefined>> {
-  const pipeline = redis.pipeline()
-  for (const { queue, id } of jobs) {
-    pipeline.hmget(jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue')
-    pipeline.get(replyKey(id))
-  }
-  const replies = (await pipeline.exec()) ?? []
-  const values = replies.map(([error, value]) => {
-    if (error) throw error
-    return value
-  })
+  const values = await sendAll(
+    redis,
+    jobs.flatMap(({ queue, id }): RedisCommand[] => [
+      ['hmget', jobKey(queue, id), 'timestamp', 'finishedOn', 'returnvalue'],
+      ['get', replyKey(id)],
+    ]),
+  )
   return jobs.map((_job, index) => {
     const [timestamp, finishedOn, returnvalue] = values[2 * index] as Array<string | null>
     const reply = values[2 * index + 1] as string | null
@@ -190,17 +188,16 @@ export function readLockToken(redis: Redis, job: JobRef): Promise<string | null>
 
 /** The number of waiting jobs of each queue; 0 for a queue that is paused. */
 export async function readTakeable(redis: Redis, queues: string[]): Promise<number[]> {
-  const pipeline = redis.pipeline()
-  for (const queue of queues) {
-    const key = queueKey(queue)
-    pipeline.llen(`${key}:wait`).zcard(`${key}:prioritized`).hexists(`${key}:meta`, 'paused')
-  }
-  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
-    if (error) throw error
-    return Number(count)
-  })
+  const counts = await sendAll(
+    redis,
+    queues.map(queueKey).flatMap((key): RedisCommand[] => [
+      ['llen', `${key}:wait`],
+      ['zcard', `${key}:prioritized`],
+      ['hexists', `${key}:meta`, 'paused'],
+    ]),
+  )
   return queues.map((_queue, index) => {
-    const [waiting = 0, prioritized = 0, paused = 0] = counts.slice(index * 3, index * 3 + 3)
+    const [waiting = 0, prioritized = 0, paused = 0] = counts.slice(index * 3, index * 3 + 3).map(Number)
     return paused === 1 ? 0 : waiting + prioritized
   })
 }
@@ -223,17 +220,17 @@ export interface LaneDepth {
 
 /** The numbers of waiting (also delayed) and running jobs of each queue, in one round trip. */
 export async function readDepths(redis: Redis, queues: string[]): Promise<LaneDepth[]> {
-  const pipeline = redis.pipeline()
-  for (const queue of queues) {
-    const key = queueKey(queue)
-    pipeline.llen(`${key}:wait`).zcard(`${key}:prioritized`).zcard(`${key}:delayed`).llen(`${key}:active`)
-  }
-  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
-    if (error) throw error
-    return Number(count)
-  })
+  const counts = await sendAll(
+    redis,
+    queues.map(queueKey).flatMap((key): RedisCommand[] => [
+      ['llen', `${key}:wait`],
+      ['zcard', `${key}:prioritized`],
+      ['zcard', `${key}:delayed`],
+      ['llen', `${key}:active`],
+    ]),
+  )
   return queues.map((_queue, index) => {
-    const [waiting = 0, prioritized = 0, delayed = 0, active = 0] = counts.slice(index * 4, index * 4 + 4)
+    const [waiting = 0, prioritized = 0, delayed = 0, active = 0] = counts.slice(index * 4, index * 4 + 4).map(Number)
     return { waiting: waiting + prioritized + delayed, active }
   })
 }

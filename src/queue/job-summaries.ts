@@ -1,8 +1,9 @@
 // Jobs as lists show them: one round trip for a page, and no large value leaves Redis.
 import type { Redis } from 'ioredis'
+import { isClustered } from '../redis/keys.ts'
 import { NewerVersionError, parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
 import { type JobRef, type JobSnapshot, lockKey, NO_DATA, resultOf } from './job-state.ts'
-import { jobKey } from './names.ts'
+import { jobKey, queueTag } from './names.ts'
 
 /** A job as a list shows it: without its position, and without data and rows when they are large. */
 export interface JobSummary {
@@ -23,10 +24,25 @@ export async function readJobSummaries(
   maxBytes: number,
   budget: number,
 ): Promise<JobSummary[]> {
-  if (jobs.length === 0) return []
-  const keys = jobs.flatMap((job) => [jobKey(job.queue, job.id), lockKey(job)])
-  const replies = (await redis.eval(SUMMARIES, keys.length, ...keys, maxBytes, budget)) as SummaryReply[]
-  return replies.map(summaryOf)
+  const summaries = new Map<JobRef, JobSummary>()
+  let left = budget
+  for (const group of groupsOf(jobs)) {
+    const keys = group.flatMap((job) => [jobKey(job.queue, job.id), lockKey(job)])
+    const replies = (await redis.eval(SUMMARIES, keys.length, ...keys, maxBytes, left)) as SummaryReply[]
+    replies.forEach((reply, index) => {
+      summaries.set(group[index] as JobRef, summaryOf(reply))
+      left -= (reply[5]?.length ?? 0) + (reply[6]?.length ?? 0)
+    })
+  }
+  return jobs.map((job) => summaries.get(job) as JobSummary)
+}
+
+/** Jobs whose keys are on one node: without a cluster all of them. */
+function groupsOf(jobs: JobRef[]): JobRef[][] {
+  if (!isClustered) return jobs.length === 0 ? [] : [jobs]
+  const groups = new Map<string, JobRef[]>()
+  for (const job of jobs) groups.set(queueTag(job.queue), [...(groups.get(queueTag(job.queue)) ?? []), job])
+  return [...groups.values()]
 }
 
 /** The times and attempts of a job, whether it is locked, data and result (null: none, or left out), and the result's head. */

@@ -1,9 +1,9 @@
 // Names of queues, channels and processes in Redis.
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { redisKey } from '../redis/keys.ts'
+import { isClustered, keyTag, recordKey, redisKey } from '../redis/keys.ts'
 
-/** BullMQ's key prefix. */
+/** BullMQ's key prefix without a cluster. */
 export const QUEUE_PREFIX = redisKey('q')
 /** The queue of batches, which apis take jobs from. */
 export const BATCHES_QUEUE = 'batches'
@@ -36,9 +36,24 @@ export function queueName(model: string, lane: Lane): string {
   return model + SUFFIXES[lane]
 }
 
+/** What the keys of a queue have in common: in a cluster, the lanes of predictions of a model are on one node. */
+export function queueTag(queue: string): string {
+  return keyTag(queue.endsWith(SUFFIXES.async) ? queue.slice(0, -SUFFIXES.async.length) : queue)
+}
+
+/** BullMQ's key prefix of a queue. */
+export function queuePrefix(queue: string): string {
+  return isClustered ? `${QUEUE_PREFIX}:${queueTag(queue)}` : QUEUE_PREFIX
+}
+
 /** The prefix of a BullMQ queue's keys. */
 export function queueKey(queue: string): string {
-  return `${QUEUE_PREFIX}:${queue}`
+  return `${queuePrefix(queue)}:${queue}`
+}
+
+/** A key of ours about a queue, on the node of the queue. */
+export function queueRecordKey(kind: string, queue: string, ...more: string[]): string {
+  return isClustered ? recordKey(kind, queueTag(queue), queue, ...more) : recordKey(kind, queue, ...more)
 }
 
 /** The Redis hash of a BullMQ job. */

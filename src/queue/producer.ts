@@ -5,7 +5,7 @@ import type { Redis } from 'ioredis'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import { enterJob, leaveJob } from './flow.ts'
 import type { BatchJob, DeliveryJob, JobName, TextsJob } from './job.ts'
-import { BATCHES_QUEUE, QUEUE_PREFIX, WEBHOOKS_QUEUE } from './names.ts'
+import { BATCHES_QUEUE, queuePrefix, WEBHOOKS_QUEUE } from './names.ts'
 import { RESULT_VERSION } from './result-columns.ts'
 
 /** Retries of infrastructure errors; an input error is an error of its row and never fails a job. */
@@ -42,7 +42,7 @@ export class Producer {
     if (known) return known
     const queue = new Queue(name, {
       connection: this.#redis,
-      prefix: QUEUE_PREFIX,
+      prefix: queuePrefix(name),
       skipWaitingForReady: true,
       skipVersionCheck: true,
       streams: { events: { maxLen: MAX_EVENTS } },
@@ -112,7 +112,8 @@ export class Producer {
       if (!isScriptCacheMiss(error)) throw toServiceUnavailable(error)
     }
     try {
-      this.#redis.disconnect(true)
+      // Another caller may have closed it; while it is opened again, a second call would end it for good.
+      if (this.#redis.status === 'ready') this.#redis.disconnect(true)
       await once(this.#redis, 'ready', { signal: AbortSignal.timeout(RECONNECT_MS) })
       return await command()
     } catch (error) {

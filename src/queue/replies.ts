@@ -1,6 +1,7 @@
 // Replies of workers: a result is published on the channel of the api that waits. A lost message is made up for by
 // waiter.ts.
 import type { Redis } from 'ioredis'
+import { type RedisCommand, sendAll } from '../redis/commands.ts'
 import { replyChannel, replyKey } from './names.ts'
 
 /** A reply; the waiter checks `result`. */
@@ -18,9 +19,9 @@ const RETENTION_SECONDS = 10
  * with its job.
  */
 export async function publishReply(redis: Redis, replyTo: string, reply: JobReply, keep: boolean): Promise<void> {
-  const pipeline = redis.pipeline()
-  if (keep) pipeline.set(replyKey(reply.id), JSON.stringify(reply.result), 'EX', RETENTION_SECONDS)
-  await pipeline.publish(replyChannel(replyTo), JSON.stringify(reply)).exec()
+  const publish: RedisCommand = ['publish', replyChannel(replyTo), JSON.stringify(reply)]
+  if (!keep) return void (await sendAll(redis, [publish]))
+  await sendAll(redis, [['set', replyKey(reply.id), JSON.stringify(reply.result), 'EX', RETENTION_SECONDS], publish])
 }
 
 /** Parses a reply; undefined when the message is none. */

@@ -2,6 +2,7 @@
 // prediction that a newer one created.
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
+import { nodesOf } from '../redis/commands.ts'
 import { processId, replyChannel } from './names.ts'
 import { RESULT_VERSION } from './result-columns.ts'
 
@@ -39,8 +40,9 @@ export class ResultVersion {
 
   /** Reads the channels now. */
   async sample(): Promise<void> {
-    const channels = (await this.#redis.pubsub('CHANNELS', replyChannel('*'))) as string[]
-    const ids = channels.map((channel) => channel.slice(replyChannel('').length))
+    // A node of a cluster knows the subscriptions of its own connections.
+    const channels = await Promise.all(nodesOf(this.#redis).map((node) => node.pubsub('CHANNELS', replyChannel('*'))))
+    const ids = (channels.flat() as string[]).map((channel) => channel.slice(replyChannel('').length))
     this.current = Math.min(RESULT_VERSION, ...ids.map((id) => Number(VERSION_OF_ID.exec(id)?.[1] ?? 1)))
   }
 }

@@ -1,16 +1,16 @@
 // Options that every BullMQ worker shares, and the ways to give a job back.
 import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { QUEUE_PREFIX } from './names.ts'
+import { queuePrefix } from './names.ts'
 
 /** The delay of a job of an unknown version, milliseconds: a newer process may take it by then. */
 export const UNKNOWN_VERSION_DELAY_MS = 5_000
 
 /** @param redis a consumerConnection. @param concurrency jobs that are fetched at the same time. */
-export function workerOptions(redis: Redis, concurrency: number) {
+export function workerOptions(queue: string, redis: Redis, concurrency: number) {
   return {
     connection: redis,
-    prefix: QUEUE_PREFIX,
+    prefix: queuePrefix(queue),
     concurrency,
     autorun: false,
     lockDuration: 10_000,

@@ -1,7 +1,7 @@
 // The record of a batch: what was requested, and its progress. Its rows are in the file store.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { recordKey } from '../redis/keys.ts'
+import { ownerKey, recordKey } from '../redis/keys.ts'
 import { hashFields } from '../redis/stored.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
@@ -50,28 +50,31 @@ export type BatchEnd = NonNullable<BatchRecord['end']>
 /** The list of an owner's batches. */
 export const BATCHES_LIST = 'batches'
 
-const keyOf = (id: OwnedId) => recordKey('batch', keyIdOf(id))
+const keyOf = (id: OwnedId) => ownerKey('batch', keyIdOf(id))
 /** Batches (OWNER_UUID) that have not ended, by their creation time. */
 const openKey = recordKey('batches-open')
 
 /**
- * Creates the record and its list entries atomically, unless the record exists.
+ * Creates the record and its list entry atomically, unless the record exists. The entry of open batches is added before,
+ * since it may be on another node of a cluster; without a record that has not ended it is removed again (forgetIfEnded).
  * @returns undefined when it was created; else the existing record.
  */
 export async function createBatch(redis: Redis, id: OwnedId, fields: BatchRecord): Promise<BatchRecord | undefined> {
-  const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner), openKey]
+  const keys = [keyOf(id), listKey(BATCHES_LIST, id.owner)]
   const values = hashFields(fields)
   await trimList(redis, BATCHES_LIST, id.owner, keyOf({ ...id, uuid: '' }))
   await removeExcess(redis, id.owner)
-  const existing = await redis.eval(CREATE, 3, ...keys, fields.created_at, id.uuid, keyIdOf(id), ...values)
-  return existing === null ? undefined : readBatch(redis, id)
+  await redis.zadd(openKey, 'NX', fields.created_at, keyIdOf(id))
+  const existing = await redis.eval(CREATE, keys.length, ...keys, fields.created_at, id.uuid, ...values)
+  if (existing === null) return undefined
+  await forgetIfEnded(redis, id)
+  return readBatch(redis, id)
 }
 
 const CREATE = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[3], ARGV[1], ARGV[3])
 return nil`
 
 /** Ended batches of an owner that are kept; a client cannot delete them. */
@@ -125,6 +128,14 @@ export function readOpenBatches(redis: Redis, until: number): Promise<string[]> 
   return redis.zrange(openKey, '-inf', String(until), 'BYSCORE')
 }
 
+/** Removes a batch without a record, or whose record has ended, from those that have not ended; false when it has not. */
+export async function forgetIfEnded(redis: Redis, id: OwnedId): Promise<boolean> {
+  const record = await readBatch(redis, id)
+  if (record !== undefined && record.ended_at === undefined) return false
+  await redis.zrem(openKey, keyIdOf(id))
+  return true
+}
+
 /** The number of batches that have not ended. */
 export function countOpenBatches(redis: Redis): Promise<number> {
   return redis.zcard(openKey)
@@ -156,17 +167,18 @@ export async function endBatch(
   ttlMs: number,
 ): Promise<boolean> {
   const values = hashFields(fields)
-  return (await redis.eval(END, 2, keyOf(id), openKey, keyIdOf(id), ttlMs, ...values)) === 1
+  const ended = await redis.eval(END, 1, keyOf(id), ttlMs, ...values)
+  await redis.zrem(openKey, keyIdOf(id))
+  return ended === 1
 }
 
 const END = `
-redis.call('ZREM', KEYS[2], ARGV[1])
 if redis.call('HEXISTS', KEYS[1], 'ended_at') == 1 or redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 if redis.call('HEXISTS', KEYS[1], 'cancelling_at') == 1 and redis.call('HGET', KEYS[1], 'end') ~= 'failed' then
   redis.call('HSET', KEYS[1], 'end', 'cancelled')
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1`
 
 /** Marks a batch for cancellation; false when it has ended. */

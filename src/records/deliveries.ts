@@ -3,8 +3,9 @@ import { promisify } from 'node:util'
 import { gunzip, gzip } from 'node:zlib'
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { recordKey } from '../redis/keys.ts'
+import { byOwnerKey, ownerKey } from '../redis/keys.ts'
 import { parseStored } from '../redis/stored.ts'
+import { sumByOwner } from './by-owner.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 
 export const webhookEvents = ['start', 'output', 'completed'] as const
@@ -45,11 +46,11 @@ const MAX_ATTEMPTS = 20
 /** The life of a delivery that has not ended, milliseconds; its attempts end within a day. */
 const PENDING_TTL = 7 * 24 * 3_600_000
 
-const keyOf = ({ owner, id }: DeliveryId) => recordKey('delivery', owner, id)
+const keyOf = ({ owner, id }: DeliveryId) => ownerKey('delivery', owner, id)
 /** The ids of the deliveries of a prediction or batch; they outlive it. */
-const indexKey = (id: OwnedId) => recordKey('deliveries', keyIdOf(id))
+const indexKey = (id: OwnedId) => ownerKey('deliveries', keyIdOf(id))
 /** Bytes of the bodies of each owner that are not delivered yet. */
-const undeliveredKey = recordKey('undelivered-bytes')
+const undeliveredKey = (owner: string) => byOwnerKey('undelivered-bytes', owner)
 
 const [compress, decompress] = [promisify(gzip), promisify(gunzip)]
 
@@ -78,7 +79,7 @@ export async function createDelivery(
     bytes: packed.length,
   }
   const values = Object.entries(fields).flat()
-  const keys = [keyOf(id), undeliveredKey, indexKey(id)]
+  const keys = [keyOf(id), undeliveredKey(id.owner), indexKey(id)]
   const state = await redis.eval(CREATE, 3, ...keys, id.owner, packed.length, PENDING_TTL, id.id, ...values)
   return state as DeliveryRecord['state']
 }
@@ -137,7 +138,7 @@ export async function recordAttempt(
   const attempts = JSON.stringify([...attemptsOf(record), made].slice(-MAX_ATTEMPTS))
   const ttl = next.state === 'pending' ? PENDING_TTL : next.ttlMs
   const nextAt = next.state === 'pending' ? next.at : ''
-  await redis.eval(ATTEMPT, 2, keyOf(id), undeliveredKey, id.owner, next.state, attempts, nextAt, ttl)
+  await redis.eval(ATTEMPT, 2, keyOf(id), undeliveredKey(id.owner), id.owner, next.state, attempts, nextAt, ttl)
 }
 
 /** An erased delivery stays erased. A full Redis takes all changes of a script whose first one frees memory. */
@@ -155,7 +156,7 @@ end`
 
 /** Makes a delivery pending again, with all its tries; false when it does not exist. */
 export async function reopenDelivery(redis: Redis, id: DeliveryId): Promise<boolean> {
-  return (await redis.eval(REOPEN, 3, keyOf(id), undeliveredKey, indexKey(id), id.owner, PENDING_TTL)) === 1
+  return (await redis.eval(REOPEN, 3, keyOf(id), undeliveredKey(id.owner), indexKey(id), id.owner, PENDING_TTL)) === 1
 }
 
 const REOPEN = `
@@ -168,7 +169,7 @@ redis.call('PEXPIRE', KEYS[3], ARGV[2])
 return 1`
 
 export async function eraseDelivery(redis: Redis, id: DeliveryId): Promise<void> {
-  await redis.eval(ERASE, 3, keyOf(id), undeliveredKey, indexKey(id), id.owner, id.id)
+  await redis.eval(ERASE, 3, keyOf(id), undeliveredKey(id.owner), indexKey(id), id.owner, id.id)
 }
 
 const ERASE = `
@@ -179,10 +180,10 @@ if state == 'pending' then redis.call('HINCRBY', KEYS[2], ARGV[1], 0 - (bytes or
 
 /** Bytes that an owner's deliveries take until they are delivered. */
 export async function readUndelivered(redis: Redis, owner: string): Promise<number> {
-  return Number((await redis.hget(undeliveredKey, owner)) ?? 0)
+  return Number((await redis.hget(undeliveredKey(owner), owner)) ?? 0)
 }
 
-/** The same of all owners. */
-export async function readUndeliveredSum(redis: Redis): Promise<number> {
-  return (await redis.hvals(undeliveredKey)).reduce((sum, each) => sum + Number(each), 0)
+/** The same of all owners. @param owners that are known; in a cluster only theirs are counted. */
+export function readUndeliveredSum(redis: Redis, owners: string[]): Promise<number> {
+  return sumByOwner(redis, 'undelivered-bytes', owners)
 }

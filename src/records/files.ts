@@ -1,7 +1,7 @@
 // The record of a file: its owner, its metadata, and the batches that read it.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { recordKey } from '../redis/keys.ts'
+import { ownerKey } from '../redis/keys.ts'
 import { hashFields, parseStored } from '../redis/stored.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 import { listKey, removeFromList, trimList } from './lists.ts'
@@ -37,11 +37,11 @@ function listOf(purpose: FilePurpose | undefined): string {
   return purpose === undefined ? FILES_LIST : `${FILES_LIST}-${purpose}`
 }
 
-const keyOf = (id: OwnedId) => recordKey('file', keyIdOf(id))
-const readersOf = (id: OwnedId) => recordKey('file-readers', keyIdOf(id))
+const keyOf = (id: OwnedId) => ownerKey('file', keyIdOf(id))
+const readersOf = (id: OwnedId) => ownerKey('file-readers', keyIdOf(id))
 
 /** The file that was uploaded with an Idempotency-Key. @param key its id, which is unique to the owner. */
-const uploadKeyOf = (owner: string, key: string) => recordKey('file-key', keyIdOf({ owner, uuid: key }))
+const uploadKeyOf = (owner: string, key: string) => ownerKey('file-key', keyIdOf({ owner, uuid: key }))
 
 /** Creates the record and its list entries; a repetition has no effect. The record expires with the file. */
 export async function writeFileRecord(redis: Redis, id: OwnedId, fields: FileRecord): Promise<void> {
@@ -95,7 +95,7 @@ export async function filesList(redis: Redis, owner: string, purpose: FilePurpos
 }
 
 async function addEntriesByPurpose(redis: Redis, owner: string): Promise<void> {
-  const done = recordKey('files-by-purpose', owner)
+  const done = ownerKey('files-by-purpose', owner)
   if ((await redis.exists(done)) === 1) return
   for (let first = 0; ; first += ENTRIES_PER_ROUND) {
     const last = first + ENTRIES_PER_ROUND - 1

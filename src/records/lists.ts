@@ -1,6 +1,6 @@
 // Lists of an owner's ids with cursors, the newest first.
 import type { ChainableCommander, Redis } from 'ioredis'
-import { recordKey } from '../redis/keys.ts'
+import { ownerKey } from '../redis/keys.ts'
 import { uuidTime } from './ids.ts'
 
 /** The start of a page; opaque to clients. */
@@ -19,12 +19,12 @@ export interface ListPage {
 
 /** The sorted set of an owner's ids, by their creation time. */
 export function listKey(list: string, owner: string): string {
-  return recordKey(list, owner)
+  return ownerKey(list, owner)
 }
 
 /** The place of a removed entry, which is kept for a while because a client may go on from it. */
 function removedKey(list: string, owner: string, id: string): string {
-  return recordKey(`${list}-removed`, owner, id)
+  return ownerKey(`${list}-removed`, owner, id)
 }
 
 const REMOVED_TTL_MS = 3_600_000

@@ -2,7 +2,8 @@
 // and the result. Both have the id OWNER_UUID.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { predictionKey, recordKey, reservedMemoryKey } from '../redis/keys.ts'
+import { byOwnerKey, isClustered, predictionKey, reservedMemoryKey } from '../redis/keys.ts'
+import { sumByOwner } from './by-owner.ts'
 import { keyIdOf, type OwnedId, ownedIdOf } from './ids.ts'
 import { listKey } from './lists.ts'
 
@@ -51,7 +52,7 @@ export interface PredictionMemory {
 const NO_MEMORY: PredictionMemory = { result: 1, total: 0, ownerLimit: undefined }
 
 /** Bytes of all predictions of each owner. */
-const memoryByOwner = recordKey('prediction-memory')
+const memoryKey = (owner: string) => byOwnerKey('prediction-memory', owner)
 
 /**
  * Creates the record and its list entry atomically, unless the record exists. Either way both live for `ttlMs` from now,
@@ -69,25 +70,35 @@ export async function createPrediction(
   { result, total, ownerLimit }: PredictionMemory = NO_MEMORY,
 ): Promise<PredictionRecord | undefined | 'refused'> {
   const key = keyIdOf(id)
-  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key), memoryByOwner]
+  const reserved = reservedMemoryKey(fields.model, key)
+  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), memoryKey(id.owner)]
+  // The key of the reserved memory may be on another node of a cluster.
+  if (!isClustered) keys.push(reserved)
   const memory = [id.owner, result, total, ownerLimit ?? -1]
   const values = Object.entries(fields).flatMap(([field, value]) => (value === undefined ? [] : [field, value]))
   const reply = await redis.eval(CREATE, keys.length, ...keys, ttlMs, fields.created_at, id.uuid, ...memory, ...values)
+  if (reply === null && isClustered) await redis.eval(RESERVE, 1, reserved, result, ttlMs)
   if (reply === null || reply === 'refused') return reply ?? undefined
   return readPrediction(redis, id)
 }
+
+const RESERVE = `
+redis.call('SETRANGE', KEYS[1], ARGV[1] - 1, ' ')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])`
 
 /** An owner without predictions is never refused, however little memory is left. */
 const CREATE = `
 local existing = redis.call('EXISTS', KEYS[1]) == 1
 if not existing then
-  local held = tonumber(redis.call('HGET', KEYS[4], ARGV[4]) or 0)
+  local held = tonumber(redis.call('HGET', KEYS[3], ARGV[4]) or 0)
   local limit = tonumber(ARGV[7])
   if limit >= 0 and held > 0 and held + ARGV[6] > limit then return 'refused' end
-  redis.call('HINCRBY', KEYS[4], ARGV[4], ARGV[6])
+  redis.call('HINCRBY', KEYS[3], ARGV[4], ARGV[6])
   redis.call('HSET', KEYS[1], 'memory', ARGV[6], unpack(ARGV, 8))
-  redis.call('SETRANGE', KEYS[3], ARGV[5] - 1, ' ')
-  redis.call('PEXPIRE', KEYS[3], ARGV[1])
+  if KEYS[4] then
+    redis.call('SETRANGE', KEYS[4], ARGV[5] - 1, ' ')
+    redis.call('PEXPIRE', KEYS[4], ARGV[1])
+  end
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[2] - ARGV[1])
@@ -128,26 +139,25 @@ export async function readPredictions(
 /**
  * Ends the records of predictions whose jobs are about to be removed: their list entries are removed, and the records
  * expire shortly afterwards.
- * @param ids OWNER_UUID. Ids without a record have no effect.
+ * @param model of all of them. @param ids OWNER_UUID. Ids without a record have no effect.
  */
-export async function endPredictions(redis: Redis, ids: string[]): Promise<void> {
+export async function endPredictions(redis: Redis, model: string, ids: string[]): Promise<void> {
   if (ids.length === 0) return
-  const owned = ids.map(ownedIdOf)
-  const keys = owned.flatMap((id) => {
-    const key = keyIdOf(id)
-    return [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key)]
-  })
-  const args = owned.flatMap(({ owner, uuid }) => [owner, uuid])
-  await redis.eval(END, keys.length + 1, ...keys, memoryByOwner, MARGIN_MS, ...args)
+  const byOwner = new Map<string, string[]>()
+  for (const { owner, uuid } of ids.map(ownedIdOf)) byOwner.set(owner, [...(byOwner.get(owner) ?? []), uuid])
+  for (const [owner, uuids] of byOwner) {
+    const records = uuids.map((uuid) => predictionKey(keyIdOf({ owner, uuid })))
+    const keys = [listKey(PREDICTIONS_LIST, owner), memoryKey(owner), ...records]
+    await redis.eval(END, keys.length, ...keys, MARGIN_MS, owner, ...uuids)
+  }
+  await redis.del(ids.map((id) => reservedMemoryKey(model, id)))
 }
 
 const END = `${FORGET_MEMORY}
-for i = 2, #ARGV, 2 do
-  local record, list = KEYS[3 * i / 2 - 2], KEYS[3 * i / 2 - 1]
-  redis.call('ZREM', list, ARGV[i + 1])
-  redis.call('DEL', KEYS[3 * i / 2])
-  forget_memory(record, list, KEYS[#KEYS], ARGV[i])
-  redis.call('PEXPIRE', record, ARGV[1])
+for i = 3, #KEYS do
+  redis.call('ZREM', KEYS[1], ARGV[i])
+  forget_memory(KEYS[i], KEYS[1], KEYS[2], ARGV[2])
+  redis.call('PEXPIRE', KEYS[i], ARGV[1])
 end`
 
 /** Writes the lane of a prediction's job, unless the record was removed. */
@@ -159,22 +169,22 @@ const WRITE_LANE = `
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'lane', ARGV[1]) end
 return nil`
 
-/** Removes record and list entry. */
-export async function removePrediction(redis: Redis, id: OwnedId): Promise<void> {
+/** Removes record and list entry. @param model of the prediction. */
+export async function removePrediction(redis: Redis, id: OwnedId, model: string): Promise<void> {
   const key = keyIdOf(id)
-  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), reservedMemoryKey(key), memoryByOwner]
+  await releaseResultMemory(redis, model, key)
+  const keys = [predictionKey(key), listKey(PREDICTIONS_LIST, id.owner), memoryKey(id.owner)]
   await redis.eval(REMOVE, keys.length, ...keys, id.owner, id.uuid)
 }
 
 const REMOVE = `${FORGET_MEMORY}
 redis.call('ZREM', KEYS[2], ARGV[2])
-forget_memory(KEYS[1], KEYS[2], KEYS[4], ARGV[1])
-redis.call('DEL', KEYS[1], KEYS[3])`
+forget_memory(KEYS[1], KEYS[2], KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[1])`
 
-/** Bytes of the predictions of all owners. */
-export async function readPredictionMemory(redis: Redis): Promise<number> {
-  const sums = await redis.hvals(memoryByOwner)
-  return sums.reduce((sum, each) => sum + Number(each), 0)
+/** Bytes of the predictions of all owners. @param owners that are known; in a cluster only theirs are counted. */
+export function readPredictionMemory(redis: Redis, owners: string[]): Promise<number> {
+  return sumByOwner(redis, 'prediction-memory', owners)
 }
 
 /** Removes list entries. A cursor of this list has the place of its entry, so nothing else is kept of them. */
@@ -184,17 +194,21 @@ export async function removeFromPredictions(redis: Redis, owner: string, ...uuid
 
 /**
  * Marks the record as canceled, in one step with the check that the job has not ended: a prediction that is marked stays
- * canceled, also when its worker completes the job afterwards.
+ * canceled, also when its worker completes the job afterwards. In a cluster the check is a step before, since record and job
+ * may be on different nodes: a job that ends in between is canceled too.
  * @param jobKey the hash of the prediction's job.
  * @returns false when the job has ended, or the record does not exist.
  */
 export async function markCanceled(redis: Redis, id: string, jobKey: string): Promise<boolean> {
-  return (await redis.eval(MARK, 2, predictionKey(id), jobKey, Date.now())) === 1
+  if (isClustered && (await redis.hexists(jobKey, 'finishedOn')) === 1) return false
+  const keys = isClustered ? [predictionKey(id)] : [predictionKey(id), jobKey]
+  return (await redis.eval(MARK, keys.length, ...keys, Date.now())) === 1
 }
 
 /** An erased prediction must not get a mark: it would never expire, and would cancel the next prediction of this id. */
 const MARK = `
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[2], 'finishedOn') == 1 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if KEYS[2] and redis.call('HEXISTS', KEYS[2], 'finishedOn') == 1 then return 0 end
 redis.call('HSETNX', KEYS[1], 'canceled_at', ARGV[1])
 return 1`
 
@@ -204,6 +218,6 @@ export async function isCanceled(redis: Redis, id: string): Promise<boolean> {
 }
 
 /** Releases the memory that was reserved for the result; the result is stored next. @param id OWNER_UUID. */
-export async function releaseResultMemory(redis: Redis, id: string): Promise<void> {
-  await redis.del(reservedMemoryKey(id))
+export async function releaseResultMemory(redis: Redis, model: string, id: string): Promise<void> {
+  await redis.del(reservedMemoryKey(model, id))
 }

@@ -1,7 +1,7 @@
 // The record of an upload in parts, and its parts. The keys of a script belong to one upload or one owner.
 import type { Redis } from 'ioredis'
 import * as z from 'zod'
-import { recordKey } from '../redis/keys.ts'
+import { ownerKey, recordKey } from '../redis/keys.ts'
 import { hashFields, parseStored } from '../redis/stored.ts'
 import { keyIdOf, type OwnedId } from './ids.ts'
 
@@ -32,12 +32,12 @@ const [KEPT_MS, COMPLETED_KEPT_MS] = [3_600_000, 24 * 3_600_000]
 /** Ended uploads of an owner that are kept, the latest ones. */
 const MAX_ENDED = 1_000
 
-const keyOf = (id: OwnedId) => recordKey('upload', keyIdOf(id))
+const keyOf = (id: OwnedId) => ownerKey('upload', keyIdOf(id))
 /** A hash: the SHA-256 of a part to the part, and the id of an Idempotency-Key to the SHA-256. */
-const partsOf = (id: OwnedId) => recordKey('upload-parts', keyIdOf(id))
+const partsOf = (id: OwnedId) => ownerKey('upload-parts', keyIdOf(id))
 /** Sorted sets of an owner's uploads: open ones by their expiration, ended ones by their end. */
-const openOf = (owner: string) => recordKey('uploads-open', owner)
-const endedOf = (owner: string) => recordKey('uploads-ended', owner)
+const openOf = (owner: string) => ownerKey('uploads-open', owner)
+const endedOf = (owner: string) => ownerKey('uploads-ended', owner)
 /** Open uploads of all owners by their expiration, for the gauge. */
 const allOpen = recordKey('uploads-open')
 

@@ -1,7 +1,7 @@
 // The secrets that sign webhooks: one for each owner, made when it is needed, and the one before during a rotation.
 import { randomBytes } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { recordKey } from '../redis/keys.ts'
+import { ownerKey } from '../redis/keys.ts'
 
 export interface WebhookSecrets {
   /** `whsec_` and base64 of 24 random bytes. */
@@ -13,7 +13,7 @@ export interface WebhookSecrets {
 /** The secret before a rotation stays valid for this long, milliseconds. */
 const ROTATION_MS = 24 * 3_600_000
 
-const keyOf = (owner: string) => recordKey('webhook-secret', owner)
+const keyOf = (owner: string) => ownerKey('webhook-secret', owner)
 const newSecret = () => `whsec_${randomBytes(24).toString('base64')}`
 
 /** The secrets of an owner; the first call makes one. */
@@ -34,7 +34,7 @@ export async function rotateSecret(
   key = '',
 ): Promise<{ replayed: boolean; secrets: WebhookSecrets }> {
   const now = Date.now()
-  const keys = [keyOf(owner), recordKey('webhook-rotations', owner)]
+  const keys = [keyOf(owner), ownerKey('webhook-rotations', owner)]
   const args = [newSecret(), now + ROTATION_MS, key, now, now - ROTATION_MS, ROTATION_MS, MAX_ROTATIONS]
   const rotated = await redis.eval(ROTATE, 2, ...keys, ...args)
   return { replayed: rotated === 0, secrets: await readSecrets(redis, owner) }

@@ -4,6 +4,7 @@
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
 import type { Logger } from '../logger.ts'
+import { timeOf } from './commands.ts'
 
 export interface RedisClockOptions {
   /** A producerConnection, whose commands fail fast. */
@@ -50,7 +51,7 @@ export class RedisClock {
   /** Reads Redis' time; from the first reading on Date.now() of this process follows it. @throws errors of Redis. */
   async read(): Promise<void> {
     const before = performance.now()
-    const [seconds, microseconds] = await this.#options.redis.time()
+    const [seconds, microseconds] = await timeOf(this.#options.redis)
     const roundTripMs = performance.now() - before
     this.#reading.take(Number(seconds) * 1_000 + Number(microseconds) / 1_000, before, roundTripMs)
     now = () => this.#reading.now()

@@ -1,9 +1,10 @@
 // Connections to Redis. The options follow from fault tests (docs/operations.md, "Redis").
 import { once } from 'node:events'
-import { Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { isClustered } from './keys.ts'
 import type { RedisAddress } from './settings.ts'
 import { tlsOptions } from './tls.ts'
-import { topologyOf } from './url.ts'
+import { type RedisNode, type RedisTopology, topologyOf } from './url.ts'
 
 type OnError = (error: Error) => void
 
@@ -48,7 +49,18 @@ export function consumerConnection(address: RedisAddress, onError: OnError): Red
 
 /** For subscriptions: idle is normal, and an unanswered PING closes the connection (subscription.ts). */
 export function subscriberConnection(address: RedisAddress, onError: OnError): Redis {
-  return open(address, onError, { maxRetriesPerRequest: null, socketTimeout: 5_000 })
+  const options = { maxRetriesPerRequest: null, socketTimeout: 5_000 }
+  const topology = topologyOf(address.redisUrl)
+  if (topology?.kind !== 'cluster') return open(address, onError, options)
+  const { nodes } = topology
+  // Every node of a cluster gets all messages, so one connection is enough. When it is lost, it is opened to the next node.
+  const retry = (attempt: number) => {
+    Object.assign(redis.options, nodes[attempt % nodes.length])
+    return retryStrategy(attempt)
+  }
+  const redis = connectNode(address, nodes[0] as RedisNode, { ...common, ...options, retryStrategy: retry })
+  redis.on('error', onError)
+  return redis
 }
 
 type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>
@@ -60,6 +72,7 @@ type ConnectionOptions = Omit<RedisOptions, 'replyMapping'>
 export function connect(address: RedisAddress, options: ConnectionOptions): Redis {
   const topology = topologyOf(address.redisUrl)
   const tls = tlsOptions(address)
+  if (topology?.kind === 'cluster') return connectCluster(topology, { ...options, ...(tls ? { tls } : {}) })
   if (topology?.kind !== 'sentinel') return new Redis(address.redisUrl, { ...options, ...(tls ? { tls } : {}) })
   const { nodes, master, kind: _kind, ...credentials } = topology
   return new Redis({
@@ -67,14 +80,52 @@ export function connect(address: RedisAddress, options: ConnectionOptions): Redi
     ...credentials,
     sentinels: nodes,
     name: master,
-    // Sentinels report a failover, so a connection to a master that hangs is closed before its socketTimeout.
-    failoverDetector: true,
+    // With it, a message of a sentinel while the connection is opened again would end the connection for good.
+    failoverDetector: false,
     ...(tls ? { tls, sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
+  })
+}
+
+/** Redirections of a command, RETRY_MS each while a node is away: a caller waits 2 seconds, a consumer longer than a failover. */
+const [FEW_REDIRECTIONS, MANY_REDIRECTIONS] = [16, 600]
+const RETRY_MS = 100
+
+/** A cluster takes the commands of a connection; commands.ts has what differs. */
+function connectCluster(topology: RedisTopology & { kind: 'cluster' }, options: ConnectionOptions): Redis {
+  if (!isClustered) throw new Error('keys have no tags, because REDIS_URL in the environment is not that of a cluster')
+  const { nodes, kind: _kind, ...credentials } = topology
+  const { enableOfflineQueue = true, ...redisOptions } = options
+  const cluster: unknown = new Cluster(nodes, {
+    redisOptions: { ...redisOptions, ...credentials },
+    enableOfflineQueue,
+    clusterRetryStrategy: retryStrategy,
+    maxRedirections: options.maxRetriesPerRequest === null ? MANY_REDIRECTIONS : FEW_REDIRECTIONS,
+    retryDelayOnFailover: RETRY_MS,
+    retryDelayOnClusterDown: RETRY_MS,
+    slotsRefreshTimeout: 2_000,
+    slotsRefreshInterval: 5_000,
+  })
+  return cluster as Redis
+}
+
+/** A connection to one node of a cluster. */
+export function connectNode(address: RedisAddress, node: RedisNode, options: ConnectionOptions): Redis {
+  const topology = topologyOf(address.redisUrl)
+  const { username, password } = topology?.kind === 'cluster' ? topology : {}
+  const tls = tlsOptions(address)
+  return new Redis({
+    ...options,
+    ...node,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(tls ? { tls } : {}),
   })
 }
 
 function open(address: RedisAddress, onError: OnError, options: ConnectionOptions): Redis {
   const redis = connect(address, { ...common, ...options })
+  // Of one node of a cluster.
+  redis.on('node error', onError)
   redis.on('error', (error) => {
     onError(error)
     // After a failed SELECT the connection would go on in database 0.

@@ -14,7 +14,9 @@ export function isRedisUnavailable(error: unknown): boolean {
   return (
     ['MaxRetriesPerRequestError', 'ReplyError', 'ClusterAllFailedError'].includes(error.name) ||
     /^E(CONN|PIPE|HOST|NET|TIMEDOUT|NOTFOUND)/.test(code) ||
-    /^(Stream isn't writeable|Connection is closed|Command timed out|Socket timeout|Socket closed)/i.test(error.message)
+    /^(Stream isn't writeable|Connection is closed|Command timed out|Socket timeout|Socket closed|Too many Cluster|Cluster isn't ready)/i.test(
+      error.message,
+    )
   )
 }
 

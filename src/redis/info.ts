@@ -1,6 +1,8 @@
-// Reads Redis' INFO: durability and memory.
+// Reads Redis' INFO, in a cluster of every master: durability and memory.
 import type { Redis } from 'ioredis'
 import { messageOf } from '../errors.ts'
+import { mastersOf } from './commands.ts'
+import { describePlaces } from './url.ts'
 
 /**
  * Checks that Redis keeps what it acknowledges: a master with an append-only file that is flushed, no eviction, version 6.2
@@ -8,6 +10,16 @@ import { messageOf } from '../errors.ts'
  * @returns one line for each problem; empty when there is none.
  */
 export async function durabilityProblems(redis: Redis): Promise<string[]> {
+  const masters = mastersOf(redis)
+  if (masters.length === 0) throw new Error('no master of the cluster is known yet')
+  const problems = await Promise.all(masters.map(problemsOf))
+  if (masters.length === 1) return problems.flat()
+  return masters.flatMap(({ options: { host = '', port = 0 } }, index) =>
+    (problems[index] ?? []).map((problem) => `${describePlaces({ nodes: [{ host, port }] })}: ${problem}`),
+  )
+}
+
+async function problemsOf(redis: Redis): Promise<string[]> {
   const info = parseInfo(await redis.info())
   const problems: string[] = []
   const [major = 0, minor = 0] = (info.get('redis_version') ?? '0').split('.').map(Number)
@@ -51,7 +63,16 @@ export interface MemoryInfo {
   limit: number
 }
 
+/** The memory of Redis; of a cluster, that of the fullest master. */
 export async function readMemory(redis: Redis): Promise<MemoryInfo> {
+  const all = await Promise.all(mastersOf(redis).map(memoryOf))
+  const shareOf = ({ used, limit }: MemoryInfo) => (limit > 0 ? used / limit : 0)
+  return all.reduce((fullest, each) => (shareOf(each) > shareOf(fullest) ? each : fullest), all[0] ?? NO_MEMORY)
+}
+
+const NO_MEMORY: MemoryInfo = { used: 0, limit: 0 }
+
+async function memoryOf(redis: Redis): Promise<MemoryInfo> {
   const info = parseInfo(await redis.info('memory'))
   const bytes = (name: string) => Number(info.get(name) ?? 0)
   return { used: bytes('used_memory'), limit: bytes('maxmemory') || bytes('total_system_memory') }

@@ -17,7 +17,7 @@ export interface RedisAddress {
 }
 
 const EXPECTED =
-  'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0, rediss://HOST:6380 or redis+sentinel://HOST:26379,HOST:26379/MASTER'
+  'a URL such as redis://127.0.0.1:6379, redis://:PASSWORD@HOST:6379/0, rediss://HOST:6380, redis+sentinel://HOST:26379,HOST:26379/MASTER or redis+cluster://HOST:6379,HOST:6379'
 const UNESCAPED = `must be ${EXPECTED}; in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25`
 
 /**

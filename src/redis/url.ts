@@ -33,6 +33,11 @@ export function hasSeveralPlaces(url: string): boolean {
   return /^rediss?\+/i.test(url)
 }
 
+/** Whether the URL is that of a cluster. */
+export function isClusterUrl(url: string): boolean {
+  return /^rediss?\+cluster:/i.test(url)
+}
+
 /** The topology of a URL; undefined when it has several places and is invalid. */
 export function topologyOf(url: string): RedisTopology | undefined {
   if (!hasSeveralPlaces(url)) return { kind: 'server' }

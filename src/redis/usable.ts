@@ -1,44 +1,60 @@
 // Checks once, before the work begins, whether a Redis can be used at all.
 import type { Redis } from 'ioredis'
 import { SettingsError } from '../env.ts'
-import { connect } from './connection.ts'
+import { connect, connectNode } from './connection.ts'
 import type { RedisAddress } from './settings.ts'
 import { alertOf, tlsErrorReason, tlsOptions, tlsSettingsProblem } from './tls.ts'
-import { describePlaces, hasSeveralPlaces, type RedisTopology, topologyOf } from './url.ts'
+import { describePlaces, type RedisTopology, topologyOf } from './url.ts'
 
 /** `away`: it may answer later. `refused`: it answers, and the setting has to be changed. */
 export type RedisCheck = { state: 'usable' } | { state: 'away' | 'refused'; reason: string }
 
 const TIMEOUT_MS = 1_000
-const CLUSTER =
-  'REDIS_URL: it is a node of a Redis cluster, which is not supported; use a single Redis, or one with replicas'
+const CHECK_OPTIONS = {
+  lazyConnect: true,
+  connectTimeout: TIMEOUT_MS,
+  commandTimeout: TIMEOUT_MS,
+  maxRetriesPerRequest: 0,
+  enableReadyCheck: false,
+  retryStrategy: () => null,
+  sentinelRetryStrategy: () => null,
+  sentinelCommandTimeout: TIMEOUT_MS,
+}
 
 /** Asks with a connection of its own, for at most a few seconds. The reasons contain no part of a password. */
 export async function checkRedis(address: RedisAddress): Promise<RedisCheck> {
   const problem = tlsSettingsProblem(address)
   if (problem !== undefined) return { state: 'refused', reason: problem }
-  const redis = connect(address, {
-    lazyConnect: true,
-    connectTimeout: TIMEOUT_MS,
-    commandTimeout: TIMEOUT_MS,
-    maxRetriesPerRequest: 0,
-    enableReadyCheck: false,
-    retryStrategy: () => null,
-    sentinelRetryStrategy: () => null,
-    sentinelCommandTimeout: TIMEOUT_MS,
-  })
+  const topology = topologyOf(address.redisUrl)
+  if (topology?.kind !== 'cluster') return check(connect(address, CHECK_OPTIONS), address)
+  let last: RedisCheck = { state: 'usable' }
+  for (const node of topology.nodes) {
+    last = await check(connectNode(address, node, CHECK_OPTIONS), address)
+    if (last.state !== 'away') break
+  }
+  return last
+}
+
+async function check(redis: Redis, address: RedisAddress): Promise<RedisCheck> {
+  const topology = topologyOf(address.redisUrl)
   const errors: Error[] = []
   for (const event of ['error', 'sentinelError']) redis.on(event, (error) => errors.push(error))
   try {
     await redis.connect()
     await redis.ping()
     await redis.select(redis.options.db ?? 0)
-    const info = await redis.info('cluster')
-    return info.includes('cluster_enabled:1') ? { state: 'refused', reason: CLUSTER } : { state: 'usable' }
+    const isNode = (await redis.info('cluster')).includes('cluster_enabled:1')
+    if (isNode === (topology?.kind === 'cluster')) return { state: 'usable' }
+    const { host = '', port = 0 } = redis.options
+    const place = describePlaces({ nodes: [{ host, port }] })
+    const problem = isNode
+      ? `is a node of a cluster; use redis+cluster://${place}`
+      : 'is no node of a cluster; use redis://'
+    return { state: 'refused', reason: `REDIS_URL: Redis at ${place} ${problem}` }
   } catch (error) {
     // connect() fails with "Connection is closed"; its cause comes as an event.
     const [first = error as NodeJS.ErrnoException, ...others] = errors
-    return describe([await withAlert(first, redis, address), ...others], redis, topologyOf(address.redisUrl))
+    return describe([await withAlert(first, redis, address), ...others], redis, topology)
   } finally {
     redis.disconnect()
   }
@@ -55,7 +71,7 @@ async function withAlert(error: NodeJS.ErrnoException, redis: Redis, address: Re
   const { host = '', port = 0 } = redis.options
   const tls = tlsOptions(address)
   const isAlert = error.code === undefined || ['ECONNRESET', 'EPIPE'].includes(error.code)
-  if (tls === undefined || !isAlert || hasSeveralPlaces(address.redisUrl)) return error
+  if (tls === undefined || !isAlert || topologyOf(address.redisUrl)?.kind === 'sentinel') return error
   const alert = await alertOf(host, port, tls)
   return alert === undefined ? error : Object.assign(new Error('TLS alert'), { code: alert })
 }
@@ -66,9 +82,10 @@ function describe(errors: Error[], redis: Redis, topology: RedisTopology | undef
   const { message, code = '' } = errors[0] as Error & { code?: string }
   const refused = (reason: string): RedisCheck => ({ state: 'refused', reason: `REDIS_URL: ${reason}` })
   if (topology?.kind === 'sentinel' && message.includes('sentinel ')) return describeSentinels(errors, topology)
-  const places = topology === undefined || topology.kind === 'server' ? undefined : describePlaces(topology)
   const place =
-    places === undefined ? `Redis at ${describePlaces({ nodes: [{ host, port }] })}` : `the Redis of ${places}`
+    topology?.kind === 'sentinel'
+      ? `the Redis of ${describePlaces(topology)}`
+      : `Redis at ${describePlaces({ nodes: [{ host, port }] })}`
   if (/^(WRONGPASS|NOAUTH|ERR invalid password)/.test(message)) {
     return refused(`${place} rejects the login; check the user name and the password`)
   }

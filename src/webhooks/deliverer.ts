@@ -54,7 +54,7 @@ export class Deliverer implements Service {
   constructor(options: DelivererOptions) {
     this.#options = options
     this.#worker = new Worker(WEBHOOKS_QUEUE, (job, token) => this.#process(job, token), {
-      ...workerOptions(options.connection, CONCURRENCY),
+      ...workerOptions(WEBHOOKS_QUEUE, options.connection, CONCURRENCY),
     })
     this.#worker.on('error', (error) => isLostLock(error) || options.onError(error))
     this.#worker.on('completed', (job) => this.#leave(job))

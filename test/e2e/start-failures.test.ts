@@ -53,26 +53,29 @@ it('an api that needs a durable Redis ends on another one', async () => {
   expect(messages(api).join('\n')).toContain('the append-only file is off')
 })
 
-it.each(['api', 'worker'] as const)('the %s ends on a Redis in cluster mode', async (program) => {
-  const dir = mkdtempSync(join(tmpdir(), 'inferq-cluster-'))
-  const port = String(await freePort())
-  const options = ['--port', port, '--bind', '127.0.0.1', '--dir', dir, '--cluster-enabled', 'yes', '--save', '']
-  const server = spawn(
-    redisBinary(() => undefined),
-    options,
-    { stdio: 'ignore' },
-  )
-  stops.push(async () => {
-    server.kill()
-    await once(server, 'exit')
-    rmSync(dir, { recursive: true })
-  })
-  const commands = new Redis(Number(port), '127.0.0.1')
-  commands.on('error', () => undefined)
-  await waitFor('Redis', async () => (await commands.info('cluster')).includes('cluster_enabled:1'))
-  commands.disconnect()
-  const started = await start(program, { REDIS_URL: `redis://127.0.0.1:${port}`, PORT: '0' })
-  expect(await started.ended).toBe(EXIT_CONFIG)
-  expect(messages(started).join('\n')).toContain('cluster')
-  expect(started.logs()).toEqual([])
-})
+it.each(['api', 'worker'] as const)(
+  'the %s ends on a node of a cluster without the URL of a cluster',
+  async (program) => {
+    const dir = mkdtempSync(join(tmpdir(), 'inferq-cluster-'))
+    const port = String(await freePort())
+    const options = ['--port', port, '--bind', '127.0.0.1', '--dir', dir, '--cluster-enabled', 'yes', '--save', '']
+    const server = spawn(
+      redisBinary(() => undefined),
+      options,
+      { stdio: 'ignore' },
+    )
+    stops.push(async () => {
+      server.kill()
+      await once(server, 'exit')
+      rmSync(dir, { recursive: true })
+    })
+    const commands = new Redis(Number(port), '127.0.0.1')
+    commands.on('error', () => undefined)
+    await waitFor('Redis', async () => (await commands.info('cluster')).includes('cluster_enabled:1'))
+    commands.disconnect()
+    const started = await start(program, { REDIS_URL: `redis://127.0.0.1:${port}`, PORT: '0' })
+    expect(await started.ended).toBe(EXIT_CONFIG)
+    expect(messages(started).join('\n')).toContain(`use redis+cluster://127.0.0.1:${port}`)
+    expect(started.logs()).toEqual([])
+  },
+)

@@ -114,3 +114,62 @@ export async function startSentinels(settings: Record<string, string | number> =
     },
   }
 }
+
+export interface ClusterSetup {
+  /** REDIS_URL of the cluster. */
+  url: string
+  masters: StartedRedis[]
+  /** Of each master one, in the same order; none without replicas. */
+  replicas: StartedRedis[]
+  stop: () => Promise<void>
+}
+
+const SLOTS = 16_384
+const MASTERS = 3
+
+/** A cluster of three masters, and as many replicas if wanted, that fails over after a second. */
+export async function startCluster({ replicas: hasReplicas = false } = {}): Promise<ClusterSetup> {
+  const own = { ...DURABLE, 'cluster-enabled': 'yes', 'cluster-node-timeout': 1_000 }
+  const nodes = await Promise.all(
+    Array.from({ length: hasReplicas ? 2 * MASTERS : MASTERS }, async () => {
+      // Port 0: the bus gets a free port too.
+      return startRedis({ ...own, 'cluster-port': await freePort() })
+    }),
+  )
+  const [masters, replicas] = [nodes.slice(0, MASTERS), nodes.slice(MASTERS)]
+  const cluster = (node: StartedRedis, ...args: (string | number)[]) =>
+    node.ask((redis) => redis.call('CLUSTER', ...args))
+  const busPorts = await Promise.all(
+    nodes.map((node) => node.ask(async (redis) => Number((await redis.config('GET', 'cluster-port'))[1]))),
+  )
+  const ids = await Promise.all(nodes.map((node) => cluster(node, 'MYID')))
+  for (const [index, node] of nodes.entries()) {
+    await cluster(node, 'SET-CONFIG-EPOCH', index + 1)
+    if (index > 0) await cluster(nodes[0] as StartedRedis, 'MEET', '127.0.0.1', node.port, busPorts[index] ?? 0)
+    if (index >= MASTERS) continue
+    const first = Math.floor((SLOTS * index) / MASTERS)
+    const slots = Array.from({ length: Math.floor((SLOTS * (index + 1)) / MASTERS) - first }, (_slot, at) => first + at)
+    await cluster(node, 'ADDSLOTS', ...slots)
+  }
+  const allKnow = async (what: string) => {
+    const infos = await Promise.all(nodes.map((node) => cluster(node, 'INFO')))
+    return infos.every((info) => String(info).includes(what))
+  }
+  await waitFor('the nodes to know each other', () => allKnow(`cluster_known_nodes:${nodes.length}`))
+  for (const [index, replica] of replicas.entries()) {
+    await waitFor('a replica', () => cluster(replica, 'REPLICATE', String(ids[index])))
+  }
+  await waitFor('the cluster', () => allKnow('cluster_state:ok'))
+  for (const replica of replicas) {
+    const isUp = () => replica.ask(async (redis) => (await redis.info()).includes('master_link_status:up'))
+    await waitFor('a replica to be filled', isUp)
+  }
+  return {
+    url: `redis+cluster://${masters.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    masters,
+    replicas,
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()))
+    },
+  }
+}

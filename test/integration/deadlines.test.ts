@@ -80,7 +80,7 @@ describe('without a worker', () => {
       const [hook] = await receiver.at('/hook')
       expect(JSON.parse(hook?.body ?? '')).toMatchObject({ id: created.id, status: 'aborted' })
       expect(await readLoads(redis, ['m-async'], [0])).toEqual([{ jobs: 0, owners: new Map() }])
-      expect(await redis.exists(reservedMemoryKey(`public_${created.id}`))).toBe(0)
+      expect(await redis.exists(reservedMemoryKey('m', `public_${created.id}`))).toBe(0)
       expect([await countDeadlines(redis), await redis.zcard(`${queueKey('m-async')}:prioritized`)]).toEqual([0, 0])
     } finally {
       receiver.stop()

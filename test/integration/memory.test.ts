@@ -71,7 +71,7 @@ it('accepts predictions only while their results have room', async () => {
   const row = { logits: [1.23456789, -2.3456789], tokens: 3, ms: { queue: 1, tokenize: 2, infer: 3 }, run: 64 }
   const result = { outcome: 'done', revision: 'r', worker: 'w', startedAt: 1, rows: texts.map(() => row) }
   for (const uuid of accepted) {
-    await releaseResultMemory(redis, `public_${uuid}`)
+    await releaseResultMemory(redis, 'cola', `public_${uuid}`)
     await redis.hset(jobKey('m', `public_${uuid}`), 'returnvalue', JSON.stringify(encodeResult(result, RESULT_VERSION)))
   }
   expect(await share()).toBeLessThan(0.7)
@@ -159,7 +159,7 @@ it('frees memory also when Redis is full: by deletions and by the sweep', async 
 it('releases what it reserved when a prediction is erased', async () => {
   api = await startApi(server.url)
   const { id } = (await (await post({ model: 'm', input: { inputs: ['a', 'b'] } })).json()) as { id: string }
-  const key = reservedMemoryKey(`public_${id}`)
+  const key = reservedMemoryKey('tiny-fp32', `public_${id}`)
   expect(await redis.strlen(key)).toBeGreaterThan(512)
   expect(await redis.pttl(key)).toBeGreaterThan(0)
   await fetch(`${api.url}/v1/predictions/${id}`, { method: 'DELETE' })

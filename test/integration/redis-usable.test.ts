@@ -60,6 +60,18 @@ test('another server is refused', async () => {
   }
 })
 
+test('one server in place of a cluster is refused, and nodes that are away are waited for', async () => {
+  const { host } = new URL(inject('redisUrl'))
+  expect(await checkRedis({ redisUrl: `redis+cluster://${host}` })).toMatchObject({
+    state: 'refused',
+    reason: `REDIS_URL: Redis at ${host} is no node of a cluster; use redis://`,
+  })
+  const away = `127.0.0.1:${await freePort()}`
+  expect(await checkRedis({ redisUrl: `redis+cluster://${away}` })).toMatchObject({ state: 'away' })
+  const second = await checkRedis({ redisUrl: `redis+cluster://${away},${host}` })
+  expect(second).toMatchObject({ state: 'refused', reason: expect.stringContaining(host) })
+})
+
 test('a connection never works in another database than its own', async () => {
   const errors: string[] = []
   const redis = producerConnection({ redisUrl: `${withPassword}/99` }, (error) => errors.push(error.message))

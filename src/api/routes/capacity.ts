@@ -34,6 +34,7 @@ export function capacityWarnings({ memory, batchService, keysFile }: Context): s
 export async function sampleCapacity({ memory, metrics, redis, fleet, batchService, keys }: Context): Promise<void> {
   for (const [state, count] of Object.entries(keys.count())) metrics.apiKeys.set({ state }, count)
   const last = batchService.disk?.last
+  const owners = keys.ownerNames()
   if (last !== undefined) metrics.diskFree.set(last.free)
   metrics.redisMemory.set(memory.used)
   metrics.redisMemoryRatio.set(memory.share)
@@ -44,9 +45,9 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
     countExpirations(redis),
     countOpenBatches(redis),
     readStoredSums(redis, ''),
-    readPredictionMemory(redis),
+    readPredictionMemory(redis, owners),
     countEvents(redis),
-    readUndeliveredSum(redis),
+    readUndeliveredSum(redis, owners),
     countOpenUploads(redis),
     countDeadlines(redis),
   ])

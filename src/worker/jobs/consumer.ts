@@ -69,7 +69,7 @@ export class Consumer {
     this.#worker = new Worker<unknown, object>(
       this.#queue,
       (job, token) => this.#process(job, token),
-      workerOptions(options.redis, options.lane === 'interactive' ? options.slots : this.#limits.least),
+      workerOptions(this.#queue, options.redis, options.lane === 'interactive' ? options.slots : this.#limits.least),
     )
     this.#worker.on('error', (error) => {
       if (!isLostLock(error)) options.onError(error)
@@ -87,7 +87,7 @@ export class Consumer {
     })
     this.#worker.on('failed', (job) => {
       if (job?.finishedOn === undefined) return
-      if (job.name === 'prediction') void options.effects.release(String(job.id))
+      if (job.name === 'prediction') void options.effects.release(options.model, String(job.id))
       this.#ended(job)
     })
   }
@@ -153,7 +153,7 @@ export class Consumer {
       case 'answered': {
         const encoded = encodeResult(outcome.result, outcome.resultVersion)
         if (job.name === 'texts') effects.reply(outcome.replyTo, id, encoded, true)
-        if (job.name === 'prediction') await effects.release(id)
+        if (job.name === 'prediction') await effects.release(model, id)
         this.#unstored.add(id, job.timestamp, encoded)
         return encoded
       }

@@ -18,7 +18,7 @@ export function createJobEffects(redis: Redis, onError: (error: unknown) => void
       publishReply(redis, replyTo, { id, result }, keep).catch(onError)
     },
     /** Releases the memory that is reserved for the result of a prediction. */
-    release: (id: string): Promise<void> => releaseResultMemory(redis, id).catch(onError),
+    release: (model: string, id: string): Promise<void> => releaseResultMemory(redis, model, id).catch(onError),
     /** Forgets how often the lock of a job was lost. */
     forgetStalls: (job: JobRef): Promise<void> => forgetStalls(redis, job).catch(onError),
     /** The job has ended, completed or failed for good. @param deadline of a prediction, epoch milliseconds. */

@@ -44,3 +44,24 @@ it('begins every key and channel with KEY_PREFIX', async () => {
     'inferq-staging:cancel',
   ])
 })
+
+it('gives keys the tag of their owner or queue in a cluster, and all others one tag', async () => {
+  const env = { REDIS_URL: 'redis+cluster://h:1' }
+  expect(await keysWith(env)).toEqual([
+    'inferq:r:prediction:{public}_1',
+    'inferq:r:{shared}:workers',
+    'inferq:q:{cola-bulk}:cola-bulk:job',
+    'inferq:replies:api',
+    'inferq:reply:t-1',
+    'inferq:cancel',
+  ])
+  const { byOwnerKey, ownerKey, reservedMemoryKey } = await import('../../../src/redis/keys.ts')
+  expect(ownerKey('file', '0a1b_11-22')).toBe('inferq:r:file:{0a1b}_11-22')
+  expect(ownerKey('delivery', '0a1b', 'msg_1')).toBe('inferq:r:delivery:{0a1b}:msg_1')
+  expect(byOwnerKey('undelivered-bytes', 'public')).toBe('inferq:r:undelivered-bytes:{public}')
+  const { queueKey, queueRecordKey } = await import('../../../src/queue/names.ts')
+  // Both lanes of a model's predictions, and the memory of their results.
+  expect([queueKey('cola'), queueKey('cola-async')]).toEqual(['inferq:q:{cola}:cola', 'inferq:q:{cola}:cola-async'])
+  expect(queueRecordKey('tags', 'cola-async')).toBe('inferq:r:tags:{cola}:cola-async')
+  expect(reservedMemoryKey('cola', 'public_1')).toBe('inferq:r:reserved:{cola}:public_1')
+})

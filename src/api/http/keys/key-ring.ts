@@ -32,6 +32,11 @@ export class KeyRing {
     return this.#weights.size
   }
 
+  /** The owners of keys; without keys, the public one. */
+  ownerNames(): string[] {
+    return this.isOpen ? [PUBLIC_OWNER] : [...this.#weights.keys()]
+  }
+
   /** Keys by whether they have expired. */
   count(now = Date.now()): { valid: number; expired: number } {
     const valid = [...this.#keys.values()].filter((key) => !isExpired(key, now)).length
