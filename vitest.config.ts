@@ -27,7 +27,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          globalSetup: 'test/helpers/redis-for-run.ts',
+          globalSetup: ['test/helpers/output/check.ts', 'test/helpers/redis-for-run.ts'],
           testTimeout: 60 * seconds,
           hookTimeout: 120 * seconds,
         },

@@ -6,6 +6,8 @@ import type { TestProject } from 'vitest/node'
 import { redisBinary } from '../../src/launcher/redis-binary.ts'
 import { RedisServer } from '../../src/launcher/redis-server.ts'
 
+import { recordLog } from './output/check.ts'
+
 declare module 'vitest' {
   interface ProvidedContext {
     redisUrl: string
@@ -26,6 +28,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('redisUrl', await server.start())
   return async () => {
     await server.stop()
+    recordLog(join(dir, 'redis.log'), 'redis')
     rmSync(dir, { recursive: true, force: true })
   }
 }

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis'
 import { inject } from 'vitest'
 import { redisBinary } from '../../src/launcher/redis-binary.ts'
 import { RedisServer } from '../../src/launcher/redis-server.ts'
+import { recordLog } from './output/check.ts'
 
 /**
  * The URL of an empty database. Files that run at the same time get different ones. Messages reach every database, so
@@ -40,6 +41,7 @@ export async function ownRedis(
     url,
     stop: async () => {
       await server.stop()
+      recordLog(join(dir, 'redis.log'), `redis-${server.url.split(':').at(-1)}`)
       rmSync(dir, { recursive: true, force: true })
     },
   }

@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { recordOutput } from './output/record.ts'
 
 export interface CliOptions {
   /** Written to stdin, which is then closed; undefined leaves stdin open for the test. */
@@ -30,6 +31,7 @@ export function startCli(args: string[], options: CliOptions = {}): RunningCli {
     env: { ...process.env, INFERQ_URL: undefined, INFERQ_API_KEY: undefined, MODELS_DIR: undefined, ...options.env },
     ...(options.cwd ? { cwd: options.cwd } : {}),
   })
+  recordOutput(child, 'cli')
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))

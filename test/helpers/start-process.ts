@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { recordOutput } from './output/record.ts'
 import { waitFor } from './wait-for.ts'
 
 export interface StartOptions {
@@ -39,6 +40,7 @@ export async function startProcess(file: string, options: StartOptions = {}): Pr
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.cwd ? { cwd: options.cwd } : {}),
   })
+  recordOutput(child, 'service')
   const lines: string[] = []
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => lines.push(line))
