@@ -149,7 +149,7 @@ export function isFailed(given: Row): given is { error: RowError } {
 function refuseUnknownVersion(data: unknown): void {
   const version = versionOf(data)
   if (version === JOB_VERSION || version === JOB_VERSION - 1) return
-  throw new UnknownJobVersionError(`job version ${String(version)}`)
+  throw new UnknownJobVersionError(typeof version === 'number' ? `job version ${version}` : 'a job without a version')
 }
 
 function versionOf(data: unknown): unknown {

@@ -47,12 +47,12 @@ export function encodeResult({ rows, ...head }: { rows: Row[] }, version: number
   return encoded ? { v: RESULT_VERSION, ...head, texts: rows.length, failed, rows: encoded } : { ...head, rows }
 }
 
-/** Converts a stored result of any version to the members of version 1, for the schema to check. */
+/** Converts a stored result of any version to the members of version 1, for the schema to check, which refuses columns. */
 export function decodeResult(stored: unknown): unknown {
   if (typeof stored !== 'object' || stored === null || !('rows' in stored) || Array.isArray(stored.rows)) return stored
   const parsed = columns.safeParse(stored.rows)
   if (!parsed.success || !('v' in stored) || stored.v !== RESULT_VERSION) return stored
-  return { ...stored, rows: decodeRows(parsed.data) }
+  return { ...stored, rows: decodeRows(parsed.data) ?? stored.rows }
 }
 
 /** Undefined when the rows do not fit: different numbers of logits, or too many runs. */
@@ -82,10 +82,12 @@ function encodeRows(rows: Row[]): Columns | undefined {
   return { logits: toBase64(logits), tokens: toBase64(tokens), run: toBase64(run), ...encoded }
 }
 
-function decodeRows({ logits, tokens, run, runs, truncated, errors }: Columns): Row[] {
+/** Undefined for columns of damaged lengths. */
+function decodeRows({ logits, tokens, run, runs, truncated, errors }: Columns): Row[] | undefined {
   const [ofLogits, ofTokens, ofRun] = [viewOf(logits), viewOf(tokens), viewOf(run)]
   const texts = ofTokens.byteLength / 4
   const labels = texts === 0 ? 0 : ofLogits.byteLength / 4 / texts
+  if (!Number.isInteger(texts) || !Number.isInteger(labels) || ofRun.byteLength !== texts * 2) return undefined
   const failed = new Map(errors.map(([index, code, message]) => [index, { code, message }]))
   const cut = new Set(truncated)
   return Array.from({ length: texts }, (_, index): Row => {

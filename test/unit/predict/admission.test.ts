@@ -85,6 +85,24 @@ describe('admission', () => {
     expect(refused).toEqual(['too_many_waiting'])
   })
 
+  it('lets a client in that waits as long as Retry-After says, while the work before it is done and none is added', () => {
+    const limits = fc.integer({ min: 1, max: 60_000 })
+    const randoms = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 21, maxLength: 21 })
+    fc.assert(
+      fc.property(limits, fc.integer({ min: 1, max: 600_000 }), randoms, (limit, excess, random) => {
+        let wait = limit + excess
+        let refusals = 0
+        for (const each of random) {
+          if (wait <= limit) break
+          refusals += 1
+          wait -= 1_000 * Number(refusal(() => checkWait(wait, limit, each)).headers['Retry-After'])
+        }
+        expect(() => checkWait(wait, limit, 0)).not.toThrow()
+        expect(refusals, 'one refusal for each 30 s of excess').toBeLessThanOrEqual(Math.ceil(excess / 30_000))
+      }),
+    )
+  })
+
   it('names whole seconds from 1 to 30 in Retry-After', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_001, max: 1e7 }), fc.double({ min: 0, max: 1, noNaN: true }), (wait, random) => {

@@ -1,4 +1,5 @@
 import { gzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EventLoopTurns } from '../../../../src/batches/event-loop-turns.ts'
 import { MAX_PROBLEMS, validate } from '../../../../src/batches/input/validate.ts'
@@ -95,5 +96,42 @@ describe('validate', () => {
     const { problems } = await check([secret, line({ url: secret }), line({ custom_id: `\0${secret}` })].join('\n'))
     expect(problems).toHaveLength(3)
     expect(JSON.stringify(problems)).not.toContain(secret)
+  })
+})
+
+describe('generated files', () => {
+  const good = fc.nat(1_000_000).map((id) => ({ text: line({ custom_id: `id-${id}` }), id, isGood: true }))
+  const bad = fc
+    .oneof(
+      fc.constantFrom(
+        '{',
+        '[]',
+        'null',
+        '{"body":{}}',
+        line({ custom_id: '' }),
+        line({ url: '/other' }),
+        'x'.repeat(201),
+      ),
+      fc.string({ maxLength: 40 }).map((each) => `"${each.replaceAll(/[\n\r"\\]/g, '')}`),
+    )
+    .map((text) => ({ text, id: -1, isGood: false }))
+  const blank = fc.constantFrom('', ' ', '\t').map((text) => ({ text, id: -1, isGood: true }))
+  const lines = fc.uniqueArray(fc.oneof(good, bad, blank), {
+    maxLength: 40,
+    selector: ({ id, text }) => (id === -1 ? Symbol(text) : id),
+  })
+
+  it('have a problem for exactly their bad lines, with its number, in pieces of any size', async () => {
+    await fc.assert(
+      fc.asyncProperty(lines, fc.constantFrom('\n', '\r\n'), fc.boolean(), async (given, newline, ends) => {
+        const content = given.map(({ text }) => text).join(newline) + (ends ? newline : '')
+        const { requests, problems } = await check(content)
+        const expected = given.flatMap(({ isGood }, index) => (isGood ? [] : [index + 1]))
+        const written = given.filter(({ text }) => text.trim() !== '').length
+        if (written > 0) expect([requests, problems.map((each) => each.line)]).toEqual([written, expected])
+        else expect(problems).toHaveLength(1)
+      }),
+      { numRuns: 300 },
+    )
   })
 })
