@@ -139,7 +139,22 @@ export async function recordAttempt(
   const ttl = next.state === 'pending' ? PENDING_TTL : next.ttlMs
   const nextAt = next.state === 'pending' ? next.at : ''
   await redis.eval(ATTEMPT, 2, keyOf(id), undeliveredKey(id.owner), id.owner, next.state, attempts, nextAt, ttl)
+  if (next.state !== 'pending') await shortenIndex(redis, id)
 }
+
+/** The index of deliveries that have ended lives as long as the last of them. */
+async function shortenIndex(redis: Redis, id: DeliveryId): Promise<void> {
+  const ids = await readDeliveryIds(redis, id)
+  const keys = [indexKey(id), ...ids.map((each) => keyOf({ ...id, id: each }))]
+  await redis.eval(SHORTEN, keys.length, ...keys)
+}
+
+/** A delivery that was added meanwhile has set the life of the index. */
+const SHORTEN = `
+if redis.call('SCARD', KEYS[1]) ~= #KEYS - 1 then return end
+local life = 0
+for index = 2, #KEYS do life = math.max(life, redis.call('PTTL', KEYS[index])) end
+if life > 0 then redis.call('PEXPIRE', KEYS[1], life) end`
 
 /** An erased delivery stays erased. A full Redis takes all changes of a script whose first one frees memory. */
 const ATTEMPT = `

@@ -19,7 +19,7 @@ import { createPrediction } from '../../src/records/predictions.ts'
 import { claimEvents, countEvents, expectEnd, postponeEvent, reportEnd } from '../../src/records/webhook-events.ts'
 import { readSecrets, rotateSecret } from '../../src/records/webhook-secrets.ts'
 import { closeConnection, producerConnection } from '../../src/redis/connection.ts'
-import { recordKey } from '../../src/redis/keys.ts'
+import { ownerKey, recordKey } from '../../src/redis/keys.ts'
 import { type StartedApi, startApi } from '../helpers/api.ts'
 import { BATCH_RECORD, MODEL_RECORD } from '../helpers/records.ts'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -241,6 +241,30 @@ it('counts the bytes that are not delivered', async () => {
   expect(await readUndelivered(redis, owner)).toBe(0)
   expect(await reopenDelivery(redis, id)).toBe(false)
   expect(await readDeliveryIds(redis, id)).toEqual([])
+})
+
+it('keeps the list of deliveries as long as the last of them', async () => {
+  const owned = { owner: 'ann', uuid: uuid(1) }
+  const [start, completed] = (['start', 'completed'] as const).map((event) => {
+    return { ...owned, event, id: deliveryIdOf(owned.uuid, 1, event) }
+  })
+  if (!start || !completed) throw new Error('two events')
+  const list = () => redis.pttl(ownerKey('deliveries', `ann_${owned.uuid}`))
+  for (const { event, ...id } of [start, completed]) {
+    await createDelivery(redis, id, { event, url: 'https://example.com/', body: '{}' })
+  }
+  const end = async (id: typeof start, ttlMs: number) => {
+    const record = await readDelivery(redis, id)
+    const made = { at: 1, status: 200, error: null, ms: 1 }
+    if (record) await recordAttempt(redis, id, record, made, { state: 'delivered', ttlMs })
+  }
+  await end(start, 60_000)
+  expect(await list()).toBeGreaterThan(3_600_000)
+  await end(completed, 90_000)
+  expect(await list()).toBeGreaterThan(60_000)
+  expect(await list()).toBeLessThanOrEqual(90_000)
+  await reopenDelivery(redis, start)
+  expect(await list()).toBeGreaterThan(3_600_000)
 })
 
 it('a secret is made once, and the one before a rotation stays valid', async () => {

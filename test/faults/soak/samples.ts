@@ -19,7 +19,8 @@ const FIGURES = [
   ['worker, resident memory', 'MB', 15],
   ['worker, open files and sockets', '', 10],
   ['inference process, resident memory', 'MB', 15],
-  ['Redis, keys', '', 100],
+  // Lists go on after what was deleted, for an hour.
+  ['Redis, keys, without the marks of deleted files and batches', '', 100],
   ['Redis, memory', 'MB', 5],
   ['Redis, connections', '', 5],
   ['files and batches, on disk', 'MB', 5],
@@ -58,7 +59,7 @@ export class Samples {
       residentMb(worker),
       openFiles(worker),
       Math.max(...inference.map(residentMb)),
-      await this.#redis.dbsize(),
+      (await this.#redis.dbsize()) - (await this.#redis.keys('*-removed:*')).length,
       redis('used_memory') / BYTES_PER_MB,
       redis('connected_clients'),
       sizes.reduce((sum, size) => sum + size, 0) / BYTES_PER_MB,
