@@ -24,8 +24,8 @@ export const scenario: Scenario = {
         API_KEYS: Object.entries(KEYS)
           .map((entry) => entry.join(':'))
           .join(),
-        WAIT_TIMEOUT: '2m',
-        MAX_WAIT: '2m',
+        WAIT_TIMEOUT: '5m',
+        MAX_WAIT: '5m',
       },
       workerEnv: { ...DEFECTIVE, INFERENCE_PROCESSES: '2', RUN_TIMEOUT: '5s', INFERENCE_MEMORY: '700mb' },
     })
@@ -43,7 +43,7 @@ export const scenario: Scenario = {
       },
       async async(defect) {
         const json = { input: { inputs: poisoned(defect) } }
-        const waiting = { ...headers, Prefer: 'wait=100' }
+        const waiting = { ...headers, Prefer: 'wait=300' }
         const created = await ask(`${cluster.url}/v1/predictions`, { json, headers })
         const { id } = created.body as { id: string }
         const { body } = await ask(`${cluster.url}/v1/predictions/${id}`, { headers: waiting, signal: LATE() })
@@ -53,7 +53,7 @@ export const scenario: Scenario = {
       async bulk(defect) {
         const caller = new BatchCaller(cluster.url, KEYS.poisoner)
         const rows = poisoned(defect).map((inputs, index) => line(`row-${index}`, { inputs }))
-        const batch = await caller.ended((await caller.run(rows.join(''))).id, 120_000)
+        const batch = await caller.ended((await caller.run(rows.join(''))).id, 400_000)
         const errors = await caller.rows(batch.error_file_id)
         return errors.length === 1 && errors[0]?.custom_id === `row-${RATIO / 2}`
       },
@@ -102,7 +102,7 @@ export const scenario: Scenario = {
   },
 }
 
-const LATE = () => AbortSignal.timeout(150_000)
+const LATE = () => AbortSignal.timeout(400_000)
 
 /** Every place but the poison's has scores; the poison's an error or nothing. */
 function isIsolated(answer: unknown): boolean {
