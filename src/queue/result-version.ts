@@ -18,8 +18,6 @@ export function newApiId(): string {
 export class ResultVersion {
   readonly #redis: Redis
   readonly #onError: (error: unknown) => void
-  readonly #closing = new AbortController()
-  #loop: Promise<void> | undefined
   /** The version to ask the workers for; 1 until the apis are known. */
   current = 1
 
@@ -28,14 +26,10 @@ export class ResultVersion {
     this.#onError = onError
   }
 
-  async start(): Promise<void> {
+  /** Reads once, then at intervals until the signal aborts. */
+  async start(closing: AbortSignal): Promise<void> {
     await this.sample().catch(this.#onError)
-    this.#loop = every(SAMPLE_MS, this.#closing.signal, () => this.sample(), this.#onError)
-  }
-
-  async stop(): Promise<void> {
-    this.#closing.abort()
-    await this.#loop
+    void every(SAMPLE_MS, closing, () => this.sample(), this.#onError)
   }
 
   /** Reads the channels now. */

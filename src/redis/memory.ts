@@ -8,26 +8,19 @@ const SAMPLE_MS = 500
 export class RedisMemory {
   readonly #redis: Redis
   readonly #onError: (error: unknown) => void
-  readonly #closing = new AbortController()
   #sample: MemoryInfo = { used: 0, limit: 0 }
   /** Bytes that this process added since the last sample began, and between the two samples before. */
   #added = { since: 0, before: 0 }
-  #loop: Promise<void> | undefined
 
   constructor(redis: Redis, onError: (error: unknown) => void) {
     this.#redis = redis
     this.#onError = onError
   }
 
-  /** Reads once, then at intervals. */
-  async start(): Promise<void> {
+  /** Reads once, then at intervals until the signal aborts. */
+  async start(closing: AbortSignal): Promise<void> {
     await this.sample().catch(this.#onError)
-    this.#loop = every(SAMPLE_MS, this.#closing.signal, () => this.sample(), this.#onError)
-  }
-
-  async stop(): Promise<void> {
-    this.#closing.abort()
-    await this.#loop
+    void every(SAMPLE_MS, closing, () => this.sample(), this.#onError)
   }
 
   /** Bytes used, by the last sample and what this process added since; 0 before the first sample. */
