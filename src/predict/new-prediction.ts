@@ -3,6 +3,7 @@ import { JOB_VERSION, type TextsJob } from '../queue/job.ts'
 import type { WebhookEvent } from '../records/deliveries.ts'
 import type { OwnedId } from '../records/ids.ts'
 import type { PredictionMemory, PredictionRecord } from '../records/predictions.ts'
+import type { WaitingCaller } from '../records/waiting-callers.ts'
 import type { Inputs } from './inputs.ts'
 
 /** `interactive` while a caller waits for the prediction, else `async`. */
@@ -28,6 +29,8 @@ export interface NewPrediction {
   streamToken?: string | undefined
   /** Milliseconds from now to its deadline. */
   cancelAfter?: number | undefined
+  /** The caller that waits for it. */
+  caller?: WaitingCaller | undefined
 }
 
 /** Where the events of a prediction are sent. */

@@ -19,6 +19,7 @@ import {
   removePrediction,
   writeLane,
 } from '../records/predictions.ts'
+import { addWaitingCaller, removeWaitingCaller, type WaitingCaller } from '../records/waiting-callers.ts'
 import { expectEnd } from '../records/webhook-events.ts'
 import { isOutOfMemory } from '../redis/errors.ts'
 import { jobDataOf, type NewPrediction, type PredictionLane, recordOf } from './new-prediction.ts'
@@ -74,9 +75,12 @@ export class Predictions {
     const { redis, resultTtl } = this.#options
     const record = recordOf(asked, Date.now())
     if (asked.webhook) await expectEnd(redis, 'end', id)
-    const existing = await createPrediction(redis, id, record, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
+    const { caller } = asked
+    const fields = caller === undefined ? record : { ...record, [caller.field]: caller.until }
+    const existing = await createPrediction(redis, id, fields, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
     if (existing === 'refused') throw asked.refusal()
     if (existing) requireSameRequest(existing, asked.hash)
+    if (existing && caller) await addWaitingCaller(redis, id, caller)
     // The api that created an existing record may have died before it added the job; adding the same id again is harmless.
     const { deadline } = existing ?? record
     if (deadline !== undefined) await addDeadline(redis, id, deadline)
@@ -141,6 +145,12 @@ export class Predictions {
     await writeLane(redis, id, record.lane)
     await producer.remove(to.queue, to.id)
     return false
+  }
+
+  /** Ends the wait of a caller; a prediction that no other one waits for is no longer urgent. @param work see `move`. */
+  async stopWaiting(prediction: Prediction, caller: WaitingCaller, work: number): Promise<void> {
+    if (await removeWaitingCaller(this.#options.redis, prediction.id, caller))
+      await this.move(prediction, 'async', work)
   }
 
   async #hasMoved(id: OwnedId, { lane }: PredictionRecord): Promise<boolean> {

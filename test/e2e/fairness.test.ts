@@ -1,4 +1,5 @@
 // What one caller may cost another one: work, places, batches, and work that no caller waits for any more.
+import { randomUUID } from 'node:crypto'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -76,6 +77,17 @@ describe('a prediction', () => {
   const get = async (id: string, headers: Record<string, string> = {}) =>
     (await light.call(`/v1/predictions/${id}`, { headers })).json() as Promise<{ status: string; output: unknown }>
 
+  const recordOf = async (path: string) => {
+    const redis = new Redis(redisUrl)
+    const [key = ''] = await redis.keys(`inferq:r:prediction:*${path.split('/').at(-1)}`)
+    const record = await redis.hgetall(key)
+    redis.disconnect()
+    return record
+  }
+  const laneOf = async (path: string) => (await recordOf(path))['lane']
+  const callersOf = async (path: string) =>
+    Object.keys(await recordOf(path)).filter((field) => field.startsWith('wait:')).length
+
   it('whose caller has stopped waiting goes to the async lane, and is computed', async () => {
     const created = await whilePaused('interactive', async () => {
       const waited = await submit({ Prefer: 'wait=1' })
@@ -85,6 +97,35 @@ describe('a prediction', () => {
     })
     await waitFor('its end', async () => (await get(created.id)).status === 'succeeded')
   })
+
+  it.each(['the first', 'the second'])(
+    'stays urgent when %s of its callers, at two apis, stops waiting, until the other one does',
+    async (which) => {
+      const second = new BatchCaller((await stack.addApi()).url, 'light-caller-of-the-test')
+      const path = `/v1/predictions/${randomUUID()}`
+      const signals = [new AbortController(), new AbortController()] as const
+      const [creator, poller] = signals.map(({ signal }) => ({ signal, headers: { Prefer: 'wait=50' } }))
+      const [first, last] = which === 'the first' ? signals : signals.toReversed()
+      const isUrgent = async () => (await queueOf()).depth.interactive === 1
+      await whilePaused('interactive', async () => {
+        const json = { input: { text: 'hello' } }
+        const created = light.call(path, { method: 'PUT', json, ...creator }).catch(() => undefined)
+        await waitFor('the prediction', isUrgent)
+        const polled = second.call(path, poller).catch(() => undefined)
+        await waitFor('the long poll', async () =>
+          /^inferq_long_polls 1/m.test(await (await second.call('/metrics')).text()),
+        )
+        await waitFor('its entry', async () => (await callersOf(path)) === 2)
+        first?.abort()
+        await waitFor('the end of a wait', async () => (await callersOf(path)) === 1)
+        expect(await laneOf(path)).toBe('interactive')
+        last?.abort()
+        await waitFor('the async lane', async () => (await laneOf(path)) === 'async')
+        await Promise.all([created, polled])
+      })
+      await waitFor('its end', async () => (await get(path.split('/').at(-1) ?? '')).status === 'succeeded')
+    },
+  )
 
   it('becomes urgent while a long poll waits for it', async () => {
     await whilePaused('async', async () => {

@@ -16,7 +16,7 @@ const ROWS = 4_000
 const WORDS = 20
 const MB = 1_024 * 1_024
 /** An unanswered request of the store lasts 15 s, and is repeated once. */
-const LONG = 180_000
+const LONG = 240_000
 const API = fileURLToPath(new URL('../../dist/api/main.js', import.meta.url))
 
 let bucket: TestBucket
@@ -94,7 +94,7 @@ describe('two apis with one bucket', () => {
       apis[first]?.api.child.kill('SIGKILL')
       const before = await other.results(id)
       expect(before.length).toBeLessThan(ROWS)
-      const done = await other.ended(id, 60_000)
+      const done = await other.ended(id, 120_000)
       expect(await faultsIn(other, done, ROWS)).toEqual([])
       expect((await other.results(id)).slice(0, before.length)).toEqual(before)
       expect(dirs.map((dir) => readdirSync(dir))).toEqual([[], []])
@@ -102,44 +102,52 @@ describe('two apis with one bucket', () => {
     LONG,
   )
 
-  it('share files: one uploads, the other one reads ranges and deletes', async () => {
-    const { apis } = await twoApis()
-    const [one, two] = apis.map(({ url }) => new BatchCaller(url)) as [BatchCaller, BatchCaller]
-    const content = 'x'.repeat(6 * MB) + 'the end'
-    const { id, bytes } = (await (await one.upload(content)).json()) as { id: string; bytes: number }
-    expect(bytes).toBe(content.length)
-    const range = await two.call(`/v1/files/${id}/content`, { headers: { Range: 'bytes=-7' } })
-    expect([range.status, await range.text()]).toEqual([206, 'the end'])
-    expect(await (await two.call(`/v1/files/${id}/content`)).text()).toBe(content)
-    expect((await two.call(`/v1/files/${id}`, { method: 'DELETE' })).status).toBe(200)
-    expect((await one.call(`/v1/files/${id}/content`)).status).toBe(404)
-  })
+  it(
+    'share files: one uploads, the other one reads ranges and deletes',
+    async () => {
+      const { apis } = await twoApis()
+      const [one, two] = apis.map(({ url }) => new BatchCaller(url)) as [BatchCaller, BatchCaller]
+      const content = 'x'.repeat(6 * MB) + 'the end'
+      const { id, bytes } = (await (await one.upload(content)).json()) as { id: string; bytes: number }
+      expect(bytes).toBe(content.length)
+      const range = await two.call(`/v1/files/${id}/content`, { headers: { Range: 'bytes=-7' } })
+      expect([range.status, await range.text()]).toEqual([206, 'the end'])
+      expect(await (await two.call(`/v1/files/${id}/content`)).text()).toBe(content)
+      expect((await two.call(`/v1/files/${id}`, { method: 'DELETE' })).status).toBe(200)
+      expect((await one.call(`/v1/files/${id}/content`)).status).toBe(404)
+    },
+    LONG,
+  )
 })
 
 describe('a bucket that goes away', () => {
-  it('in the middle of an upload: 503, nothing is stored, and the upload can be repeated', async () => {
-    const { stack } = await twoApis()
-    const caller = new BatchCaller(stack.url)
-    const refused = await slowUpload(stack.url, async () => proxy.set('cut'))
-    expect(refused.status).toBe(503)
-    expect(refused.headers.get('retry-after')).toBe('5')
-    expect(((await refused.json()) as { error: { message: string } }).error.message).toBe(
-      'the file store does not answer; repeat the request later',
-    )
-    expect((await caller.upload(lines(10))).status).toBe(503)
-    expect((await warningsOf(stack.url))[0]).toMatch(/^uploads are refused and batches wait: the bucket of files/)
-    // What needs no file is served.
-    expect((await fetch(`${stack.url}/predict?text=hello`)).status).toBe(200)
-    proxy.set('pass')
-    await waitFor('the warning to end', async () => (await warningsOf(stack.url)).length === 0)
-    const list = await caller.ask<{ data: unknown[] }>('/v1/files')
-    expect(list.data).toEqual([])
-    const stored = await slowUpload(stack.url, async () => undefined)
-    expect(await stored.json()).toMatchObject({ bytes: 40 * MB, status: 'processed' })
-    const logs = [...stack.api.lines].join('\n')
-    expect(logs).not.toContain(bucket.env['AWS_SECRET_ACCESS_KEY'])
-    expect(logs).not.toContain(bucket.env['AWS_ACCESS_KEY_ID'])
-  })
+  it(
+    'in the middle of an upload: 503, nothing is stored, and the upload can be repeated',
+    async () => {
+      const { stack } = await twoApis()
+      const caller = new BatchCaller(stack.url)
+      const refused = await slowUpload(stack.url, async () => proxy.set('cut'))
+      expect(refused.status).toBe(503)
+      expect(refused.headers.get('retry-after')).toBe('5')
+      expect(((await refused.json()) as { error: { message: string } }).error.message).toBe(
+        'the file store does not answer; repeat the request later',
+      )
+      expect((await caller.upload(lines(10))).status).toBe(503)
+      expect((await warningsOf(stack.url))[0]).toMatch(/^uploads are refused and batches wait: the bucket of files/)
+      // What needs no file is served.
+      expect((await fetch(`${stack.url}/predict?text=hello`)).status).toBe(200)
+      proxy.set('pass')
+      await waitFor('the warning to end', async () => (await warningsOf(stack.url)).length === 0)
+      const list = await caller.ask<{ data: unknown[] }>('/v1/files')
+      expect(list.data).toEqual([])
+      const stored = await slowUpload(stack.url, async () => undefined)
+      expect(await stored.json()).toMatchObject({ bytes: 40 * MB, status: 'processed' })
+      const logs = [...stack.api.lines].join('\n')
+      expect(logs).not.toContain(bucket.env['AWS_SECRET_ACCESS_KEY'])
+      expect(logs).not.toContain(bucket.env['AWS_ACCESS_KEY_ID'])
+    },
+    LONG,
+  )
 
   it.each(['cut', 'silence'] as const)(
     'in the middle of a batch (%s): it waits, goes on when the bucket is back, and loses nothing',
@@ -156,7 +164,7 @@ describe('a bucket that goes away', () => {
       expect(status).toBe('in_progress')
       expect(counts.completed).toBeLessThan(ROWS)
       proxy.set('pass')
-      expect(await faultsIn(caller, await caller.ended(id, 60_000), ROWS)).toEqual([])
+      expect(await faultsIn(caller, await caller.ended(id, 120_000), ROWS)).toEqual([])
       // A wait is no failure of the batch.
       const failures = apis.flatMap(({ api }) => api.logs().filter(({ msg }) => String(msg).includes('a batch failed')))
       expect(failures).toEqual([])

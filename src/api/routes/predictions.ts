@@ -235,7 +235,7 @@ async function getOne(context: Context, request: ApiRequest<{ id: string }, unkn
   const release = context.polls.take(owner)
   const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
   try {
-    return await reply(context, await waitUrgently(context, found, deadline.signal), baseUrl, 200)
+    return await reply(context, await waitUrgently(context, found, prefer.wait, deadline.signal), baseUrl, 200)
   } finally {
     release()
     deadline.end()

@@ -14,6 +14,7 @@ import type { JobSnapshot } from '../../queue/job-state.ts'
 import { queueName } from '../../queue/names.ts'
 import { storedBytes } from '../../queue/result-columns.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
+import { newWaitingCaller } from '../../records/waiting-callers.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/headers/prefer.ts'
@@ -79,6 +80,7 @@ export async function submit(
     // The waiter is registered before the job is added, so that no reply is missed. The reply of a replayed request may
     // be sent to another api.
     const end = waitMs > 0 ? context.predictions.waitFor(id, { model, lane }, deadline.signal, mayBeReplay) : undefined
+    const caller = waitMs > 0 ? newWaitingCaller(waitMs) : undefined
     const { replayed, record, data } = await context.predictions.create(id, {
       model,
       ...(target.revision === undefined ? {} : { revision: target.revision }),
@@ -94,12 +96,12 @@ export async function submit(
       webhook,
       streamToken: !context.keys.isOpen ? randomBytes(16).toString('base64url') : undefined,
       cancelAfter,
+      caller,
     })
     await end
     const isNew = !replayed && waitMs === 0
     const prediction = isNew ? { id, record, job: addedJob(data) } : await context.predictions.find(owner, uuid)
-    // The wait has ended, so the prediction is no longer urgent.
-    if (waitMs > 0 && !hasEnded(prediction)) await context.predictions.move(prediction, 'async', work)
+    if (caller && !hasEnded(prediction)) await context.predictions.stopWaiting(prediction, caller, work)
     const headers = {
       Location: `${baseUrl}/v1/predictions/${uuid}`,
       ...preferenceApplied(prefer),

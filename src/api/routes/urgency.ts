@@ -2,19 +2,27 @@
 import { workOf } from '../../fleet/work.ts'
 import { hasInteractiveRoom } from '../../predict/admission.ts'
 import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { addWaitingCaller, newWaitingCaller } from '../../records/waiting-callers.ts'
 import type { Context } from '../context.ts'
 
 /**
  * Waits for the end of a prediction, which is urgent in the meantime, if it would start in time.
- * @param signal ends the wait. @returns the prediction after the wait, ended or not.
+ * @param ms the longest wait, milliseconds. @param signal ends the wait. @returns the prediction after the wait, ended or not.
  * @throws AppError 404 or 410 when it was removed.
  */
-export async function waitUrgently(context: Context, prediction: Prediction, signal: AbortSignal): Promise<Prediction> {
-  const { predictions } = context
+export async function waitUrgently(
+  context: Context,
+  prediction: Prediction,
+  ms: number,
+  signal: AbortSignal,
+): Promise<Prediction> {
+  const { predictions, redis } = context
+  const caller = newWaitingCaller(ms)
+  await addWaitingCaller(redis, prediction.id, caller)
   const { id, record } = await promote(context, prediction)
   await predictions.waitFor(id, record, signal, true)
   const after = await predictions.find(id.owner, id.uuid)
-  if (!hasEnded(after)) await predictions.move(after, 'async', await workOfPrediction(context, after))
+  if (!hasEnded(after)) await predictions.stopWaiting(after, caller, await workOfPrediction(context, after))
   return after
 }
 

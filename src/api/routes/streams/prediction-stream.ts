@@ -104,7 +104,8 @@ export function streamReply(
   const { shutdown } = context
   const urgent = prefer.wait === undefined ? undefined : startDeadline(prefer.wait, disconnected, shutdown.signal)
   // With Prefer: wait it is as urgent as one that a long poll waits for; what goes wrong is seen in the stream.
-  if (urgent && !hasEnded(prediction)) waitUrgently(context, prediction, urgent.signal).catch(() => undefined)
+  if (urgent && prefer.wait !== undefined && !hasEnded(prediction))
+    waitUrgently(context, prediction, prefer.wait, urgent.signal).catch(() => undefined)
   const reply = sseReply(send(context, request, { prediction, isNew, wanted }), shutdown.signal, () => {
     urgent?.end()
     release()
