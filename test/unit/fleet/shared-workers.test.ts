@@ -30,7 +30,7 @@ async function fleetOf(workers: Worker[], work: Work): Promise<FleetView> {
   const fleet = new FleetView({} as Redis, () => undefined)
   await fleet.refresh()
   const loads = Object.entries(work).map(([key, owners]) => {
-    const [model = '', lane] = key.split(' ') as [string, Lane]
+    const [model, lane] = key.split(' ') as [string, Lane]
     return [queueName(model, lane), { jobs: 1, owners: new Map(Object.entries(owners ?? {})) }] as const
   })
   fleet.load.endSample(new Map(loads))
