@@ -27,10 +27,10 @@ WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY package.json LICENSE NOTICE ./
-COPY bin/health.sh bin/
+COPY bin/health.sh bin/inferq.mjs bin/setup.mjs bin/
 COPY web web
 COPY models models
-RUN mkdir /data /cache && chown node:node /data /cache
+RUN mkdir /data /cache && chown node:node /data /cache && ln -s /app/bin/inferq.mjs /usr/local/bin/inferq
 USER node
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD bin/health.sh "${PORT:-8000}"

@@ -1,13 +1,14 @@
 #!/usr/bin/env node
-// `inferq`: sets up a clone, then runs the command line (src/cli/main.ts).
+// `inferq`: sets up a clone, then runs `serve` (src/launcher/main.ts) or another command (src/cli/main.ts).
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, setUp } from './setup.mjs'
+import { checkNode, root, setUp } from './setup.mjs'
 
 // Relative paths of the arguments start here; the set-up changes the working directory.
 const here = process.cwd()
-// An image has no sources, and needs no set-up.
+// An installed package and an image have no sources, and need no set-up.
 if (existsSync(join(root, 'src'))) setUp('stderr')
+else checkNode()
 process.chdir(here)
-await import('../dist/cli/main.js')
+await import(process.argv[2] === 'serve' ? '../dist/launcher/main.js' : '../dist/cli/main.js')

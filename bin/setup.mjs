@@ -89,7 +89,8 @@ function isAlive(pid) {
   }
 }
 
-function checkNode() {
+/** Exits when this Node is too old. */
+export function checkNode() {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return
   exitWith(`Node ${process.versions.node} is too old: ${MIN_NODE.join('.')} or newer is needed (https://nodejs.org).`)

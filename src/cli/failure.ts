@@ -24,7 +24,7 @@ export function explain(error: unknown): { message: string; code: number } {
   if (isClosedPipe(error)) return { message: '', code: EXIT.ok }
   if (error instanceof UsageError) return { message: error.message, code: EXIT.usage }
   if (error instanceof ConnectionError) {
-    const hint = 'Is inferq running there? "npm start" starts it; --url or INFERQ_URL selects another server.'
+    const hint = 'Is inferq running there? "inferq serve" starts it; --url or INFERQ_URL selects another server.'
     return { message: `${error.message}. ${hint}`, code: EXIT.failed }
   }
   if (error instanceof InferqError) return { message: explainResponse(error), code: EXIT.failed }

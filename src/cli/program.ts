@@ -16,7 +16,7 @@ import { report, type Terminal } from './terminal.ts'
 export async function runProgram(args: string[], terminal: Terminal): Promise<number> {
   let code: number = EXIT.ok
   const program = new Command('inferq')
-    .description('Classifies texts with an inferq server, and manages its models.')
+    .description('Starts an inferq server, classifies texts with it, and manages its models.')
     .version(VERSION)
     .addOption(
       new Option('--url <url>', 'base URL of the server; may contain a key, or user:password of a proxy')
@@ -33,6 +33,17 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
     .exitOverride()
     .addHelpText('after', EXAMPLES)
   const client = (more: Partial<ClientOptions> = {}) => clientOf(program.opts<ConnectFlags>(), terminal, more)
+
+  // bin/inferq.mjs runs it without this program.
+  program
+    .command('serve')
+    .usage('[models...] [options]')
+    .argument('[models...]')
+    .description('Starts Redis, the api and a worker on this machine, with your models: inferq serve --help')
+    .allowUnknownOption()
+    .action(() => {
+      throw new UsageError('serve takes its options after its name: inferq serve [models...] [options]')
+    })
 
   withPredictOptions(program.command('predict').argument('[texts...]', 'default: lines of stdin'))
     .description('Classifies texts and prints the results immediately.')
@@ -94,6 +105,7 @@ async function clientOf({ url, key }: ConnectFlags, terminal: Terminal, more: Pa
 
 const EXAMPLES = `
 Examples:
+  $ inferq serve ./my-classifier --open
   $ inferq predict "The boy is sitting on a bench"
   $ tail -f comments.txt | inferq predict --top-k 1
   $ inferq batch reviews.csv --column review --output judged.csv

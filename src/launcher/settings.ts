@@ -1,4 +1,4 @@
-// The settings of `npm start`, and the one table of the settings of all programs.
+// The settings of `npm start` and `inferq serve`, and the one table of the settings of all programs.
 import { apiSettings } from '../api/config.ts'
 import {
   describeTable,
@@ -18,8 +18,10 @@ import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
 import { workerSettings } from '../worker/config.ts'
 
+export const MAX_WORKERS = 64
+
 const ownSettings = {
-  workers: setting('WORKERS', '1', integer(0, 64), 'number of workers to start; 0: they run elsewhere'),
+  workers: setting('WORKERS', '1', integer(0, MAX_WORKERS), 'number of workers to start; 0: they run elsewhere'),
   dataDir: setting('DATA_DIR', '.data', text, 'directory of the private Redis, of files and of downloaded models'),
   redisMaxMemory: setting('REDIS_MAXMEMORY', '512mb', size, 'memory limit of the private Redis'),
   logLevel: withDefault(serviceSettings.logLevel, 'warn'),
@@ -38,6 +40,10 @@ const launcherSettings = {
   apiKeysFile: apiSettings.apiKeysFile,
   defaultModel: apiSettings.defaultModel,
   models: workerSettings.models,
+  modelsDirs: workerSettings.modelsDirs,
+  hfEndpoint: workerSettings.hfEndpoint,
+  hfToken: workerSettings.hfToken,
+  hubTimeout: workerSettings.hubTimeout,
   adminPassword: apiSettings.adminPassword,
 }
 
@@ -47,7 +53,7 @@ const shared = { ...redisSettings, ...serviceSettings }
 
 /** Every setting once, by the programs that take it. */
 export const settingsTable: { title: string; settings: SettingsTable }[] = [
-  { title: 'Under npm start', settings: ownSettings },
+  { title: 'Under npm start and inferq serve', settings: ownSettings },
   { title: 'Every process', settings: shared },
   { title: 'The api', settings: omit(apiSettings, shared) },
   { title: 'A worker', settings: omit(workerSettings, shared) },

@@ -1,4 +1,4 @@
-// The processes of `npm start`: Redis, the api and the workers.
+// The processes of `npm start` and `inferq serve`: Redis, the api and the workers.
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -8,6 +8,8 @@ import { messageOf, StartupError } from '../errors.ts'
 import { requireWritable, type Service } from '../lifecycle.ts'
 import type { RedisAddress } from '../redis/settings.ts'
 import { checkRedis } from '../redis/usable.ts'
+import type { Remedies } from './command.ts'
+import { hubCache } from './given-models.ts'
 import { freePort, isFree } from './ports.ts'
 import { fieldsOf, prettyLine } from './pretty-log.ts'
 import { spawnProgram } from './program.ts'
@@ -22,6 +24,9 @@ export interface StackOptions {
   dataDir: string
   env: NodeJS.ProcessEnv
   print: (line: string) => void
+  remedies: Remedies
+  /** Called before the first process starts, when the port is free and the data directory can be written to. */
+  prepare: (closing: AbortSignal) => Promise<void>
   /** Called when a child is not restarted any more. */
   onGivenUp: (name: string, reason: 'rejects its settings' | 'does not start') => void
 }
@@ -33,7 +38,7 @@ const REDIS_WAIT_MS = 30_000
 const DEFAULT_MONITOR_PORT = 9100
 const HEARTBEAT_WAIT_MS = 2_000
 /** The interval of messages about processes that are not ready. */
-const WAIT_REPORT_MS = 10_000
+const WAIT_REPORT_MS = 5_000
 
 export class Stack implements Service {
   readonly #options: StackOptions
@@ -71,10 +76,12 @@ export class Stack implements Service {
 
   /** Resolves when the api and every worker are ready, or when it is stopped during the start. */
   async start(): Promise<void> {
-    const { settings, env, dataDir, print } = this.#options
+    const { settings, env, dataDir, print, remedies } = this.#options
     await this.#choosePort()
-    requireWritable(dataDir, 'DATA_DIR', 'another one: DATA_DIR=/PATH npm start')
+    requireWritable(dataDir, 'DATA_DIR', `another one: ${remedies.dataDir}`)
     const monitorPorts = await this.#monitorPorts()
+    await this.#options.prepare(this.#closing.signal)
+    if (this.#closing.signal.aborted) return
     if (settings.redisUrl) await this.#waitForRedis({ ...settings, redisUrl: settings.redisUrl })
     const redisUrl = settings.redisUrl ?? (await this.#startRedis(join(dataDir, 'redis')))
     if (this.#closing.signal.aborted) return
@@ -85,7 +92,7 @@ export class Stack implements Service {
       REDIS_URL: redisUrl,
       LOG_LEVEL: settings.logLevel,
       FILES_URL: env['FILES_URL']?.trim() || pathToFileURL(join(dataDir, 'files')).href,
-      MODELS_CACHE: env['MODELS_CACHE']?.trim() || join(dataDir, 'hub'),
+      MODELS_CACHE: hubCache(env, dataDir),
     }
     // No load balancer has to notice that the only api stops.
     const stopDelay = env['STOP_DELAY']?.trim() || '0s'
@@ -155,7 +162,7 @@ export class Stack implements Service {
     })
     if (free) return
     throw new StartupError(
-      `port ${port} is taken by another program; stop it, or use another port: PORT=${port < 65_535 ? port + 1 : 8000} npm start`,
+      `port ${port} is taken by another program; stop it, or use another port: ${this.#options.remedies.port(port < 65_535 ? port + 1 : 8000)}`,
     )
   }
 
@@ -168,7 +175,7 @@ export class Stack implements Service {
       if (check.state === 'usable') return
       if (check.state === 'refused') throw new SettingsError([check.reason])
       if (Date.now() > deadline) {
-        throw new StartupError(`${check.reason}; start it, or unset REDIS_URL: npm start then runs a private Redis`)
+        throw new StartupError(`${check.reason}; start it, or ${this.#options.remedies.privateRedis}`)
       }
       if (!isPrinted) this.#options.print(`${check.reason}; trying again for ${REDIS_WAIT_MS / 1_000} s …`)
       isPrinted = true
@@ -202,14 +209,19 @@ export class Stack implements Service {
 
   async #allReady(): Promise<void> {
     const startedAt = Date.now()
-    const missing = new Set(this.#health)
+    const missing = new Map(this.#health.map((check) => [check, 'is starting']))
     let reported = 0
     while (missing.size > 0 && (await pause(200, this.#closing.signal))) {
-      for (const check of missing) if (await isReady(check.url)) missing.delete(check)
+      for (const check of missing.keys()) {
+        const reason = await notReady(check.url)
+        if (reason === undefined) missing.delete(check)
+        else missing.set(check, reason)
+      }
       const intervals = Math.floor((Date.now() - startedAt) / WAIT_REPORT_MS)
       if (intervals > reported && missing.size > 0) {
         reported = intervals
-        this.#options.print(`still waiting for ${[...missing].map(({ name }) => name).join(', ')} …`)
+        const reasons = [...missing].map(([{ name }, reason]) => `${name} (${reason})`)
+        this.#options.print(`${(intervals * WAIT_REPORT_MS) / 1_000} s: still waiting for ${reasons.join(', ')} …`)
       }
     }
   }
@@ -245,10 +257,14 @@ function processesPerWorker(workers: number): string {
   return String(Math.max(1, Math.floor(availableParallelism() / workers)))
 }
 
-async function isReady(url: string): Promise<boolean> {
+/** Why a process is not ready; undefined when it is. */
+async function notReady(url: string): Promise<string | undefined> {
   try {
-    return (await fetch(url, { signal: AbortSignal.timeout(2_000) })).ok
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+    if (response.ok) return undefined
+    const { reason, detail = 'is starting' } = (await response.json()) as { reason?: string; detail?: string }
+    return reason ?? detail
   } catch {
-    return false
+    return 'is starting'
   }
 }

@@ -21,12 +21,17 @@ import { defaultInferenceMemory, defaultProcesses } from './resources.ts'
 export const workerSettings = {
   ...redisSettings,
   ...serviceSettings,
-  modelsDir: setting('MODELS_DIR', 'models', text, 'directory of the models, one folder per model'),
+  modelsDirs: setting(
+    'MODELS_DIR',
+    'models',
+    list,
+    'directories of the models, separated by commas, one folder per model; of two with one name the first is served',
+  ),
   models: setting(
     'MODELS',
     undefined,
     list,
-    'models to serve, separated by commas; also owner/name or owner/name@revision of the Hub; unset: all of MODELS_DIR',
+    'models to serve, separated by commas: folders of MODELS_DIR, paths such as ./NAME, and owner/name or owner/name@revision of the Hub; unset: all of MODELS_DIR',
   ),
   modelsCache: setting('MODELS_CACHE', '.data/hub', text, 'directory of downloaded models of the Hub'),
   hfEndpoint: secret(

@@ -78,7 +78,7 @@ export class Engine {
       timeoutMs: config.hubTimeout,
       events: logHub(logger),
     })
-    const { models, refused } = await readRegistry(config.modelsDir, config.models, (id) =>
+    const { models, refused } = await readRegistry(config.modelsDirs, config.models, (id) =>
       hub.fetchFolder(id, this.#closing.signal),
     )
     if (this.#closing.signal.aborted) return
@@ -231,10 +231,12 @@ export class Engine {
 
   #requireModels(): void {
     if (this.#manifests.size > 0) return
-    const { modelsDir, models } = this.#options.config
-    const prefix = models.some((name) => name.includes('/')) ? 'MODELS: ' : `MODELS_DIR: ${modelsDir}/`
+    const { modelsDirs, models } = this.#options.config
+    const dirs = modelsDirs.join(', ')
+    const isOneDir = modelsDirs.length === 1 && !models.some((name) => name.includes('/'))
+    const prefix = isOneDir ? `MODELS_DIR: ${dirs}/` : models.length > 0 ? 'MODELS: ' : 'MODELS_DIR: '
     const reasons = this.refused().map(({ name, reason }) => `${prefix}${name}: ${reason}`)
-    throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: no model found in "${modelsDir}"`])
+    throw new SettingsError(reasons.length > 0 ? reasons : [`MODELS_DIR: no model found in "${dirs}"`])
   }
 }
 

@@ -210,7 +210,7 @@ describe('a broken folder', () => {
     await hub.stop()
     hub = undefined
     const { addWorker, url } = await started({ workers: 0, apiEnv: { DEFAULT_MODEL: 'good' } })
-    const asked = [...names, '../../x', '/etc', 'Some-One/Away']
+    const asked = [...names, 'up/../../x', '../../x', '/etc', 'Some-One/Away']
     const env = { MODELS_DIR: dir, MODELS: asked.join(), HF_ENDPOINT: away, MODELS_CACHE: join(dir, 'cache') }
     const worker = await addWorker(env)
     await waitFor('the model', async () => (await predict('good')).status === 200)
@@ -223,8 +223,9 @@ describe('a broken folder', () => {
       outside: 'onnx/model.onnx_data links to a place outside the folder; put the file itself there',
       'unknown-field': 'inferq.json: max_tokens: is an unknown field',
       absent: 'there is no such folder (a model of the Hub is named owner/name)',
-      '../../x': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
-      '/etc': /^is neither a folder of MODELS_DIR nor a model of the Hub/,
+      'up/../../x': /^is neither a folder of MODELS_DIR, a path such as .\/NAME, nor a model of the Hub/,
+      x: 'there is no such folder (a model of the Hub is named owner/name)',
+      etc: /^config.json is missing; /,
       away: /^Some-One\/Away cannot be fetched: the Hub at \S+ does not answer: .*ECONNREFUSED/,
     }
     const listed = await models()

@@ -1,5 +1,5 @@
 // Processes of this machine, as /proc and signals show them.
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, readlink } from 'node:fs/promises'
 
 /** The process ids of its children. */
 export async function childrenOf(pid: number | undefined): Promise<number[]> {
@@ -19,4 +19,26 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false
   }
+}
+
+/** The addresses on which a process and its children listen, sorted; from /proc, so only on Linux. */
+export async function listeningAddresses(pid: number): Promise<string[]> {
+  const addresses: string[] = []
+  for (const each of [pid, ...(await childrenOf(pid))]) {
+    const fds = await readdir(`/proc/${each}/fd`).catch(() => [])
+    const links = await Promise.all(fds.map((fd) => readlink(`/proc/${each}/fd/${fd}`).catch(() => '')))
+    const tables = await Promise.all(['tcp', 'tcp6'].map((name) => readFile(`/proc/${each}/net/${name}`, 'utf8')))
+    for (const row of tables.join('\n').split('\n')) {
+      const [, local = '', , state, , , , , , inode] = row.trim().split(/\s+/)
+      // 0A: LISTEN.
+      if (state === '0A' && links.includes(`socket:[${inode}]`)) addresses.push(addressOf(local.split(':')[0] ?? ''))
+    }
+  }
+  return addresses.sort()
+}
+
+/** The address of a row of /proc/net/tcp, whose bytes are reversed; one of version 6 stays hexadecimal. */
+function addressOf(hex: string): string {
+  if (hex.length !== 8) return hex
+  return [...Buffer.from(hex, 'hex').reverse()].join('.')
 }

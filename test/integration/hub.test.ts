@@ -117,13 +117,13 @@ async function cutAt(end: number, request: IncomingMessage, response: ServerResp
 
 describe('a model of the Hub', () => {
   it('is a folder with the served files only', async () => {
-    const { models, refused } = await readRegistry(TINY_MODELS, [`${ID}@refs/pr/1`], (id) =>
+    const { models, refused } = await readRegistry([TINY_MODELS], [`${ID}@refs/pr/1`], (id) =>
       client().fetchFolder(id, closing.signal),
     )
     expect(refused).toEqual([])
     expect(models).toMatchObject([{ name: 'tiny', labels: ['negative', 'positive'], file: MODEL_FILE }])
     expect(contents(models[0]?.dir ?? '')).toEqual(digests(files))
-    const local = await readRegistry(TINY_MODELS, ['tiny-fp32'], () => Promise.reject(new Error('local')))
+    const local = await readRegistry([TINY_MODELS], ['tiny-fp32'], () => Promise.reject(new Error('local')))
     expect(models[0]?.revision).toBe(local.models[0]?.revision)
   })
 
@@ -378,7 +378,7 @@ describe('a Hub', () => {
   it('that is unavailable makes only models fail that are not cached', async () => {
     const endpoint = hub.url
     await hub.stop()
-    const { models, refused } = await readRegistry(TINY_MODELS, ['tiny-fp32', ID], (id) =>
+    const { models, refused } = await readRegistry([TINY_MODELS], ['tiny-fp32', ID], (id) =>
       client({ endpoint }).fetchFolder(id, closing.signal),
     )
     expect(models.map(({ name }) => name)).toEqual(['tiny-fp32'])

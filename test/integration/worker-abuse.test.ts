@@ -107,7 +107,7 @@ describe('models', () => {
     copyAs('a-deadly')
     copyAs('b-broken')
     mkdirSync(join(dir, 'c-empty', 'onnx'), { recursive: true })
-    const worker = await startWorker({ modelsDir: dir, models: [] })
+    const worker = await startWorker({ modelsDirs: [dir], models: [] })
     await waitFor('the worker to be ready', () => isReady(worker))
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
     expect((await refused())?.map(({ name, reason }) => [name, reason])).toEqual([
@@ -119,7 +119,7 @@ describe('models', () => {
 
   it('that cannot be loaded again are served by other workers alone', async () => {
     copyAs('other')
-    const first = await startWorker({ modelsDir: dir, models: [] })
+    const first = await startWorker({ modelsDirs: [dir], models: [] })
     await waitFor('the worker to be ready', () => isReady(first))
     const ask = { model: 'other', name: 'prediction' } as const
     expect(outcomes((await caller.call(['four'], ask)).rows)).toEqual([4])
@@ -131,7 +131,7 @@ describe('models', () => {
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
     expect(await caller.producer.queue(job.queue).getJobState(job.id)).toBe('prioritized')
     rmSync(join(dir, 'other', 'deadly'))
-    await startWorker({ modelsDir: dir, models: ['other'] })
+    await startWorker({ modelsDirs: [dir], models: ['other'] })
     const end = await job.end
     expect(end.state === 'completed' && outcomes(end.result.rows)).toEqual([4])
     await first.stop()
@@ -139,7 +139,7 @@ describe('models', () => {
 
   it('whose folder has changed are not served under their old revision', async () => {
     copyAs('other')
-    const worker = await startWorker({ modelsDir: dir, models: [] })
+    const worker = await startWorker({ modelsDirs: [dir], models: [] })
     await waitFor('the worker to be ready', () => isReady(worker))
     appendFileSync(join(dir, 'other', 'config.json'), '\n')
     expect(outcomes((await caller.call(['four'], { model: 'other' })).rows)).toEqual([4])
@@ -163,7 +163,7 @@ describe('models', () => {
         return standIn.module
       },
     }
-    const worker = await startWorker({ modelsDir: dir, models: [] }, program)
+    const worker = await startWorker({ modelsDirs: [dir], models: [] }, program)
     await waitFor('the worker to be ready', () => isReady(worker))
     expect(await refused()).toMatchObject([{ name: 'other', reason: expect.stringContaining('has changed') }])
     expect(outcomes((await caller.call(['five5'])).rows)).toEqual([5])
@@ -171,7 +171,7 @@ describe('models', () => {
 
   it('of which none is left make a worker unready, and its jobs are handed back', async () => {
     copyAs('other')
-    const worker = await startWorker({ modelsDir: dir, models: ['other'] })
+    const worker = await startWorker({ modelsDirs: [dir], models: ['other'] })
     await waitFor('the worker to be ready', () => isReady(worker))
     writeFileSync(join(dir, 'other', 'deadly'), '')
     const job = await caller.send(['poison'], { model: 'other' })
@@ -186,14 +186,14 @@ describe('models', () => {
 
   it('with different numbers of logits and labels are refused with both numbers', async () => {
     cpSync(join(TINY_MODELS, 'tiny-pairs', 'onnx'), join(dir, 'tiny-fp32', 'onnx'), { recursive: true })
-    await expect(startWorker({ modelsDir: dir }, realModel)).rejects.toThrow(
+    await expect(startWorker({ modelsDirs: [dir] }, realModel)).rejects.toThrow(
       'tiny-fp32: onnx/model.onnx: gives 3 logits a text; config.json names 2 labels (id2label)',
     )
   })
 
   it('of which none can be served make the start fail, with every reason', async () => {
     await expect(startWorker({ models: ['nothing', 'b'] })).rejects.toThrow(/nothing: there is no such folder.*\n.*b: /)
-    await expect(startWorker({ modelsDir: join(dir, 'nowhere'), models: [] })).rejects.toThrow('no model found in')
+    await expect(startWorker({ modelsDirs: [join(dir, 'nowhere')], models: [] })).rejects.toThrow('no model found in')
   })
 })
 

@@ -158,7 +158,7 @@ describe('a worker without an inference process', () => {
   it('gives its jobs back and takes none, until a process is ready', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'inferq-models-'))
     cpSync(join(TINY_MODELS, 'tiny-fp32'), join(dir, 'tiny-fp32'), { recursive: true })
-    const worker = await startWorker({ modelsDir: dir })
+    const worker = await startWorker({ modelsDirs: [dir] })
     writeFileSync(join(dir, 'tiny-fp32', 'hanging'), '')
     // It ends the process, and the next one hangs while it loads.
     await caller.send(['poison'])

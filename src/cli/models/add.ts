@@ -16,6 +16,7 @@ import { checkApart, checkReplaceable, install } from './install.ts'
 import { storedToken } from './stored-token.ts'
 
 export interface AddFlags {
+  /** Separated by commas. */
   modelsDir: string
   name?: string | undefined
   force?: boolean | undefined
@@ -29,7 +30,8 @@ export interface AddFlags {
 const DOWNLOAD_TIMEOUT_MS = 3_600_000
 
 export async function addModel(wanted: string, flags: AddFlags, terminal: Terminal): Promise<number> {
-  const modelsDir = resolve(flags.modelsDir)
+  const [first = ''] = flags.modelsDir.split(',')
+  const modelsDir = resolve(first)
   const id = (await isFolder(wanted)) ? undefined : parseHubId(wanted)
   if (!id && !(await isFolder(wanted))) {
     throw new UsageError(
@@ -54,7 +56,7 @@ export async function addModel(wanted: string, flags: AddFlags, terminal: Termin
   )
   report(
     terminal,
-    `added ${target} (${bytesText(manifest.bytes)}); restart the workers (stop npm start and run it again), then it is served as "${name}"`,
+    `added ${target} (${bytesText(manifest.bytes)}); restart the workers (stop inferq and start it again), then it is served as "${name}"`,
   )
   return EXIT.ok
 }

@@ -2,7 +2,7 @@
 // Each implementation is imported on use, because ONNX Runtime and the tokenizers load slowly.
 import { type Command, Option } from 'commander'
 import type { Inferq } from '../../client/client.ts'
-import { packagePath } from '../../package.ts'
+import { defaultModelsDirs, isClone, packagePath } from '../../package.ts'
 import type { Terminal } from '../terminal.ts'
 import type { AddFlags } from './add.ts'
 import type { ListFlags } from './list.ts'
@@ -13,9 +13,8 @@ export interface ModelCommands {
   setExitCode: (code: number) => void
 }
 
-/** The folders of the clone that contains this program. */
-const OWN_MODELS = packagePath('models')
-const OWN_CACHE = packagePath('.data', 'hub')
+/** Downloads; the working directory is the place of an installed package's data. */
+const OWN_CACHE = isClone ? packagePath('.data', 'hub') : '.data/hub'
 
 export function addModelCommands(program: Command, { client, terminal, setExitCode }: ModelCommands): void {
   const models = program.command('models').description('Lists, checks and adds models.')
@@ -65,7 +64,9 @@ export function addModelCommands(program: Command, { client, terminal, setExitCo
 
 function withModelsDir(command: Command): Command {
   return command.addOption(
-    new Option('--models-dir <folder>', 'folder of the models').env('MODELS_DIR').default(OWN_MODELS),
+    new Option('--models-dir <folders>', 'folders of models, separated by commas; models are added to the first')
+      .env('MODELS_DIR')
+      .default(defaultModelsDirs().join()),
   )
 }
 

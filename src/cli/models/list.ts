@@ -31,7 +31,7 @@ type Listed = Omit<ModelInfo, 'state'> & { state: ModelInfo['state'] | 'in_folde
 
 async function modelsIn(dir: string): Promise<Listed[]> {
   const noHub = () => Promise.reject(new Error('the list contains no models of the Hub'))
-  const { models, refused } = await readRegistry(dir, [], noHub)
+  const { models, refused } = await readRegistry(dir.split(','), [], noHub)
   const valid = models.map(({ name, problemType, labels, maxTokens, revision, file, bytes }) => ({
     id: name,
     state: 'in_folder' as const,

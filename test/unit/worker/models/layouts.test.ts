@@ -41,7 +41,7 @@ describe('the ONNX file', () => {
     expect(file).toBe('model.onnx')
     writeFileSync(path('model.onnx_data'), 'weights')
     expect((await read()).revision).not.toBe(revision)
-    expect((await readRegistry(dir, [], () => Promise.reject(new Error('no Hub')))).models).toHaveLength(1)
+    expect((await readRegistry([dir], [], () => Promise.reject(new Error('no Hub')))).models).toHaveLength(1)
   })
 
   it('is the one that inferq.json names', async () => {

@@ -287,7 +287,7 @@ describe('the registry', () => {
     cpSync(path(), join(dir, 'Wrong Name'), { recursive: true })
     cpSync(path(), join(dir, 'batches'), { recursive: true })
     mkdirSync(join(dir, 'only-onnx', 'onnx'), { recursive: true })
-    const { models, refused } = await readRegistry(dir, [], noHub)
+    const { models, refused } = await readRegistry([dir], [], noHub)
     expect(models.map(({ name }) => name)).toEqual(['tiny'])
     expect(refused.map(({ name }) => name)).toEqual(['Wrong Name', 'batches', 'broken', 'only-onnx'])
     expect(refused[2]?.reason).toContain('config.json: model_type')
@@ -298,38 +298,50 @@ describe('the registry', () => {
     mkdirSync(join(dir, 'training'))
     writeFileSync(join(dir, 'training', 'train.py'), '')
     writeFileSync(join(dir, 'README.md'), '')
-    expect(await readRegistry(dir, [], noHub)).toMatchObject({ models: [{ name: 'tiny' }], refused: [] })
+    expect(await readRegistry([dir], [], noHub)).toMatchObject({ models: [{ name: 'tiny' }], refused: [] })
   })
 
   it('serves only the wanted models', async () => {
     cpSync(path(), join(dir, 'other'), { recursive: true })
-    const { models, refused } = await readRegistry(dir, ['other', 'missing', 'other'], noHub)
+    const { models, refused } = await readRegistry([dir], ['other', 'missing', 'other'], noHub)
     expect(models.map(({ name }) => name)).toEqual(['other'])
     expect(refused).toEqual([
       { name: 'missing', reason: 'there is no such folder (a model of the Hub is named owner/name)' },
     ])
   })
 
-  it.each([
-    '../tiny',
-    '/etc',
-    'a/b/c',
-    'tiny/',
-    '/tiny',
-    './tiny',
-    '..',
-    'owner/..',
-    'owner/name@../x',
-    'a\\b',
-    'tiny@1',
-  ])('refuses a path as a name: %j', async (name) => {
-    const { models, refused } = await readRegistry(join(dir, 'tiny'), [name], noHub)
+  it.each(['a/b/c', 'tiny/', 'owner/..', 'owner/name@../x', 'a\\b', 'tiny@1'])('refuses %j as a name', async (name) => {
+    const { models, refused } = await readRegistry([join(dir, 'tiny')], [name], noHub)
     expect([models, refused]).toEqual([[], [{ name, reason: expect.any(String) }]])
+  })
+
+  it('serves a folder that is given as a path, under its last part', async () => {
+    cpSync(path(), join(dir, 'apart', 'My Model'), { recursive: true })
+    const { models } = await readRegistry([dir], [join(dir, 'apart', 'My Model'), 'tiny'], noHub)
+    expect(models).toMatchObject([{ name: 'my-model', dir: join(dir, 'apart', 'My Model') }, { name: 'tiny' }])
+  })
+
+  it('refuses a path without a model, without the path in the name', async () => {
+    const { models, refused } = await readRegistry([dir], [join(dir, 'nowhere', 'x')], noHub)
+    expect(models).toEqual([])
+    expect(refused).toEqual([{ name: 'x', reason: expect.stringMatching(/^there is no such folder/) }])
+  })
+
+  it('reads several directories; the first with a name wins', async () => {
+    const [own, shipped] = [join(dir, 'own'), join(dir, 'shipped')]
+    for (const folder of [join(own, 'mine'), join(own, 'tiny'), join(shipped, 'tiny'), join(shipped, 'other')]) {
+      cpSync(path(), folder, { recursive: true })
+    }
+    const { models, refused } = await readRegistry([own, join(dir, 'nowhere'), shipped], [], noHub)
+    expect(models.map((model) => model.dir)).toEqual([join(own, 'mine'), join(own, 'tiny'), join(shipped, 'other')])
+    expect(refused).toEqual([])
+    const wanted = await readRegistry([own, shipped], ['other', 'tiny'], noHub)
+    expect(wanted.models.map((model) => model.dir)).toEqual([join(shipped, 'other'), join(own, 'tiny')])
   })
 
   it('serves a model of the Hub under the last part of its id', async () => {
     const fetched: unknown[] = []
-    const { models } = await readRegistry(dir, ['Some.One/My-Model_1@refs/pr/1'], async (id) => {
+    const { models } = await readRegistry([dir], ['Some.One/My-Model_1@refs/pr/1'], async (id) => {
       fetched.push(id)
       return path()
     })
@@ -338,7 +350,7 @@ describe('the registry', () => {
   })
 
   it('gives a name to the first model that has it', async () => {
-    const { models, refused } = await readRegistry(dir, ['tiny', 'owner/Tiny', 'other/new', 'owner/new'], async () =>
+    const { models, refused } = await readRegistry([dir], ['tiny', 'owner/Tiny', 'other/new', 'owner/new'], async () =>
       path(),
     )
     expect(models.map(({ name }) => name)).toEqual(['tiny', 'new'])
@@ -349,6 +361,6 @@ describe('the registry', () => {
   })
 
   it('finds no model in a folder that does not exist', async () => {
-    expect(await readRegistry(join(dir, 'nowhere'), [], noHub)).toEqual({ models: [], refused: [] })
+    expect(await readRegistry([join(dir, 'nowhere')], [], noHub)).toEqual({ models: [], refused: [] })
   })
 })
