@@ -64,3 +64,11 @@ export function retry<T>(task: () => Promise<T>, { ms, signal, onError }: RetryO
     },
   })
 }
+
+/** Yields the items. @throws the signal's reason once it aborts, before the next item. */
+export async function* untilAborted<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  for await (const item of items) {
+    signal.throwIfAborted()
+    yield item
+  }
+}

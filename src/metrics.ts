@@ -102,6 +102,17 @@ export function createApiMetrics() {
       help: 'Batches that this process runs now',
       registers,
     }),
+    inputFetches: new Counter({
+      name: 'inferq_input_fetches_total',
+      help: 'Input files of batches that this process fetched from a URL, by outcome: fetched, or failed for good',
+      labelNames: ['outcome'] as const,
+      registers,
+    }),
+    fetching: new Gauge({
+      name: 'inferq_running_input_fetches',
+      help: 'Input files of batches that this process fetches now',
+      registers,
+    }),
     redisMemory: new Gauge({
       name: 'inferq_redis_memory_bytes',
       help: 'Memory that Redis uses, with what is reserved for results',

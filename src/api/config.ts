@@ -97,7 +97,12 @@ export const apiSettings = {
     env.size,
     'maximum size of a file that is uploaded in one request',
   ),
-  maxUploadBytes: env.setting('MAX_UPLOAD_BYTES', '1gb', env.size, 'maximum size of a file that is uploaded in parts'),
+  maxUploadBytes: env.setting(
+    'MAX_UPLOAD_BYTES',
+    '1gb',
+    env.size,
+    'maximum size of a file that is uploaded in parts, or fetched from a URL',
+  ),
   maxStoredBytes: env.setting(
     'MAX_STORED_BYTES',
     '100gb',
@@ -141,6 +146,12 @@ export const apiSettings = {
     undefined,
     apiKeysFile,
     'file with a key in each line, instead of API_KEYS; read again when it changes, and on SIGHUP',
+  ),
+  inputUrlAllow: env.setting(
+    'INPUT_URL_ALLOW',
+    undefined,
+    networks,
+    'private addresses and networks from which input files of batches may be fetched, such as 10.0.0.0/8; unset: none',
   ),
   webhookAllow: env.setting(
     'WEBHOOK_ALLOW',

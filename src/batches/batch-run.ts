@@ -1,16 +1,19 @@
 // Runs one batch from its input file to its end. Output is stored as parts, each written whole and once, so an api that takes over continues after the last part.
 
-import { every } from '../async.ts'
+import { every, untilAborted } from '../async.ts'
 import type { PlaceQueue } from '../predict/place-queue.ts'
 import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
+import { type BatchRunEnd, type JobLock, RunAbortedError } from './batch.ts'
 import { type StartedBlock, startBlock } from './block-run.ts'
 import { type Block, blocksOf } from './blocks.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { EventLoopTurns } from './event-loop-turns.ts'
+import type { FetchedInputs } from './files/fetched-inputs.ts'
 import { uploadName } from './files/files.ts'
 import { type BatchEnding, closeBatch, type FinishOptions, finishBatch } from './finish.ts'
+import type { LineProblem } from './input/input-line.ts'
 import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
 import { readRow } from './input/read-row.ts'
 import { type InputLimits, validate } from './input/validate.ts'
@@ -34,6 +37,7 @@ import type { StorageQuota } from './storage/quota.ts'
 export interface BatchRunOptions extends FinishOptions {
   store: FileStore
   quota: StorageQuota
+  inputs: FetchedInputs
   sender: ChunkSenderOptions
   endpoints: Endpoints
   limits: InputLimits
@@ -44,26 +48,6 @@ export interface BatchRunOptions extends FinishOptions {
   /** Places of batches that are validated, and of batches that run; shared by all batches of this process. */
   places: { validation: PlaceQueue; run: PlaceQueue }
   onRows: (answered: number, failed: number) => void
-}
-
-/** The lock on the batch's job. */
-export interface JobLock {
-  /** Whether this run still holds the job. @throws when Redis is unreachable. */
-  isHeld: () => Promise<boolean>
-  /** Aborts when this process starts to stop. */
-  closing: AbortSignal
-}
-
-/** `requeued`: this process stops and returns the job to its queue. `lost`: another api holds the job. */
-export type BatchRunEnd = 'ended' | 'requeued' | 'lost'
-
-class RunAbortedError extends Error {
-  readonly end: BatchRunEnd
-
-  constructor(end: BatchRunEnd) {
-    super(end)
-    this.end = end
-  }
 }
 
 const STATE_POLL_MS = 500
@@ -142,6 +126,7 @@ class BatchRun {
     this.#checkDeadline()
     if (this.#record.cancelling_at !== undefined) this.#stop('cancelled')
     if (this.#record.stage === 'validating') {
+      if (!(await this.#fetchInput())) return
       const valid = await this.#inPlace(this.#options.places.validation, () => this.#validate())
       if (!valid) return
     }
@@ -176,23 +161,39 @@ class BatchRun {
     return this.#unwrittenFrom === undefined ? { end } : { end, rest: { from: this.#unwrittenFrom, code, message } }
   }
 
+  /** Stores an input that is named by a URL. Returns false when it cannot be, or the batch is stopped: then it has ended. */
+  async #fetchInput(): Promise<boolean> {
+    const signal = AbortSignal.any([this.#stopping.signal, this.#abort.signal])
+    try {
+      const problem = await this.#options.inputs.fetch(this.#id, this.#record, signal)
+      if (problem) await this.#fail([problem])
+      return problem === undefined
+    } catch (error) {
+      if (this.#abort.signal.aborted || !this.#stopped) throw error
+    }
+    await finishBatch(this.#options, this.#id, this.#record, this.#ending(), ZERO_TOTALS, this.#retry)
+    return false
+  }
+
+  async #fail(problems: LineProblem[]): Promise<void> {
+    const fields = { end: 'failed' as const, ended_at: Date.now(), errors: JSON.stringify(problems) }
+    await closeBatch(this.#options, this.#id, this.#record, fields, this.#retry)
+  }
+
   /** Returns false when the input file is invalid; the batch has ended as failed then. */
   async #validate(): Promise<boolean> {
     const { limits, turns } = this.#options
     const content = await this.#readInput(0)
     const message = 'The input file no longer exists.'
     const { requests, problems } = content
-      ? await validate(this.#untilAborted(content), this.#record.endpoint, limits, turns)
+      ? await validate(untilAborted(content, this.#abort.signal), this.#record.endpoint, limits, turns)
       : { requests: 0, problems: [{ code: 'file_not_found', message, param: 'input_file_id', line: null }] }
-    const now = Date.now()
     if (problems.length > 0) {
-      const fields = { end: 'failed' as const, ended_at: now, errors: JSON.stringify(problems) }
-      await closeBatch(this.#options, this.#id, this.#record, fields, this.#retry)
+      await this.#fail(problems)
       return false
     }
-    await this.#retry.command(() =>
-      writeProgress(this.#options.redis, this.#id, { stage: 'in_progress', in_progress_at: now, total: requests }),
-    )
+    const progress = { stage: 'in_progress' as const, in_progress_at: Date.now(), total: requests }
+    await this.#retry.command(() => writeProgress(this.#options.redis, this.#id, progress))
     return true
   }
 
@@ -202,7 +203,7 @@ class BatchRun {
     const from = last?.next ?? FILE_START
     const content = await this.#readInput(from.offset)
     if (!content) throw new Error('the input file no longer exists')
-    const lines = readLines(this.#untilAborted(content), limits.maxLineBytes, from)
+    const lines = readLines(untilAborted(content, this.#abort.signal), limits.maxLineBytes, from)
     const read = (line: InputLine) => readRow(line, this.#record.endpoint, endpoints, limits.body)
     const blocks = blocksOf(lines, last ? last.first + last.rows : 0, read, turns, blockWork)
     const blockOptions = {
@@ -266,13 +267,6 @@ class BatchRun {
     const name = uploadName({ owner: this.#id.owner, uuid: this.#record.input })
     const stored = await this.#options.store.get(name, { start: offset, end: Number.MAX_SAFE_INTEGER })
     return stored?.content
-  }
-
-  async *#untilAborted(content: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const piece of content) {
-      this.#abort.signal.throwIfAborted()
-      yield piece
-    }
   }
 
   /** Aborts the run when the job or the record is lost; stops it on cancellation and at the deadline. */

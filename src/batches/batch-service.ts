@@ -19,10 +19,12 @@ import { reportEnd } from '../records/webhook-events.ts'
 import { closeConnection, consumerConnection } from '../redis/connection.ts'
 import type { RedisMemory } from '../redis/memory.ts'
 import type { RedisAddress } from '../redis/settings.ts'
+import type { Network } from '../validation/addresses.ts'
 import { Batches } from './batches.ts'
 import { Coordinator } from './coordinator.ts'
 import { createEndpoints } from './endpoints.ts'
 import { EventLoopTurns } from './event-loop-turns.ts'
+import { FetchedInputs } from './files/fetched-inputs.ts'
 import { Files } from './files/files.ts'
 import { Uploads } from './files/uploads.ts'
 import { CountedObjects } from './storage/counted-objects.ts'
@@ -43,6 +45,7 @@ interface BatchSettings extends SchemaLimits, RedisAddress {
   maxBody: number
   maxBatchLines: number
   maxUploadBytes: number
+  inputUrlAllow: readonly Network[]
   maxStoredBytes: number
   maxStoredBytesPerKey: number
   diskReserve: number
@@ -73,6 +76,8 @@ const BLOCK_MS = 2_000
 const MAX_VALIDATIONS = 4
 /** Batches that one api runs at the same time. */
 const MAX_RUNS = 100
+/** Input files that one api fetches at the same time, in all and of one owner. */
+const [MAX_FETCHES, MAX_FETCHES_OF_OWNER] = [16, 2]
 /** Expired objects that one sweep removes: rounds and names in a round. */
 const MAX_ROUNDS = 100
 const NAMES_PER_ROUND = 100
@@ -83,6 +88,7 @@ export class BatchService implements Service {
   readonly #store: FileStore
   readonly #coordinator: Coordinator
   readonly #runs = new PlaceQueue(MAX_RUNS)
+  readonly #fetches = new PlaceQueue(MAX_FETCHES, MAX_FETCHES_OF_OWNER)
   readonly #connection: Redis
   #stopping: Promise<void> | undefined
   readonly #closing = new AbortController()
@@ -135,12 +141,22 @@ export class BatchService implements Service {
       maxLineBytes,
       onError,
     })
+    const inputs = new FetchedInputs({
+      redis,
+      files,
+      objects,
+      policy: { allow: config.inputUrlAllow, setting: 'INPUT_URL_ALLOW' },
+      maxBytes: config.maxUploadBytes,
+      places: this.#fetches,
+      onOutcome: (outcome) => metrics.inputFetches.inc({ outcome }),
+    })
     const schemas = createPredictSchemas(config)
     this.#connection = consumerConnection(config, onError)
     this.#coordinator = new Coordinator({
       redis,
       store,
       quota,
+      inputs,
       connection: this.#connection,
       endpoints: createEndpoints({ config, fleet }, schemas),
       limits: { maxLines: config.maxBatchLines, maxLineBytes, body: schemas.limits },
@@ -175,6 +191,11 @@ export class BatchService implements Service {
   /** Batches that this process runs now. */
   get running(): number {
     return this.#runs.taken
+  }
+
+  /** Input files that this process fetches now. */
+  get fetching(): number {
+    return this.#fetches.taken
   }
 
   /** Why uploads are refused and batches wait; undefined when they do not. */

@@ -21,7 +21,7 @@ import { isUuid, keyIdOf, type OwnedId, ownedIdOf } from '../records/ids.ts'
 import { expectEnd } from '../records/webhook-events.ts'
 import type { BatchInput, FoundBatch, NewBatch } from './batch.ts'
 import { BatchWatcher } from './batch-watcher.ts'
-import type { Files, FoundFile } from './files/files.ts'
+import type { Files } from './files/files.ts'
 import { findPart, readPart, rowsInOrder } from './output/parts.ts'
 import { inputOfRetry } from './retry-input.ts'
 import type { FileStore } from './storage/file-store.ts'
@@ -88,7 +88,8 @@ export class Batches {
     const now = Date.now()
     const record: BatchRecord = {
       hash: request.hash,
-      input: file.id.uuid,
+      input: file.uuid,
+      ...('url' in input ? { input_url: input.url } : {}),
       endpoint: request.endpoint,
       window: request.window,
       metadata: JSON.stringify(request.metadata),
@@ -102,10 +103,10 @@ export class Batches {
       ...(request.webhook === undefined ? {} : { webhook: request.webhook }),
     }
     if (request.webhook !== undefined) await expectEnd(redis, 'batch', id)
-    await this.#options.files.addReader(file.id, keyIdOf(id))
+    await this.#options.files.addReader(file, keyIdOf(id))
     const existing = await createBatch(redis, id, record)
     if (existing) {
-      if (existing.input !== file.id.uuid) await this.#releaseInput(id, file, input)
+      if (existing.input !== file.uuid) await this.#releaseInput(id, file, input)
       return this.#replay(id, existing, request.hash)
     }
     await this.#addJob(keyIdOf(id))
@@ -197,10 +198,11 @@ export class Batches {
   }
 
   /** Gives up the input of a batch that was not created. A file that was made for it is removed. */
-  async #releaseInput(id: OwnedId, file: FoundFile, input: BatchInput): Promise<void> {
-    await removeFileReader(this.#options.redis, file.id, keyIdOf(id))
-    if ('file' in input) return
-    await this.#options.files.erase(file).catch((error: unknown) => {
+  async #releaseInput(id: OwnedId, file: OwnedId, input: BatchInput): Promise<void> {
+    await removeFileReader(this.#options.redis, file, keyIdOf(id))
+    if (!('lines' in input)) return
+    const { files } = this.#options
+    await files.erase(await files.find(file.owner, file.uuid)).catch((error: unknown) => {
       // A concurrent repeat of the refused request removes the same file.
       if (!(error instanceof AppError)) throw error
     })
@@ -223,16 +225,18 @@ export class Batches {
     throw new OverloadedError('too_many_batches', `${own} of your batches have not ended`, RETRY_SECONDS)
   }
 
-  async #inputFile({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<FoundFile> {
+  async #inputFile({ owner, uuid }: OwnedId, hash: string, input: BatchInput): Promise<OwnedId> {
     const { files } = this.#options
     if ('file' in input) {
       const found = await files.find(owner, input.file)
-      if (found.record.purpose === 'batch') return found
+      if (found.record.purpose === 'batch') return found.id
       throw invalid([{ path: 'input_file_id', message: 'is a file whose purpose is not "batch"' }])
     }
     // The file's UUID follows from batch and request, so repeats with the same key store one file.
-    const stored = await files.store(owner, input.lines(), uuidFromKey(owner, `${uuid} ${hash}`))
-    if (stored.bytes > 0) return files.publish(stored.id, input.name, stored.bytes)
+    const file = { owner, uuid: uuidFromKey(owner, `${uuid} ${hash}`) }
+    if ('url' in input) return file
+    const stored = await files.store(owner, input.lines(), file.uuid)
+    if (stored.bytes > 0) return (await files.publish(file, input.name, stored.bytes)).id
     await files.discard(stored.id)
     throw conflict('no request is left to run: all were answered')
   }

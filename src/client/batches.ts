@@ -6,7 +6,10 @@ import { pathSegment } from './path-segment.ts'
 import type { Batch, BatchLine, Page } from './types.ts'
 
 export interface CreateBatch {
-  inputFileId: string
+  /** Either this or `inputUrl` is required. */
+  inputFileId?: string
+  /** URL of the input file, for example a pre-signed one; the server fetches it. */
+  inputUrl?: string
   /** `/predict` by default. */
   endpoint?: string
   completionWindow?: string
@@ -43,6 +46,7 @@ export class BatchCalls {
 
   create({
     inputFileId,
+    inputUrl,
     endpoint,
     completionWindow,
     metadata,
@@ -52,7 +56,8 @@ export class BatchCalls {
   }: CreateBatch): Promise<Batch> {
     return this.#http.json('POST', '/v1/batches', {
       body: {
-        input_file_id: inputFileId,
+        ...(inputFileId === undefined ? {} : { input_file_id: inputFileId }),
+        ...(inputUrl === undefined ? {} : { input_url: inputUrl }),
         endpoint: endpoint ?? '/predict',
         completion_window: completionWindow ?? '24h',
         ...(metadata ? { metadata } : {}),

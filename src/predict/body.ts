@@ -155,7 +155,7 @@ function notAnObject({ code, input }: z.core.$ZodRawIssue): string | undefined {
 }
 
 /** Schemas of which exactly one fits: `anyOf` that the OpenAPI document writes as `oneOf`. */
-export function exactlyOne(id: string, schemas: readonly [z.ZodObject, z.ZodObject]) {
+export function exactlyOne(id: string, schemas: readonly [z.ZodObject, z.ZodObject, ...z.ZodObject[]]) {
   return z.union(schemas).meta({ id, 'x-exactly-one': true })
 }
 

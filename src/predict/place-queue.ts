@@ -10,11 +10,13 @@ export class PlaceQueue {
   readonly #held = new Map<string, number>()
   #waiting: Waiting[] = []
   readonly #places: number
+  readonly #ofOwner: number
   #free: number
 
-  /** @param places in all. */
-  constructor(places: number) {
+  /** @param places in all. @param ofOwner the most that one owner holds. */
+  constructor(places: number, ofOwner = places) {
     this.#places = places
+    this.#ofOwner = ofOwner
     this.#free = places
   }
 
@@ -55,9 +57,9 @@ export class PlaceQueue {
   }
 
   #grantNext(): void {
-    const [first, ...others] = this.#waiting
-    if (!first || this.#free === 0) return
     const heldBy = ({ owner }: Waiting) => this.#held.get(owner) ?? 0
+    const [first, ...others] = this.#waiting.filter((each) => heldBy(each) < this.#ofOwner)
+    if (!first || this.#free === 0) return
     const next = others.reduce((best, other) => (heldBy(other) < heldBy(best) ? other : best), first)
     this.#waiting = this.#waiting.filter((other) => other !== next)
     this.#free -= 1

@@ -13,6 +13,8 @@ const record = z.object({
   hash: z.string(),
   /** The UUID of the input file, which has the same owner. */
   input: z.string(),
+  /** The URL of the input file; without its query, which may be a secret, once the file is stored. */
+  input_url: z.string().optional(),
   endpoint: z.string(),
   /** The completion window as requested. */
   window: z.string(),

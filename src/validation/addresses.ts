@@ -54,8 +54,12 @@ function isWithin(address: Address, [base, bits]: Network): boolean {
 }
 
 /** Why no request can be sent to a URL; undefined when one can, as far as its text shows. */
-export function urlProblem(text: string, { allow, setting }: AddressPolicy): string | undefined {
-  if (text.length > MAX_URL_CHARS) return `is longer than ${MAX_URL_CHARS} characters`
+export function urlProblem(
+  text: string,
+  { allow, setting }: AddressPolicy,
+  maxChars = MAX_URL_CHARS,
+): string | undefined {
+  if (text.length > maxChars) return `is longer than ${maxChars} characters`
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) return 'must be a URL that begins with https:// or http://'
   // It would be shown with the object, and requests are signed instead.

@@ -13,6 +13,8 @@ import { ownRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 
+/** Each step starts a process. */
+const DEADLINE_MS = 400_000
 /** More than any request needs. */
 const MAX_STEPS = 40
 
@@ -35,21 +37,31 @@ type Send = (url: string, step: number) => Promise<Response>
 interface Step {
   step: number
   /** The answer to the repeat. */
-  body: { id: string }
-  replayed: boolean
+  body: { id: string; file?: { id: string } }
 }
 
-/** Kills an api at its first, second, … command for this owner, until the request ends first. Yields each repeat. */
-async function* killedAtEachStep(send: Send): AsyncGenerator<Step> {
-  for (let step = 1; step < MAX_STEPS; step += 1) {
-    const wasKilled = await sendAndKill(send, step)
-    const repeat = await send(stack.url, step)
-    const body = (await repeat.json()) as Step['body']
-    expect([200, 201, 202], `step ${step}: ${JSON.stringify(body)}`).toContain(repeat.status)
-    yield { step, body, replayed: repeat.headers.get('idempotency-replayed') === 'true' }
-    if (!wasKilled) return
+/**
+ * Kills an api at its first, second, … command for this owner, until the request ends first.
+ * @param stride 2: at every second command.
+ * @returns the repeats, each of which may have to wait until the dead api no longer holds an upload.
+ */
+async function killedAtEachStep(send: Send, stride = 1): Promise<Step[]> {
+  const repeats: Promise<Step>[] = []
+  for (let step = 1, wasKilled = true; wasKilled; step += stride) {
+    if (step > MAX_STEPS) throw new Error('the request does not end')
+    wasKilled = await sendAndKill(send, step)
+    const repeat = repeated(send, step)
+    repeat.catch(() => undefined)
+    repeats.push(repeat)
   }
-  throw new Error('the request does not end')
+  return Promise.all(repeats)
+}
+
+async function repeated(send: Send, step: number): Promise<Step> {
+  const repeat = await send(stack.url, step)
+  const body = (await repeat.json()) as Step['body']
+  expect([200, 201, 202], `step ${step}: ${JSON.stringify(body)}`).toContain(repeat.status)
+  return { step, body }
 }
 
 /** @returns whether the api was killed before it answered. */
@@ -99,49 +111,97 @@ const idsOf = async (path: string): Promise<string[]> => {
 }
 
 describe('an api killed at any step', () => {
-  it('of an upload leaves at most bytes that the sweep removes, and the repeat stores the file', async () => {
-    const steps: Step[] = []
-    const send: Send = (url, step) => {
-      const form = new FormData()
-      form.set('purpose', 'batch')
-      form.set('file', new Blob([`text of step ${step}`]), 'a.jsonl')
-      return fetch(`${url}/v1/files`, { method: 'POST', headers: { 'Idempotency-Key': `file ${step}` }, body: form })
-    }
-    for await (const each of killedAtEachStep(send)) {
-      steps.push(each)
-      expect((await get(`/v1/files/${each.body.id}/content`)).text).toBe(`text of step ${each.step}`)
-    }
-    expect(steps.length).toBeGreaterThan(3)
-    expect((await idsOf('/v1/files')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
-    // What is stored without a record has an expiration.
-    const expirations = await redis.zrange('inferq:r:expirations', 0, '-1')
-    for (const name of readdirSync(join(stack.filesDir, 'files'))) expect(expirations).toContain(`files/${name}`)
-  }, 180_000)
+  it(
+    'of an upload leaves at most bytes that the sweep removes, and the repeat stores the file',
+    async () => {
+      const send: Send = (url, step) => {
+        const form = new FormData()
+        form.set('purpose', 'batch')
+        form.set('file', new Blob([`text of step ${step}`]), 'a.jsonl')
+        return fetch(`${url}/v1/files`, { method: 'POST', headers: { 'Idempotency-Key': `file ${step}` }, body: form })
+      }
+      const steps = await killedAtEachStep(send)
+      for (const { step, body } of steps)
+        expect((await get(`/v1/files/${body.id}/content`)).text).toBe(`text of step ${step}`)
+      expect(steps.length).toBeGreaterThan(3)
+      expect((await idsOf('/v1/files')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+      // What is stored without a record has an expiration.
+      const expirations = await redis.zrange('inferq:r:expirations', 0, '-1')
+      for (const name of readdirSync(join(stack.filesDir, 'files'))) expect(expirations).toContain(`files/${name}`)
+    },
+    DEADLINE_MS,
+  )
 
-  it('of a batch leaves no second batch, and the repeat gets one that has its job', async () => {
-    const steps: Step[] = []
-    const send: Send = (url, step) => {
-      const requests = [{ custom_id: 'a', body: { inputs: `text ${step}` } }]
-      const body = { requests, endpoint: '/predict', completion_window: '1h' }
-      return fetch(`${url}/v1/batches`, json(`batch ${step}`, body))
-    }
-    for await (const each of killedAtEachStep(send)) steps.push(each)
-    expect(steps.length).toBeGreaterThan(5)
-    expect((await idsOf('/v1/batches')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
-    for (const { body } of steps) {
-      const key = `inferq:q:batches:public_${body.id.replace('batch_', '')}`
-      expect(await redis.exists(key), key).toBe(1)
-    }
-  }, 180_000)
+  it(
+    'of an upload in parts leaves at most bytes that expire, and the repeat goes on',
+    async () => {
+      const begin = (url: string, step: number) =>
+        fetch(
+          `${url}/v1/uploads`,
+          json(`upload ${step}`, { filename: 'a', bytes: 8, mime_type: 'a', purpose: 'batch' }),
+        )
+      const idOf = async (step: number) => ((await (await begin(stack.url, step)).json()) as { id: string }).id
+      const add = async (url: string, step: number) => {
+        const form = new FormData()
+        form.set('data', new Blob([`part ${String(step).padStart(3)}`]), 'part')
+        return fetch(`${url}/v1/uploads/${await idOf(step)}/parts`, { method: 'POST', body: form })
+      }
+      // After its completion an upload takes no parts.
+      const parts = new Map<number, string>()
+      const partOf = async (step: number) => {
+        const id = parts.get(step) ?? ((await (await add(stack.url, step)).json()) as { id: string }).id
+        parts.set(step, id)
+        return id
+      }
+      const complete: Send = async (url, step) =>
+        fetch(
+          `${url}/v1/uploads/${await idOf(step)}/complete`,
+          json(`complete ${step}`, { part_ids: [await partOf(step)] }),
+        )
+      const before = (await idsOf('/v1/files')).length
+      for (const { step, body } of await killedAtEachStep(begin)) expect(body.id).toBe(await idOf(step))
+      for (const { step, body } of await killedAtEachStep(add)) expect(body.id).toBe(await partOf(step))
+      const completed = await killedAtEachStep(complete, 2)
+      for (const { step, body } of completed)
+        expect((await get(`/v1/files/${body.file?.id}/content`)).text).toBe(`part ${String(step).padStart(3)}`)
+      expect(completed.length).toBeGreaterThan(8)
+      expect(await idsOf('/v1/files')).toHaveLength(before + completed.length)
+      const expirations = await redis.zrange('inferq:r:expirations', 0, '-1')
+      for (const name of readdirSync(join(stack.filesDir, 'parts'))) expect(expirations).toContain(`parts/${name}`)
+    },
+    DEADLINE_MS,
+  )
 
-  it('of a prediction leaves no second prediction, and the repeat gets one that has its job', async () => {
-    const steps: Step[] = []
-    const send: Send = (url, step) =>
-      fetch(`${url}/v1/predictions`, json(`prediction ${step}`, { input: { text: `text ${step}` } }))
-    for await (const each of killedAtEachStep(send)) steps.push(each)
-    expect(steps.length).toBeGreaterThan(2)
-    const { results } = JSON.parse((await get('/v1/predictions')).text) as { results: { id: string }[] }
-    expect(results.map(({ id }) => id).sort()).toEqual(steps.map(({ body }) => body.id).sort())
-    for (const { body } of steps) expect(await redis.exists(`inferq:q:m-async:public_${body.id}`)).toBe(1)
-  }, 180_000)
+  it(
+    'of a batch leaves no second batch, and the repeat gets one that has its job',
+    async () => {
+      const send: Send = (url, step) => {
+        const requests = [{ custom_id: 'a', body: { inputs: `text ${step}` } }]
+        const body = { requests, endpoint: '/predict', completion_window: '1h' }
+        return fetch(`${url}/v1/batches`, json(`batch ${step}`, body))
+      }
+      const steps = await killedAtEachStep(send)
+      expect(steps.length).toBeGreaterThan(5)
+      expect((await idsOf('/v1/batches')).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+      for (const { body } of steps) {
+        const key = `inferq:q:batches:public_${body.id.replace('batch_', '')}`
+        expect(await redis.exists(key), key).toBe(1)
+      }
+    },
+    DEADLINE_MS,
+  )
+
+  it(
+    'of a prediction leaves no second prediction, and the repeat gets one that has its job',
+    async () => {
+      const send: Send = (url, step) =>
+        fetch(`${url}/v1/predictions`, json(`prediction ${step}`, { input: { text: `text ${step}` } }))
+      const steps = await killedAtEachStep(send)
+      expect(steps.length).toBeGreaterThan(2)
+      const { results } = JSON.parse((await get('/v1/predictions')).text) as { results: { id: string }[] }
+      expect(results.map(({ id }) => id).sort()).toEqual(steps.map(({ body }) => body.id).sort())
+      for (const { body } of steps) expect(await redis.exists(`inferq:q:m-async:public_${body.id}`)).toBe(1)
+    },
+    DEADLINE_MS,
+  )
 })

@@ -8,6 +8,7 @@ import { Batches } from '../../src/batches/batches.ts'
 import { Coordinator } from '../../src/batches/coordinator.ts'
 import type { Endpoints } from '../../src/batches/endpoints.ts'
 import { EventLoopTurns } from '../../src/batches/event-loop-turns.ts'
+import { FetchedInputs } from '../../src/batches/files/fetched-inputs.ts'
 import { Files } from '../../src/batches/files/files.ts'
 import { failBatch } from '../../src/batches/finish.ts'
 import { CountedObjects } from '../../src/batches/storage/counted-objects.ts'
@@ -108,6 +109,15 @@ async function startApi(): Promise<Api> {
     redis: connection,
     store,
     quota,
+    inputs: new FetchedInputs({
+      redis: connection,
+      files,
+      objects,
+      policy: { allow: [], setting: 'NONE' },
+      maxBytes: 1,
+      places: new PlaceQueue(1),
+      onOutcome: () => undefined,
+    }),
     connection: consumer,
     endpoints,
     limits: {

@@ -1,6 +1,7 @@
 // Converts a batch record to OpenAI's batch object.
 
 import type { FoundBatch } from '../../batches/batch.ts'
+import { publicUrlOf } from '../../batches/files/fetched-inputs.ts'
 import type { LineProblem } from '../../batches/input/input-line.ts'
 import type { BatchRecord } from '../../records/batches.ts'
 import { batchId, fileId, toUnixSeconds } from '../http/openai-format.ts'
@@ -15,6 +16,7 @@ export function toBatchObject({ id, record }: FoundBatch): BatchObject {
     endpoint: record.endpoint,
     errors: errors ? { object: 'list', data: errors } : null,
     input_file_id: fileId(record.input),
+    ...(record.input_url === undefined ? {} : { input_url: publicUrlOf(record.input_url) }),
     completion_window: record.window,
     status: statusOf(record),
     output_file_id: record.output === undefined ? null : fileId(record.output),

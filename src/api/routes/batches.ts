@@ -9,6 +9,7 @@ import { invalid, type Problem } from '../../errors.ts'
 import { admitMemory } from '../../predict/memory-admission.ts'
 import { BATCHES_LIST, type BatchRecord, readBatches } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
+import { urlProblem } from '../../validation/addresses.ts'
 import type { Context } from '../context.ts'
 import { batchId, integerInQuery, listObject, listOf, uuidFromId } from '../http/openai-format.ts'
 import type { HeaderName } from '../http/openapi-headers.ts'
@@ -32,6 +33,8 @@ const EXAMPLE_BODY = {
   endpoint: '/predict',
   completion_window: '24h',
 }
+/** Pre-signed URLs contain tokens of more than a thousand characters. */
+const MAX_URL_CHARS = 8_192
 /** Longer ones would outlive the input file. */
 const MAX_WINDOW_MS = 30 * 24 * 3_600_000
 const idParams = z.object({ id: z.string() })
@@ -55,7 +58,7 @@ export function batchRoutes(schemas: Schemas): Route<Context>[] {
       path: '/v1/batches',
       operationId: 'createBatch',
       tag: 'Batches',
-      summary: 'Create a batch from a file or from inline requests',
+      summary: 'Create a batch from a file, from a URL of one, or from inline requests',
       description: 'Idempotency-Key: a repeated request returns the same batch.',
       errors: 'openai',
       body: schemas.batch,
@@ -185,7 +188,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     webhook: body.webhook,
     hash,
   }
-  return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, inputOf(body)))
+  return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, inputOf(context, body)))
 }
 
 function createdReply({ replayed, ...batch }: CreatedBatch): RouteReply {
@@ -219,15 +222,23 @@ function metadataOf({ metadata }: BatchRecord): Record<string, string> {
 }
 
 /** Checks rules that the schema cannot express. @throws AppError 422 with every problem, 404 for an invalid file id. */
-function inputOf({ endpoint, input_file_id: file, requests }: BatchBody): BatchInput {
+function inputOf({ config }: Context, body: BatchBody): BatchInput {
+  const { endpoint, input_file_id: file, input_url: url, requests } = body
   const problems: Problem[] = []
-  if ((file === undefined) === (requests === undefined)) {
-    problems.push({ path: 'input_file_id', message: 'exactly one of input_file_id and requests is required' })
+  if ([file, url, requests].filter((each) => each !== undefined).length !== 1) {
+    problems.push({
+      path: 'input_file_id',
+      message: 'exactly one of input_file_id, input_url and requests is required',
+    })
   }
+  const policy = { allow: config.inputUrlAllow, setting: 'INPUT_URL_ALLOW' }
+  const urlMessage = url === undefined ? undefined : urlProblem(url, policy, MAX_URL_CHARS)
+  if (urlMessage !== undefined) problems.push({ path: 'input_url', message: urlMessage })
   if (!isBatchEndpoint(endpoint)) {
     problems.push({ path: 'endpoint', message: 'must be /predict, /invocations or /models/NAME' })
   }
   if (problems.length > 0) throw invalid(problems)
+  if (url !== undefined) return { url }
   if (requests === undefined) return { file: uuidFromId('file', file ?? '') }
   const lines = requests.map((each) => `${JSON.stringify({ method: 'POST', url: endpoint, ...each })}\n`)
   return { lines: () => asStream(lines), name: 'requests.jsonl' }

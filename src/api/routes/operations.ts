@@ -202,6 +202,7 @@ export async function describeServer(context: Context, wanted?: string): Promise
 function sampleGauges(context: Context): void {
   const { batchService, metrics, waiters, fleet, connections, polls, streams } = context
   metrics.batchesRunning.set(batchService.running)
+  metrics.fetching.set(batchService.fetching)
   metrics.connections.set(connections.size)
   metrics.polls.set(polls.taken)
   metrics.streams.set(streams.taken)

@@ -25,6 +25,11 @@ const webhook = z
   .optional()
   .meta({ format: 'uri', description: 'URL to which the object is posted, signed, when it has ended' })
 
+const inputUrl = z
+  .string()
+  .min(1, { error: 'is empty' })
+  .meta({ format: 'uri', description: 'URL of the input file, for example a pre-signed one, which is fetched once' })
+
 const inlineRequest = z
   .strictObject({ custom_id: z.string(), body: z.record(z.string(), z.unknown()) })
   .meta({ id: 'InlineRequest' })
@@ -52,6 +57,7 @@ export function createSchemas(limits: SchemaLimits) {
     .max(MAX_INLINE_REQUESTS, { error: `has more than ${MAX_INLINE_REQUESTS} requests; ${AS_A_FILE}` })
   const batch = z.strictObject({
     input_file_id: z.string().optional(),
+    input_url: inputUrl.optional(),
     requests: requests.optional(),
     endpoint: z.string().max(200).describe('/predict, /invocations or /models/NAME: the route of every request'),
     completion_window: z
@@ -73,7 +79,7 @@ export function createSchemas(limits: SchemaLimits) {
     values: VALUES_OF_INLINE_REQUESTS,
     advice: AS_A_FILE,
   }
-  const { input_file_id: _file, requests: _requests, ...common } = batch.shape
+  const { input_file_id: _file, input_url: _url, requests: _requests, ...common } = batch.shape
   const documented = {
     ...schemas.documented,
     prediction: prediction.extend({ input: schemas.documented.predictionInput }).meta({ id: 'PredictionBody' }),
@@ -81,6 +87,7 @@ export function createSchemas(limits: SchemaLimits) {
       z
         .strictObject({ input_file_id: z.string().describe('A file with purpose "batch"'), ...common })
         .meta({ id: 'BatchBodyWithFile' }),
+      z.strictObject({ input_url: inputUrl, ...common }).meta({ id: 'BatchBodyWithUrl' }),
       z
         .strictObject({ requests: requests.describe('Inline requests, instead of a file'), ...common })
         .meta({ id: 'BatchBodyWithRequests' }),
@@ -122,6 +129,7 @@ export const batchObject = z
     endpoint: z.string(),
     errors: orNull(z.object({ object: z.literal('list'), data: z.array(lineProblem) }).meta({ id: 'BatchProblems' })),
     input_file_id: z.string(),
+    input_url: url.optional().describe('Where the input file was fetched, without query'),
     completion_window: z.string(),
     status: z
       .enum(['validating', 'in_progress', 'finalizing', 'completed', 'failed', 'expired', 'cancelling', 'cancelled'])

@@ -1,7 +1,7 @@
 // Makes the file of an upload from its parts, once, whichever api is asked and whichever dies.
 import { createHash, randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { every, pause } from '../../async.ts'
+import { every, pause, untilAborted } from '../../async.ts'
 import { conflict, invalid, unavailable } from '../../errors.ts'
 import { requestHash, uuidFromKey } from '../../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../../records/ids.ts'
@@ -137,10 +137,7 @@ async function* concatenated(
   for (const uuid of parts) {
     const stored = await store.get(partName(owner, uuid))
     if (!stored) throw conflict('a part of this upload has expired')
-    for await (const piece of digested(stored.content, digest)) {
-      held.throwIfAborted()
-      yield piece
-    }
+    yield* untilAborted(digested(stored.content, digest), held)
   }
   if (md5 !== undefined && digest.digest('hex') !== md5.toLowerCase()) {
     throw invalid([{ path: 'md5', message: 'is not the hash of the parts in this order' }])

@@ -1,5 +1,6 @@
 // The openai client for Node.
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import OpenAI, { toFile } from 'openai'
 import { type Check, type Target, TEXT, until } from './checks.ts'
 
@@ -36,6 +37,30 @@ export async function checkOpenAi({ url, key, model, pausedModel }: Target, chec
     for await (const each of client.files.list({ limit: 1 }))
       if (each.id === file.id) await client.files.delete(each.id)
     await assert.rejects(client.files.retrieve(file.id), OpenAI.NotFoundError)
+  })
+  await check('uploads: parts, complete with md5, a batch of the file; cancel', async () => {
+    const content = Buffer.from(line({ inputs: TEXT, model }) + line({ inputs: 7 }).replace('"a"', '"b"'))
+    const begin = (bytes: number) =>
+      client.uploads.create({ filename: 'a.jsonl', bytes, mime_type: 'application/jsonl', purpose: 'batch' })
+    const upload = await begin(content.length)
+    const half = content.length >> 1
+    const parts = await Promise.all(
+      [content.subarray(0, half), content.subarray(half)].map(async (data) =>
+        client.uploads.parts.create(upload.id, { data: await toFile(data, 'part') }),
+      ),
+    )
+    const md5 = createHash('md5').update(content).digest('hex')
+    const completed = await client.uploads.complete(upload.id, { part_ids: parts.map(({ id }) => id), md5 })
+    assert.deepEqual([completed.status, completed.file?.bytes], ['completed', content.length])
+    const batch = await client.batches.create({
+      input_file_id: completed.file?.id ?? '',
+      endpoint: PREDICT,
+      completion_window: '24h',
+    })
+    assert.equal((await ended(batch.id)).status, 'completed')
+    const other = await begin(10)
+    assert.equal((await client.uploads.cancel(other.id)).status, 'cancelled')
+    await assert.rejects(client.uploads.complete(other.id, { part_ids: ['part_x'] }), OpenAI.ConflictError)
   })
   await check('a completed batch: output and error file', async () => {
     const failing = line({ inputs: 7 }).replace('"a"', '"b"')

@@ -1,6 +1,7 @@
 """openai, with strict validation of every response."""
 
 import asyncio
+import hashlib
 import io
 import json
 
@@ -67,6 +68,26 @@ def idempotent_file():
     first, second = (upload(lines(), extra_headers={"Idempotency-Key": "python"}) for _ in range(2))
     assert first.id == second.id
     raises(openai.BadRequestError, lambda: upload(lines(count=3), extra_headers={"Idempotency-Key": "python"}))
+
+
+@check("uploads: upload_file_chunked; parts, md5, a batch of the file; cancel")
+def uploads():
+    content = lines()
+    chunked = client.uploads.upload_file_chunked(
+        file=content, filename="a.jsonl", bytes=len(content), mime_type="application/jsonl", purpose="batch", part_size=50
+    )
+    assert chunked.status == "completed" and chunked.file, chunked
+    assert client.files.content(chunked.file.id).read() == content
+    assert ended(create(chunked.file)).status == "completed"
+    begin = lambda: client.uploads.create(filename="a", bytes=4, mime_type="text/plain", purpose="batch")
+    upload, other = begin(), begin()
+    parts = [client.uploads.parts.create(upload.id, data=data).id for data in (b"cd", b"ab")]
+    complete = lambda md5: client.uploads.complete(upload.id, part_ids=parts[::-1], md5=md5)
+    raises(openai.BadRequestError, lambda: complete("0" * 32))
+    first, again = (complete(hashlib.md5(b"abcd").hexdigest()) for _ in range(2))
+    assert first.file == again.file and client.files.content(first.file.id).read() == b"abcd"
+    assert client.uploads.cancel(other.id).status == "cancelled"
+    raises(openai.ConflictError, lambda: client.uploads.parts.create(other.id, data=b"ab"))
 
 
 @check("a completed batch: output and error file")

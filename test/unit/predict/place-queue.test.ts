@@ -26,6 +26,18 @@ it('a free place goes to the owner that holds the fewest', async () => {
   expect([granted.join(''), places.taken]).toEqual(['aaba', 2])
 })
 
+it('an owner with its places waits, and others do not', async () => {
+  const places = new PlaceQueue(3, 1)
+  const [first] = await Promise.all([places.acquire('a', never), places.acquire('b', never)])
+  let granted = false
+  void places.acquire('a', never).then(() => (granted = true))
+  await settled()
+  expect([granted, places.taken]).toEqual([false, 2])
+  first()
+  await settled()
+  expect([granted, places.taken]).toEqual([true, 2])
+})
+
 it('a wait that is aborted rejects with the reason, and takes no place', async () => {
   const places = new PlaceQueue(1)
   const release = await places.acquire('a', never)

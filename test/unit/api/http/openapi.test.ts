@@ -83,13 +83,15 @@ describe('the schemas', () => {
       ]),
       [schemas.batch, schemas.documented.batch, { ...window, requests }],
       [schemas.batch, schemas.documented.batch, { ...window, input_file_id: 'file-1' }],
+      [schemas.batch, schemas.documented.batch, { ...window, input_url: 'https://example.com/a' }],
     ]
     for (const [served, documented, body] of bodies) {
       expect([body, documented.safeParse(body).success]).toEqual([body, served.safeParse(body).success])
     }
-    for (const name of ['PredictBody', 'InvocationsBody', 'PredictionInput', 'BatchBody']) {
+    for (const name of ['PredictBody', 'InvocationsBody', 'PredictionInput']) {
       expect(document.components?.schemas?.[name]).toMatchObject({ oneOf: [{}, {}] })
     }
+    expect(document.components?.schemas?.['BatchBody']).toMatchObject({ oneOf: [{}, {}, {}] })
   })
 
   it('describe the headers of every response', () => {
