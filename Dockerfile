@@ -13,6 +13,7 @@ RUN npm run build
 # platform, other packages their sources, source maps and browser bundles: most of the size is never loaded. AWS' client
 # is in the bundle of the api.
 RUN npm prune --omit=dev --no-audit \
+ && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json \
  && cd node_modules \
  && rm -rf typescript @typescript .cache @aws @aws-sdk @smithy \
  && cd onnxruntime-node/bin/napi-v6 \
@@ -26,6 +27,7 @@ ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache FILES_URL=file:///data/
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY --from=build /app/sbom.cdx.json ./
 COPY package.json LICENSE NOTICE ./
 COPY bin/health.sh bin/inferq.mjs bin/setup.mjs bin/
 COPY web web

@@ -8,8 +8,8 @@ import { ERROR_HEADERS, type HeaderName, RESPONSE_HEADERS } from './openapi-head
 import { problemDocument } from './problem.ts'
 import type { DocumentedResponse, RequestHeader, Route } from './route.ts'
 
-/** Of every route: headers that are too large, and a fault of the server. */
-const EVERY_ROUTE = [431, 500]
+/** Of every route: a malformed request, headers that are too large, and a fault of the server. */
+const EVERY_ROUTE = [400, 431, 500]
 /** Of routes with a body: one that does not arrive in time. */
 const WITH_BODY = [408]
 
@@ -42,6 +42,8 @@ export function operationOf(route: Route<never>, hasKeys: boolean): RouteConfig 
     ...(secured ? [401] : []),
     ...(route.public ? [] : [403]),
     ...(route.body || route.form ? WITH_BODY : []),
+    // Bytes are sent whatever Accept is.
+    ...(route.isBinary ? [] : [406]),
     ...EVERY_ROUTE,
   ])
   const headers = Object.fromEntries((route.requestHeaders ?? []).map((name) => [name, requestHeaders[name]]))
