@@ -41,6 +41,13 @@ export async function every(
   while (await pause(ms, signal)) await task().catch(onError)
 }
 
+/** Milliseconds of a Retry-After header, which has seconds or a date; undefined for any other text. */
+export function retryAfterMs(header: string | null | undefined, now = Date.now()): number | undefined {
+  const text = header?.trim() ?? ''
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now
+  return Number.isFinite(ms) ? Math.max(0, ms) : undefined
+}
+
 export interface RetryOptions {
   /** Milliseconds from a failure to the next attempt. */
   ms: number

@@ -6,8 +6,15 @@ const DELAYS_MS = [5 * SECOND, 30 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5
 /** Each delay is up to this share longer, so that the deliveries of an outage do not come back together. */
 const JITTER = 0.25
 
-/** Milliseconds to the next attempt; undefined after the last one. @param tries attempts so far. */
-export function retryDelay(tries: number, random = Math.random): number | undefined {
+/** A receiver may ask for no longer pause. */
+const MAX_ASKED_MS = HOUR
+
+/**
+ * Milliseconds to the next attempt; undefined after the last one.
+ * @param tries attempts so far. @param asked milliseconds that the receiver asks to wait (Retry-After).
+ */
+export function retryDelay(tries: number, asked = 0, random = Math.random): number | undefined {
   const delay = DELAYS_MS[tries - 1]
-  return delay === undefined ? undefined : Math.round(delay * (1 + JITTER * random()))
+  if (delay === undefined) return undefined
+  return Math.round(Math.max(delay, Math.min(asked, MAX_ASKED_MS)) * (1 + JITTER * random()))
 }

@@ -116,7 +116,8 @@ export class Deliverer implements Service {
       onAttempt('delivered')
       return undefined
     }
-    const delay = made.status === GONE ? undefined : retryDelay(record.tries + 1)
+    const asked = 'retryAfter' in sent ? sent.retryAfter : undefined
+    const delay = made.status === GONE ? undefined : retryDelay(record.tries + 1, asked)
     if (delay !== undefined) {
       await recordAttempt(redis, id, record, made, { state: 'pending', at: Date.now() + delay })
       onAttempt('retried')

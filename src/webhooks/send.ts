@@ -1,5 +1,7 @@
 // Sends one request to a receiver.
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { retryAfterMs } from '../async.ts'
 import type { AddressPolicy } from '../validation/addresses.ts'
 import { failureOf, guardedRequest } from '../validation/guarded-request.ts'
 
@@ -14,8 +16,8 @@ export interface Receiver {
   timeoutMs?: number
 }
 
-/** `status` of the answer, or why there is none. */
-export type Sent = { status: number } | { error: string }
+/** `status` of the answer, with the pause in milliseconds that a 429 or 503 asks for; or why there is none. */
+export type Sent = { status: number; retryAfter?: number } | { error: string }
 
 const TIMEOUT_MS = 10_000
 /** Bytes of an answer that are read; a longer one is cut off. */
@@ -47,14 +49,16 @@ async function post(
     headers: { 'Content-Type': 'application/json', 'Content-Length': bytes.length, ...headers },
   })
   request.end(bytes)
-  const [response] = await once(request, 'response')
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
   try {
     let received = 0
     for await (const chunk of response as AsyncIterable<Buffer>) {
       received += chunk.length
       if (received > MAX_ANSWER_BYTES) break
     }
-    return { status: (response as { statusCode: number }).statusCode }
+    const { statusCode: status = 0, headers: answered } = response
+    const retryAfter = status === 429 || status === 503 ? retryAfterMs(answered['retry-after']) : undefined
+    return { status, ...(retryAfter === undefined ? {} : { retryAfter }) }
   } finally {
     request.destroy()
   }

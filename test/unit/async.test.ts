@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { retry } from '../../src/async.ts'
+import { retry, retryAfterMs } from '../../src/async.ts'
 
 it('a task that fails because it was aborted is not reported as a failure', async () => {
   const stop = new AbortController()
@@ -14,4 +14,12 @@ it('a task that fails because it was aborted is not reported as a failure', asyn
   const end = retry(task, { ms: 1, signal: stop.signal, onError: (error) => reported.push((error as Error).message) })
   await expect(end).rejects.toThrow(/abort/)
   expect(reported).toEqual(['away'])
+})
+
+it('reads Retry-After as seconds or a date', () => {
+  const now = Date.UTC(2026, 0, 1)
+  expect(retryAfterMs('7')).toBe(7_000)
+  expect(retryAfterMs(new Date(now + 5_000).toUTCString(), now)).toBe(5_000)
+  expect(retryAfterMs(new Date(now - 5_000).toUTCString(), now)).toBe(0)
+  expect(['', 'soon', null, undefined].filter((text) => retryAfterMs(text, now) !== undefined)).toEqual([])
 })

@@ -1,4 +1,5 @@
 // Errors of the Hub: what a response's status and headers mean, and how long the Hub asks to wait.
+import { retryAfterMs } from '../../async.ts'
 
 /** `isTransient`: a retry may succeed. */
 export class HubError extends Error {
@@ -79,10 +80,8 @@ function sentenceIn(headers: Headers): string {
  * (draft-ietf-httpapi-ratelimit-headers), the longer of both; undefined without either.
  */
 function waitIn(headers: Headers): number | undefined {
-  const after = headers.get('retry-after')?.trim() ?? ''
-  const seconds = [
-    /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1_000,
-    Number(/;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]),
-  ].filter(Number.isFinite)
-  return seconds.length > 0 ? Math.max(0, ...seconds) * 1_000 : undefined
+  const after = retryAfterMs(headers.get('retry-after'))
+  const limit = /;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]
+  if (limit === undefined) return after
+  return Math.max(after ?? 0, Number(limit) * 1_000)
 }

@@ -84,3 +84,13 @@ it('rejects when its process stops', async () => {
   const url = await receiver(() => undefined)
   await expect(post(url, { signal: AbortSignal.timeout(50) })).rejects.toThrow('aborted due to timeout')
 })
+
+it.each([
+  [429, '120', 120_000],
+  [503, '0', 0],
+  [503, 'soon', undefined],
+  [500, '120', undefined],
+])('has the pause that a %d with Retry-After: %s asks for', async (status, header, retryAfter) => {
+  const url = await receiver((_request, response) => void response.writeHead(status, { 'Retry-After': header }).end())
+  expect(await post(url)).toEqual({ status, ...(retryAfter === undefined ? {} : { retryAfter }) })
+})
