@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import type { FleetView } from '../fleet/fleet.ts'
 import { jobRefOf, type Prediction } from '../predict/predictions.ts'
 import { type JobSnapshot, readJob } from '../queue/job-state.ts'
-import { readBatch } from '../records/batches.ts'
+import { type BatchRecord, readBatch, writeProgress } from '../records/batches.ts'
 import type { WebhookEvent } from '../records/deliveries.ts'
 import type { OwnedId } from '../records/ids.ts'
 import { type PredictionRecord, readPrediction } from '../records/predictions.ts'
@@ -34,9 +34,23 @@ async function ofBatch({ redis }: WebhookMessagesOptions, id: OwnedId): Promise<
   const record = await readBatch(redis, id)
   if (record?.webhook === undefined) return { kind: 'gone' }
   const { webhook: url, created_at: createdAt } = record
-  if (record.ended_at === undefined) return { kind: 'waiting', since: createdAt }
   const body = JSON.stringify(toBatchObject({ id, record }))
-  return { kind: 'due', messages: [{ event: 'completed', url, createdAt, body }] }
+  if (record.ended_at !== undefined) return { kind: 'due', messages: [{ event: 'completed', url, createdAt, body }] }
+  const percent = progressOf(record)
+  if (percent <= (record.webhook_sent ?? 0)) return { kind: 'waiting', since: createdAt }
+  const onStored = () => writeProgress(redis, id, { webhook_sent: percent })
+  return {
+    kind: 'waiting',
+    since: createdAt,
+    messages: [{ event: 'progress', percent, url, createdAt, body, onStored }],
+  }
+}
+
+/** The last multiple of the wanted percentage that a batch has reached; 0: none, or none is wanted. */
+function progressOf({ webhook_progress: step, total, completed, failed }: BatchRecord): number {
+  if (step === undefined || total === 0) return 0
+  const percent = (100 * (completed + failed)) / total
+  return percent >= 100 ? 0 : Math.floor(percent / step) * step
 }
 
 /** An ended prediction is read also when its retention has ended: the event is older. */

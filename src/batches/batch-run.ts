@@ -47,7 +47,7 @@ export interface BatchRunOptions extends FinishOptions {
   blockWork: () => number
   /** Places of batches that are validated, and of batches that run; shared by all batches of this process. */
   places: { validation: PlaceQueue; run: PlaceQueue }
-  onRows: (answered: number, failed: number) => void
+  onRows: (answered: number, failed: number, id: OwnedId) => void
 }
 
 const STATE_POLL_MS = 500
@@ -243,11 +243,11 @@ class BatchRun {
     this.#part += 1
     this.#totals = part.header.totals
     const { completed, failed } = this.#totals
-    this.#options.onRows(part.header.completed, part.header.failed)
     await this.#retry.command(async () => {
       await writeProgress(this.#options.redis, this.#id, { completed, failed })
       await this.#options.quota.set(partsName(this.#batch), partsBytes(this.#totals))
     })
+    this.#options.onRows(part.header.completed, part.header.failed, this.#id)
     this.#sender.removeJobs(started.jobs)
   }
 

@@ -180,9 +180,11 @@ export class BatchService implements Service {
         reportEnd(redis, 'batch', id).catch(onError)
       },
       onUnknownVersion: () => metrics.unknownVersions.inc(),
-      onRows: (answered, failed) => {
+      onRows: (answered, failed, id) => {
         metrics.batchRows.inc({ outcome: 'answered' }, answered)
         metrics.batchRows.inc({ outcome: 'failed' }, failed)
+        // A webhook may be due at this progress.
+        reportEnd(redis, 'batch', id).catch(onError)
       },
       onError,
     })

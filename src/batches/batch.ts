@@ -12,6 +12,8 @@ export interface NewBatch {
   outputTtl: number | undefined
   /** The URL to which the ended batch is sent. */
   webhook?: string | undefined
+  /** Percent of the rows after which the unfinished batch is sent, again and again. */
+  webhookProgress?: number | undefined
   /** The hash of the whole request, which identifies a repeat. */
   hash: string
 }

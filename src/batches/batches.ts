@@ -101,6 +101,7 @@ export class Batches {
       completed: 0,
       failed: 0,
       ...(request.webhook === undefined ? {} : { webhook: request.webhook }),
+      ...(request.webhookProgress === undefined ? {} : { webhook_progress: request.webhookProgress }),
     }
     if (request.webhook !== undefined) await expectEnd(redis, 'batch', id)
     await this.#options.files.addReader(file, keyIdOf(id))

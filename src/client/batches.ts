@@ -16,6 +16,8 @@ export interface CreateBatch {
   metadata?: Record<string, string>
   /** URL to which the ended batch is posted, signed. */
   webhook?: string
+  /** The unfinished batch is posted too, whenever so many more percent of its rows are answered. */
+  webhookProgress?: number
   /** A second request with the same key and body returns the same batch. */
   idempotencyKey?: string
   signal?: AbortSignal | undefined
@@ -51,6 +53,7 @@ export class BatchCalls {
     completionWindow,
     metadata,
     webhook,
+    webhookProgress,
     idempotencyKey,
     signal,
   }: CreateBatch): Promise<Batch> {
@@ -62,6 +65,7 @@ export class BatchCalls {
         completion_window: completionWindow ?? '24h',
         ...(metadata ? { metadata } : {}),
         ...(webhook === undefined ? {} : { webhook }),
+        ...(webhookProgress === undefined ? {} : { webhook_progress: webhookProgress }),
       },
       headers: idempotencyKey ? { 'Idempotency-Key': idempotencyKey } : {},
       signal,

@@ -44,6 +44,10 @@ const record = z.object({
   error: z.string().optional(),
   /** The URL to which the ended batch is sent. */
   webhook: z.string().optional(),
+  /** It is also sent whenever so many more percent of its rows are answered. */
+  webhook_progress: z.coerce.number().optional(),
+  /** The percentage at which it was sent last. */
+  webhook_sent: z.coerce.number().optional(),
 })
 
 export type BatchRecord = z.infer<typeof record>

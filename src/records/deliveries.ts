@@ -10,6 +10,9 @@ import { keyIdOf, type OwnedId } from './ids.ts'
 
 export const webhookEvents = ['start', 'output', 'completed'] as const
 export type WebhookEvent = (typeof webhookEvents)[number]
+/** The events of deliveries, in their order; `progress` is of batches. */
+export const deliveryEvents = ['start', 'output', 'progress', 'completed'] as const
+export type DeliveryEvent = (typeof deliveryEvents)[number]
 
 const attempt = z.object({
   /** Epoch milliseconds. */
@@ -23,7 +26,7 @@ export type DeliveryAttempt = z.infer<typeof attempt>
 
 const delivery = z.object({
   owner: z.string(),
-  event: z.enum(webhookEvents),
+  event: z.enum(deliveryEvents),
   url: z.string(),
   state: z.enum(['pending', 'delivered', 'failed']),
   created_at: z.coerce.number(),
@@ -57,16 +60,17 @@ const [compress, decompress] = [promisify(gzip), promisify(gunzip)]
 /**
  * The id of an event's delivery. It follows from the event, so a repeated event is the same delivery.
  * @param createdAt of the prediction or batch, epoch milliseconds: an id may be used again after its prediction is erased.
+ * @param percent of a progress event.
  */
-export function deliveryIdOf(uuid: string, createdAt: number, event: WebhookEvent): string {
-  return `msg_${uuid.replaceAll('-', '')}_${createdAt.toString(36)}_${event}`
+export function deliveryIdOf(uuid: string, createdAt: number, event: DeliveryEvent, percent?: number): string {
+  return `msg_${uuid.replaceAll('-', '')}_${createdAt.toString(36)}_${event}${percent ?? ''}`
 }
 
 /** Stores a delivery unless it exists. @returns its state. */
 export async function createDelivery(
   redis: Redis,
   id: DeliveryId,
-  { event, url, body }: { event: WebhookEvent; url: string; body: string },
+  { event, url, body }: { event: DeliveryEvent; url: string; body: string },
 ): Promise<DeliveryRecord['state']> {
   const packed = await compress(body)
   const fields = {

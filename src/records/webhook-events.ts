@@ -29,7 +29,7 @@ export async function expectEnd(redis: Redis, kind: 'end' | 'batch', id: OwnedId
   await redis.zadd(eventsKey, 'NX', Date.now() + FIRST_CHECK_MS, entryOf(kind, id))
 }
 
-/** Reports that an expected end has come. Without an entry it has no effect. */
+/** Reports that an expected end has come, or rows of a batch. Without an entry it has no effect. */
 export async function reportEnd(redis: Redis, kind: 'end' | 'batch', id: OwnedId): Promise<void> {
   await redis.zadd(eventsKey, 'XX', Date.now(), entryOf(kind, id))
 }

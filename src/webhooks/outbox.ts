@@ -1,30 +1,45 @@
 // Turns events into deliveries. Events are in Redis until their deliveries are stored (records/webhook-events.ts).
 import type { Redis } from 'ioredis'
 import { every } from '../async.ts'
-import { createDelivery, type DeliveryId, deliveryIdOf, type WebhookEvent } from '../records/deliveries.ts'
+import {
+  createDelivery,
+  type DeliveryEvent,
+  type DeliveryId,
+  deliveryIdOf,
+  readUndelivered,
+} from '../records/deliveries.ts'
 import type { OwnedId } from '../records/ids.ts'
 import { type ClaimedEvent, claimEvents, postponeEvent, removeEvents } from '../records/webhook-events.ts'
 
 /** What is sent for an event. */
 export interface Message {
-  event: WebhookEvent
+  event: DeliveryEvent
+  /** Of a progress event. */
+  percent?: number
   url: string
   /** Of the prediction or batch, epoch milliseconds. */
   createdAt: number
   /** JSON. */
   body: string
+  /** Called when it is stored. */
+  onStored?: () => Promise<void>
 }
 
 /**
  * `due`: the event has come, and these are its messages. `waiting`: it has not; `since` is the creation of the prediction
- * or batch, epoch milliseconds. `gone`: it cannot come any more.
+ * or batch, epoch milliseconds, and the messages are those of its progress. `gone`: it cannot come any more.
  */
-export type EventState = { kind: 'due'; messages: Message[] } | { kind: 'waiting'; since: number } | { kind: 'gone' }
+export type EventState =
+  | { kind: 'due'; messages: Message[] }
+  | { kind: 'waiting'; since: number; messages?: Message[] }
+  | { kind: 'gone' }
 
 export interface OutboxOptions {
   redis: Redis
   /** Reads the state of an event. */
   read: (event: ClaimedEvent) => Promise<EventState>
+  /** Bytes of an owner that are not delivered yet, above which no progress is sent. */
+  maxUndelivered: number
   /** Adds the job of a delivery unless it exists. */
   add: (delivery: DeliveryId) => Promise<void>
   /** The retention of a finished prediction, milliseconds: events are checked more often. */
@@ -64,15 +79,19 @@ export class Outbox {
   async #handle(event: ClaimedEvent): Promise<void> {
     const { redis, read } = this.#options
     const state = await read(event)
+    if (state.kind !== 'gone') for (const message of state.messages ?? []) await this.#deliver(event.id, message)
     if (state.kind === 'waiting') return postponeEvent(redis, event, Date.now() + this.#timeToCheck(state.since))
-    if (state.kind === 'due') for (const message of state.messages) await this.#deliver(event.id, message)
     await removeEvents(redis, event.id, [event.kind])
   }
 
-  async #deliver({ owner, uuid }: OwnedId, { event, url, createdAt, body }: Message): Promise<void> {
-    const delivery = { owner, uuid, id: deliveryIdOf(uuid, createdAt, event) }
-    const state = await createDelivery(this.#options.redis, delivery, { event, url, body })
-    if (state === 'pending') await this.#options.add(delivery)
+  async #deliver({ owner, uuid }: OwnedId, message: Message): Promise<void> {
+    const { redis, maxUndelivered, add } = this.#options
+    const { event, percent, url, createdAt, body, onStored } = message
+    if (event === 'progress' && (await readUndelivered(redis, owner)) >= maxUndelivered) return
+    const delivery = { owner, uuid, id: deliveryIdOf(uuid, createdAt, event, percent) }
+    const state = await createDelivery(redis, delivery, { event, url, body })
+    if (state === 'pending') await add(delivery)
+    await onStored?.()
   }
 
   #timeToCheck(since: number): number {

@@ -12,13 +12,13 @@ import type { Producer } from '../queue/producer.ts'
 import {
   type DeliveryId,
   type DeliveryRecord,
+  deliveryEvents,
   eraseDelivery,
   readDelivery,
   readDeliveryEnd,
   readDeliveryIds,
   readUndelivered,
   reopenDelivery,
-  webhookEvents,
 } from '../records/deliveries.ts'
 import { uuidFromKey } from '../records/idempotency.ts'
 import { keyIdOf, type OwnedId } from '../records/ids.ts'
@@ -78,6 +78,7 @@ export class Webhooks implements Service {
     this.#outbox = new Outbox({
       redis,
       read,
+      maxUndelivered: MAX_UNDELIVERED_BYTES,
       add: (delivery) => this.#addJob(delivery),
       resultTtl: config.resultTtl,
       onError,
@@ -147,8 +148,10 @@ export class Webhooks implements Service {
   async list(id: OwnedId): Promise<LoggedDelivery[]> {
     const ids = await readDeliveryIds(this.#options.redis, id)
     const found = await Promise.all(ids.map((each) => this.#find({ ...id, id: each })))
-    const orderOf = ({ record }: LoggedDelivery) => webhookEvents.indexOf(record.event)
-    return found.filter((each) => each !== undefined).sort((a, b) => orderOf(a) - orderOf(b))
+    const orderOf = ({ record }: LoggedDelivery) => deliveryEvents.indexOf(record.event)
+    return found
+      .filter((each) => each !== undefined)
+      .sort((a, b) => orderOf(a) - orderOf(b) || a.record.created_at - b.record.created_at)
   }
 
   /**

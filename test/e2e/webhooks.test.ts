@@ -23,6 +23,8 @@ interface Delivery {
 
 let redisUrl: string
 let stack: Stack
+/** The api that is called. */
+let current: Pick<Stack, 'url' | 'api'>
 let receiver: WebhookReceiver
 /** Answers requests to /fast alone. */
 let silent: WebhookReceiver
@@ -30,6 +32,7 @@ beforeAll(async () => {
   receiver = await startReceiver((path, n) => {
     if (path === '/fails-once') return n === 0 ? 500 : 200
     if (path === '/gone') return 410
+    if (path === '/held') return n === 0 ? undefined : 200
     if (path === '/redirects') return 302
     return 200
   })
@@ -39,6 +42,7 @@ beforeAll(async () => {
     redisUrl,
     apiEnv: { API_KEYS: `ann:${ANN},bob:${BOB}`, WEBHOOK_ALLOW: '127.0.0.1', PUBLIC_URL },
   })
+  current = stack
 })
 afterAll(async () => {
   await stack?.stop()
@@ -49,7 +53,7 @@ afterAll(async () => {
 async function call(
   path: string,
   body?: unknown,
-  { method = body === undefined ? 'GET' : 'POST', key = ANN, url = stack.url } = {},
+  { method = body === undefined ? 'GET' : 'POST', key = ANN, url = current.url } = {},
 ) {
   const response = await fetch(`${url}${path}`, {
     method,
@@ -226,6 +230,37 @@ describe('a batch', () => {
   })
 })
 
+describe('a batch with webhook_progress', () => {
+  it('is sent while it runs, too', async () => {
+    const requests = Array.from({ length: 2_100 }, (_, n) => ({ custom_id: `${n}`, body: { inputs: 'a' } }))
+    const body = { requests, endpoint: '/predict', completion_window: '1h', webhook: hook('/progress') }
+    expect((await call('/v1/batches', { ...body, webhook_progress: 10 })).status).toBe(200)
+    const isEnd = ({ headers }: Received) => String(headers['webhook-id']).endsWith('_completed')
+    await waitFor('the end', () => receiver.received.some((each) => each.path === '/progress' && isEnd(each)), {
+      within: 60_000,
+    })
+    const sent = await receiver.at('/progress')
+    const steps = sent.filter((each) => !isEnd(each)).map(({ headers }) => String(headers['webhook-id']))
+    expect(new Set(steps).size).toBe(steps.length)
+    for (const step of steps) expect(step).toMatch(/_progress[1-9]0$/)
+    expect(objectOf(sent.find(isEnd)).request_counts).toEqual({ total: 2_100, completed: 2_100, failed: 0 })
+  })
+
+  it.each([
+    [0, /webhook_progress/],
+    [100, /webhook_progress/],
+    [2.5, /webhook_progress/],
+    ['25', /webhook_progress/],
+  ])('refuses %s', async (webhook_progress, message) => {
+    const requests = [{ custom_id: 'a', body: { inputs: 'a' } }]
+    const body = { requests, endpoint: '/predict', completion_window: '1h', webhook: hook('/never') }
+    const answer = await call('/v1/batches', { ...body, webhook_progress })
+    expect([answer.status, answer.body.error.message]).toEqual([400, expect.stringMatching(message)])
+    const alone = await call('/v1/batches', { ...body, webhook: undefined, webhook_progress: 5 })
+    expect(alone.body.error.message).toMatch(/no effect without webhook/)
+  })
+})
+
 describe('refused are', () => {
   it.each([
     ['a private address', { webhook: 'http://10.0.0.1/hook' }, /WEBHOOK_ALLOW/],
@@ -284,11 +319,31 @@ it('logs neither a text nor a URL nor a secret', async () => {
   for (const secret of [input.text, '/fails-once', await secretOf()]) expect(output).not.toContain(secret)
 })
 
+it('is delivered with the same id when the api that sends it is killed during the request', async () => {
+  const { body } = await call('/v1/predictions', { input, webhook: hook('/held') })
+  const [first] = await receiver.at('/held')
+  stack.api.child.kill('SIGKILL')
+  await stack.api.ended
+  const other = await stack.addApi()
+  await waitFor('the second request', () => receiver.received.filter(({ path }) => path === '/held').length > 1, {
+    within: 60_000,
+  })
+  const [, second] = await receiver.at('/held')
+  expect(second?.headers['webhook-id']).toBe(first?.headers['webhook-id'])
+  expect(second?.body).toBe(first?.body)
+  const log = await waitFor('the delivery', async () => {
+    const { results } = (await call(`/v1/predictions/${body.id}/deliveries`, undefined, { url: other.url })).body
+    return results[0].status === 'delivered' && results
+  })
+  expect(log).toMatchObject([{ id: second?.headers['webhook-id'], attempts: [{ status_code: 200 }] }])
+  current = other
+}, 120_000)
+
 it('is delivered by another api when the one that accepted it is killed', async () => {
   await Promise.all(stack.workers.map((worker) => worker.stop()))
   const { body } = await call('/v1/predictions', { input, webhook: hook('/survives') })
-  stack.api.child.kill('SIGKILL')
-  await stack.api.ended
+  current.api.child.kill('SIGKILL')
+  await current.api.ended
   const other = await stack.addApi()
   await stack.addWorker()
   const [request] = await receiver.at('/survives')

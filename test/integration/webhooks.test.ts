@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { jobKey, queueKey, WEBHOOKS_QUEUE } from '../../src/queue/names.ts'
-import { createBatch, endBatch } from '../../src/records/batches.ts'
+import { createBatch, endBatch, writeProgress } from '../../src/records/batches.ts'
 import {
   createDelivery,
   deliveryIdOf,
@@ -61,6 +61,13 @@ const checkNow = async () => {
   for (const entry of await redis.zrange(EVENTS, 0, '-1')) await redis.zadd(EVENTS, 'XX', 1, entry)
 }
 
+/** Resolves when the only entry is postponed, which the lease of a check is not. */
+const checked = () =>
+  waitFor('the check', async () => {
+    const [, next] = await redis.zrange(EVENTS, '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+    return Number(next) > Date.now() + 15_000
+  })
+
 /** A prediction whose worker has died before it reported the end. */
 async function endedUnreported(
   number: number,
@@ -112,6 +119,57 @@ it('finds the end of a batch that its api did not report', async () => {
   await checkNow()
   await receiver.at('/batch')
   expect(statuses('/batch')).toEqual(['completed'])
+})
+
+it('sends the progress of a batch once for each step, with the same id in every api', async () => {
+  const id = idOf(11)
+  const at = (rows: number) => writeProgress(redis, id, { completed: rows - 1, failed: 1 })
+  await expectEnd(redis, 'batch', id)
+  await createBatch(redis, id, { ...BATCH_RECORD, webhook: `${receiver.url}/11`, webhook_progress: 25, total: 40 })
+  const first = await start()
+  await at(9)
+  await checkNow()
+  await checked()
+  expect(statuses('/11')).toEqual([])
+  await at(11)
+  await checkNow()
+  await receiver.at('/11')
+  await first.stop()
+  // As if the api had died before it noted what it sent.
+  await redis.hdel(recordKey('batch', `public_${id.uuid}`), 'webhook_sent')
+  await start()
+  await at(12)
+  await checkNow()
+  await checked()
+  await at(39)
+  await checkNow()
+  await receiver.at('/11', 2)
+  await at(40)
+  await endBatch(redis, id, { end: 'completed', ended_at: Date.now() }, 60_000)
+  await checkNow()
+  await receiver.at('/11', 3)
+  expect(receiver.received.map(({ headers }) => String(headers['webhook-id']).split('_').at(-1))).toEqual([
+    'progress25',
+    'progress75',
+    'completed',
+  ])
+  const counts = receiver.received.map(({ body }) => JSON.parse(body).request_counts.completed as number)
+  expect(counts).toEqual([10, 38, 39])
+})
+
+it('sends no progress of an owner with too many bytes that are not delivered, but the end', async () => {
+  const id = idOf(12)
+  await expectEnd(redis, 'batch', id)
+  await redis.hset(recordKey('undelivered-bytes'), 'public', 64 * 1_048_576)
+  const fields = { webhook: `${receiver.url}/12`, webhook_progress: 10, total: 10, completed: 5 }
+  await createBatch(redis, id, { ...BATCH_RECORD, ...fields })
+  await start()
+  await checkNow()
+  await checked()
+  await endBatch(redis, id, { end: 'completed', ended_at: Date.now() }, 60_000)
+  await checkNow()
+  await receiver.at('/12')
+  expect(statuses('/12')).toEqual(['completed'])
 })
 
 it('sends a start that was not reported, and none of a prediction that never ran', async () => {

@@ -179,6 +179,9 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
   requireDurable(context)
   admitMemory(context, 'kept')
   if (body.webhook !== undefined) await checkWebhook(context.webhooks, owner, body.webhook)
+  else if (body.webhook_progress !== undefined) {
+    throw invalid([{ path: 'webhook_progress', message: 'has no effect without webhook' }])
+  }
   const newBatch: NewBatch = {
     endpoint: body.endpoint,
     window: body.completion_window,
@@ -186,6 +189,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     metadata: body.metadata ?? null,
     outputTtl: outputTtlOf(body, context.config.batchTtl),
     webhook: body.webhook,
+    webhookProgress: body.webhook_progress,
     hash,
   }
   return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, inputOf(context, body)))
@@ -212,6 +216,7 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
     metadata: { ...metadataOf(record), retry_of: batchId(id.uuid) },
     outputTtl: record.output_ttl,
     webhook: record.webhook,
+    webhookProgress: record.webhook_progress,
     hash,
   }
   return createdReply(await context.batches.create(owner, idempotencyKey, newBatch, input))

@@ -71,6 +71,12 @@ export function createSchemas(limits: SchemaLimits) {
       .optional()
       .describe('Retention of the output and error files. Default and maximum: BATCH_TTL'),
     webhook,
+    webhook_progress: z
+      .int()
+      .min(1)
+      .max(99)
+      .optional()
+      .describe('The unfinished batch is posted too, whenever so many more percent of its rows are answered'),
   })
   const batchLimits: JsonLimits = {
     depth: MAX_DEPTH,

@@ -2,7 +2,7 @@
 import * as z from 'zod'
 import { invalid, notFound } from '../../errors.ts'
 import type { PredictionWebhook } from '../../predict/new-prediction.ts'
-import { attemptsOf, type DeliveryRecord, webhookEvents } from '../../records/deliveries.ts'
+import { attemptsOf, type DeliveryRecord, deliveryEvents, webhookEvents } from '../../records/deliveries.ts'
 import { isUuid, type OwnedId } from '../../records/ids.ts'
 import type { LoggedDelivery } from '../../webhooks/webhooks.ts'
 import type { Context } from '../context.ts'
@@ -18,7 +18,7 @@ const EXAMPLE_DELIVERY = 'msg_0190f3f27c1e70008000000000000000_m0000000_complete
 const deliveryObject = z
   .object({
     id: z.string().describe('Also sent as webhook-id'),
-    event: z.enum(webhookEvents),
+    event: z.enum(deliveryEvents),
     url,
     status: z.enum(['pending', 'delivered', 'failed']),
     created_at: dateTime,
