@@ -8,6 +8,7 @@ import { ModelCalls } from './models.ts'
 import { OperationCalls } from './operations.ts'
 import { PredictionCalls } from './predictions.ts'
 import type { LabelScore, PredictInput, PredictOptions, PredictResult, ServerInfo } from './types.ts'
+import { UploadCalls } from './uploads.ts'
 
 export type ClientOptions = HttpOptions
 
@@ -25,6 +26,7 @@ const MAX_CONCURRENT_GROUPS = 4
 export class Inferq {
   readonly predictions: PredictionCalls
   readonly files: FileCalls
+  readonly uploads: UploadCalls
   readonly batches: BatchCalls
   readonly models: ModelCalls
   readonly operations: OperationCalls
@@ -35,6 +37,7 @@ export class Inferq {
     this.#http = new Http(options)
     this.predictions = new PredictionCalls(this.#http)
     this.files = new FileCalls(this.#http)
+    this.uploads = new UploadCalls(this.#http)
     this.batches = new BatchCalls(this.#http)
     this.models = new ModelCalls(this.#http)
     this.operations = new OperationCalls(this.#http)

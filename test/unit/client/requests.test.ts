@@ -270,8 +270,11 @@ it('webhooks are sent with predictions and batches', async () => {
   await inferq.predictions.create('a', { webhook: 'https://example.com/', webhookEvents: ['start'] })
   const batch = { inputFileId: 'file-1', endpoint: '/predict', completionWindow: '1h' }
   await inferq.batches.create({ ...batch, webhook: 'https://example.com/' })
+  await inferq.batches.create({ inputUrl: 'https://example.com/a?b=c' })
   expect(bodies).toMatchObject([
     { webhook: 'https://example.com/', webhook_events_filter: ['start'] },
-    { webhook: 'https://example.com/' },
+    { webhook: 'https://example.com/', input_file_id: 'file-1' },
+    { input_url: 'https://example.com/a?b=c' },
   ])
+  expect(bodies[2]).not.toHaveProperty('input_file_id')
 })
