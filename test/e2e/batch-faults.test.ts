@@ -40,16 +40,6 @@ async function running(): Promise<Two> {
 }
 
 describe('the api that runs a batch', () => {
-  it('is killed: the other api continues after the written rows', async () => {
-    const { runner, other, batch } = await running()
-    runner.child.kill('SIGKILL')
-    const before = await other.results(batch)
-    expect(before.length).toBeLessThan(ROWS)
-    const done = await other.ended(batch, 60_000)
-    expect(await faultsIn(other, done, ROWS)).toEqual([])
-    expect((await other.results(batch)).slice(0, before.length)).toEqual(before)
-  })
-
   it('is stopped: it hands the batch back, so the other api continues before the lock expires', async () => {
     const { runner, other, batch } = await running()
     const began = Date.now()

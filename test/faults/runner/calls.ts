@@ -16,6 +16,8 @@ const JSON_TYPE = { 'Content-Type': 'application/json' }
 /** A request that no process answers. */
 const REQUEST_TIMEOUT_MS = 30_000
 const REPEAT_MS = 100
+/** Longer than any outage of a scenario. */
+const SUBMIT_WITHIN_MS = 120_000
 
 /** Any live api's URL, in turns. */
 let turn = 0
@@ -55,9 +57,11 @@ export const predict = (url: string, inputs: unknown = 'hello') => ask(`${url}/p
  */
 export async function submit(cluster: Cluster, input: unknown, signal?: AbortSignal): Promise<string | undefined> {
   const id = uuidv7()
+  const until = Date.now() + SUBMIT_WITHIN_MS
   while (!signal?.aborted) {
     const { status } = await ask(`${anyUrl(cluster)}/v1/predictions/${id}`, { method: 'PUT', json: { input } })
     if (status === 200 || status === 201 || status === 202) return id
+    if (Date.now() > until) throw new Error(`no prediction was accepted; the last answer was ${status}`)
     if (status >= 400 && status !== 429 && status !== 503) throw new Error(`a prediction was answered with ${status}`)
     await delay(REPEAT_MS)
   }

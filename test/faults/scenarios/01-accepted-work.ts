@@ -29,7 +29,7 @@ export const scenario: Scenario = {
       })
       .last(pick(12_000, 120_000))
     const ids = acks.read()
-    const ends = [...(await endsOf(cluster, ids, 120_000)).values()]
+    const ends = [...(await endsOf(cluster, ids, 300_000)).values()]
     const lost = ends.filter((found) => found === undefined).length
     const succeeded = ends.filter((found) => found?.status === 'succeeded').length
     return {

@@ -27,7 +27,7 @@ export const scenario: Scenario = {
         kills.redis += 1
       })
     await period.last(pick(9_000, 60_000))
-    const batch = await waitFor('the batch', () => caller().ended(id, 180_000), { within: 200_000 })
+    const batch = await waitFor('the batch', () => caller().ended(id, 500_000), { within: 510_000 })
     const found = await faultsIn(caller(), batch, rows)
     const { completed, failed } = batch.request_counts
     return {

@@ -45,7 +45,9 @@ export const scenario: Scenario = {
     for (const path of wanted) {
       const json = { input: { text: path }, webhook: receiver.url + path, webhook_events_filter: ['completed'] }
       await waitFor(`${path} to be accepted`, async () => {
-        return (await ask(`${cluster.apis[0]?.url}/v1/predictions`, { json })).status === 202
+        const { status } = await ask(`${cluster.apis[0]?.url}/v1/predictions`, { json })
+        if (status !== 202) throw new Error(`answered ${status}`)
+        return true
       })
     }
     await cluster.replaceApi()
