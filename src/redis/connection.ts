@@ -102,7 +102,7 @@ function connectCluster(topology: RedisTopology & { kind: 'cluster' }, options: 
     maxRedirections: options.maxRetriesPerRequest === null ? MANY_REDIRECTIONS : FEW_REDIRECTIONS,
     retryDelayOnFailover: RETRY_MS,
     retryDelayOnClusterDown: RETRY_MS,
-    slotsRefreshTimeout: 2_000,
+    slotsRefreshTimeout: 5_000,
     slotsRefreshInterval: 5_000,
   })
   return cluster as Redis

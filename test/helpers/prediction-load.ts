@@ -101,11 +101,19 @@ export class PredictionLoad {
     return response.ok && ['succeeded', 'failed', 'canceled', 'aborted'].includes(status) ? status : undefined
   }
 
+  /** @throws Error with any answer that is no page. */
+  async #page(address: string): Promise<{ results: { id: string }[]; next: string | null }> {
+    const response = await fetch(address)
+    if (!response.ok) throw new Error(`the list answered ${response.status}: ${await response.text()}`)
+    return (await response.json()) as { results: { id: string }[]; next: string | null }
+  }
+
   async #list(): Promise<string[]> {
     const ids: string[] = []
     let next: string | null = `${this.#url()}/v1/predictions`
     while (next !== null) {
-      const page = (await (await fetch(next)).json()) as { results: { id: string }[]; next: string | null }
+      const address: string = next
+      const page = await waitFor('a page of the list', () => this.#page(address), { within: 120_000, every: 100 })
       ids.push(...page.results.map(({ id }) => id))
       next = page.next
     }

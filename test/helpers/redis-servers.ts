@@ -10,7 +10,7 @@ import { freePort } from '../../src/launcher/ports.ts'
 import { redisBinary } from '../../src/launcher/redis-binary.ts'
 import { waitFor } from './wait-for.ts'
 
-interface StartedRedis {
+export interface StartedRedis {
   port: number
   url: string
   child: ChildProcess
@@ -127,9 +127,9 @@ export interface ClusterSetup {
 const SLOTS = 16_384
 const MASTERS = 3
 
-/** A cluster of three masters, and as many replicas if wanted, that fails over after a second. */
+/** A cluster of three masters, and as many replicas if wanted, that fails over after a few seconds. */
 export async function startCluster({ replicas: hasReplicas = false } = {}): Promise<ClusterSetup> {
-  const own = { ...DURABLE, 'cluster-enabled': 'yes', 'cluster-node-timeout': 1_000 }
+  const own = { ...DURABLE, 'cluster-enabled': 'yes', 'cluster-node-timeout': 3_000 }
   const nodes = await Promise.all(
     Array.from({ length: hasReplicas ? 2 * MASTERS : MASTERS }, async () => {
       // Port 0: the bus gets a free port too.
