@@ -14,7 +14,7 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 
 /** Each step starts a process. */
-const DEADLINE_MS = 400_000
+const DEADLINE_MS = 600_000
 /** More than any request needs. */
 const MAX_STEPS = 40
 
@@ -80,6 +80,7 @@ async function sendAndKill(send: Send, step: number): Promise<boolean> {
         LOG_LEVEL: 'warn',
       },
       readyUrl: `http://127.0.0.1:${port}/readyz`,
+      within: 120_000,
     })
     let wasKilled = false
     const { child, ended } = api

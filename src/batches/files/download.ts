@@ -28,8 +28,8 @@ export class NotResumableError extends DownloadError {
 
 const PACE = { windowMs: 60_000, bytes: 1_048_576 }
 const RETRY_MS = 1_000
-/** Consecutive attempts without progress. */
-const MAX_FAILURES = 5
+/** Consecutive attempts without progress, which is at least so many bytes. */
+const [MAX_FAILURES, MIN_PROGRESS_BYTES] = [5, 65_536]
 
 /** Where a download is. */
 interface Progress {
@@ -50,7 +50,7 @@ export async function* download(url: URL, options: DownloadOptions): AsyncGenera
       options.signal.throwIfAborted()
       if (error instanceof DownloadError) throw error
       if (error instanceof RefusedAddressError) throw new DownloadError(error.message)
-      failures = progress.received > before ? 1 : failures + 1
+      failures = progress.received - before >= MIN_PROGRESS_BYTES ? 1 : failures + 1
       if (failures >= MAX_FAILURES) throw new DownloadError(failureOf(error))
       await pause((options.retryMs ?? RETRY_MS) * 2 ** (failures - 1), options.signal)
       options.signal.throwIfAborted()

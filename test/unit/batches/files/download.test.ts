@@ -133,11 +133,14 @@ describe('a download', () => {
     const silent = await serve(() => undefined)
     await expect(fetched(silent, { pace })).rejects.toThrow('too slow')
     server?.closeAllConnections()
-    const slow = await serve((_request, response) => {
+    const slow = await serve((request, response) => {
+      const from = Number(/\d+/.exec(request.headers.range ?? '')?.[0] ?? 0)
+      const range = from > 0 ? { 'Content-Range': `bytes ${from}-999/1000` } : {}
+      response.writeHead(from > 0 ? 206 : 200, { ETag: '"one"', ...range })
       const timer = setInterval(() => response.write('a'), 20)
       response.on('close', () => clearInterval(timer))
     })
-    await expect(fetched(slow, { pace })).rejects.toThrow()
+    await expect(fetched(slow, { pace })).rejects.toThrow('too slow')
     const stop = new AbortController()
     setTimeout(() => stop.abort(new Error('stopped')), 50)
     await expect(fetched(slow, { signal: stop.signal })).rejects.toThrow('stopped')
