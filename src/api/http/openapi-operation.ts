@@ -42,6 +42,8 @@ export function operationOf(route: Route<never>, hasKeys: boolean): RouteConfig 
     ...(secured ? [401] : []),
     ...(route.public ? [] : [403]),
     ...(route.body || route.form ? WITH_BODY : []),
+    // Every query and body is checked against its schema; OpenAI's format has 400.
+    ...((route.query || route.body) && route.errors !== 'openai' ? [422] : []),
     // Bytes are sent whatever Accept is.
     ...(route.isBinary ? [] : [406]),
     ...EVERY_ROUTE,

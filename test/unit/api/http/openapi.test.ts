@@ -35,6 +35,15 @@ describe('the OpenAPI document', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  it('documents 422 for every query and body, or 400 in the format of OpenAI', () => {
+    const undocumented = routes.filter(({ path, method, query, body, errors }) => {
+      const status = errors === 'openai' ? '400' : '422'
+      const responses = document.paths?.[openApiPath(path)]?.[method]?.responses ?? {}
+      return (query !== undefined || body !== undefined) && !(status in responses)
+    })
+    expect(undocumented.map(({ method, path }) => `${method} ${path}`)).toEqual([])
+  })
+
   it('requires an API key for every route that is not public', () => {
     for (const route of routes) {
       const operation = document.paths?.[openApiPath(route.path)]?.[route.method]
