@@ -68,7 +68,13 @@ async function ofPrediction(options: WebhookMessagesOptions, id: OwnedId, kind: 
   }
   const prediction = { id, record, job }
   const message = async (event: WebhookEvent, of: Prediction): Promise<Message> => {
-    return { event, url, createdAt, body: bodyOf(await toPredictionObject(of, options.fleet, options.baseUrl)) }
+    return {
+      event,
+      url,
+      createdAt,
+      attempt: record.attempts,
+      body: bodyOf(await toPredictionObject(of, options.fleet, options.baseUrl)),
+    }
   }
   const started = startedOf(prediction)
   if (kind === 'start') {

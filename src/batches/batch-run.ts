@@ -9,14 +9,13 @@ import { type StartedBlock, startBlock } from './block-run.ts'
 import { type Block, blocksOf } from './blocks.ts'
 import { ChunkSender, type ChunkSenderOptions } from './chunk-sender.ts'
 import type { Endpoints } from './endpoints.ts'
-import type { EventLoopTurns } from './event-loop-turns.ts'
 import type { FetchedInputs } from './files/fetched-inputs.ts'
 import { uploadName } from './files/files.ts'
 import { type BatchEnding, closeBatch, type FinishOptions, finishBatch } from './finish.ts'
+import { type CheckInputOptions, checkInput } from './input/check-input.ts'
 import type { LineProblem } from './input/input-line.ts'
 import { FILE_START, type InputLine, readLines } from './input/jsonl.ts'
 import { readRow } from './input/read-row.ts'
-import { type InputLimits, validate } from './input/validate.ts'
 import { type OutputRow, RowWriter } from './output/output-row.ts'
 import {
   createPart,
@@ -34,15 +33,12 @@ import { RetryStorage } from './retry-storage.ts'
 import { type FileStore, StorageFullError } from './storage/file-store.ts'
 import type { StorageQuota } from './storage/quota.ts'
 
-export interface BatchRunOptions extends FinishOptions {
+export interface BatchRunOptions extends FinishOptions, CheckInputOptions {
   store: FileStore
   quota: StorageQuota
   inputs: FetchedInputs
   sender: ChunkSenderOptions
   endpoints: Endpoints
-  limits: InputLimits
-  /** Shared by all batches of this process. */
-  turns: EventLoopTurns
   /** Milliseconds of one process that a block may take. */
   blockWork: () => number
   /** Places of batches that are validated, and of batches that run; shared by all batches of this process. */
@@ -93,7 +89,7 @@ class BatchRun {
     this.#batch = keyIdOf(id)
     this.#record = record
     this.#lock = lock
-    this.#sender = new ChunkSender(options.sender, this.#batch, this.#abort.signal)
+    this.#sender = new ChunkSender(options.sender, this.#batch, this.#abort.signal, record.complete_by)
     this.#retry = new RetryStorage(id.uuid, options.logger, this.#abort.signal)
     this.#writer = new RowWriter(id.uuid)
   }
@@ -182,12 +178,9 @@ class BatchRun {
 
   /** Returns false when the input file is invalid; the batch has ended as failed then. */
   async #validate(): Promise<boolean> {
-    const { limits, turns } = this.#options
     const content = await this.#readInput(0)
-    const message = 'The input file no longer exists.'
-    const { requests, problems } = content
-      ? await validate(untilAborted(content, this.#abort.signal), this.#record.endpoint, limits, turns)
-      : { requests: 0, problems: [{ code: 'file_not_found', message, param: 'input_file_id', line: null }] }
+    const lines = content && untilAborted(content, this.#abort.signal)
+    const { requests, problems } = await checkInput(this.#options, this.#id.owner, this.#record, lines)
     if (problems.length > 0) {
       await this.#fail(problems)
       return false

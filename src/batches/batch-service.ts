@@ -27,6 +27,7 @@ import { EventLoopTurns } from './event-loop-turns.ts'
 import { FetchedInputs } from './files/fetched-inputs.ts'
 import { Files } from './files/files.ts'
 import { Uploads } from './files/uploads.ts'
+import { ExpectedEnd } from './input/expected-end.ts'
 import { CountedObjects } from './storage/counted-objects.ts'
 import { DirectoryStore } from './storage/directory-store.ts'
 import { DiskSpace } from './storage/disk-space.ts'
@@ -99,6 +100,7 @@ export class BatchService implements Service {
   readonly files: Files
   readonly uploads: Uploads
   readonly batches: Batches
+  readonly expectedEnd: (owner: string, endpoint: string) => ExpectedEnd
 
   constructor(options: BatchServiceOptions) {
     this.#options = options
@@ -151,6 +153,8 @@ export class BatchService implements Service {
       onOutcome: (outcome) => metrics.inputFetches.inc({ outcome }),
     })
     const schemas = createPredictSchemas(config)
+    const speeds = { fleet, weightOf: options.weightOf, defaultModel: config.defaultModel }
+    this.expectedEnd = (owner, endpoint) => new ExpectedEnd(speeds, owner, endpoint)
     this.#connection = consumerConnection(config, onError)
     this.#coordinator = new Coordinator({
       redis,
@@ -161,6 +165,7 @@ export class BatchService implements Service {
       endpoints: createEndpoints({ config, fleet }, schemas),
       limits: { maxLines: config.maxBatchLines, maxLineBytes, body: schemas.limits },
       turns: new EventLoopTurns(),
+      expectedEnd: this.expectedEnd,
       batchTtl: config.batchTtl,
       logger,
       sender: {

@@ -8,6 +8,8 @@ export interface NewBatch {
   window: string
   /** Milliseconds. */
   windowMs: number
+  /** Epoch milliseconds; the window ends then, if it has not ended before. */
+  completeBy?: number | undefined
   metadata: Record<string, string> | null
   outputTtl: number | undefined
   /** The URL to which the ended batch is sent. */

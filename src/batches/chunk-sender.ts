@@ -44,13 +44,18 @@ export class ChunkSender {
   #workInFlight = 0
   readonly #slotWaiters: (() => void)[] = []
   readonly #aborted: AbortSignal
+  readonly #due: number | undefined
   #canceled = false
 
-  /** @param batch OWNER_UUID. @param aborted ends every wait; its reason is thrown. */
-  constructor(options: ChunkSenderOptions, batch: string, aborted: AbortSignal) {
+  /**
+   * @param batch OWNER_UUID. @param aborted ends every wait; its reason is thrown. @param due epoch milliseconds by which the
+   * caller wants the end.
+   */
+  constructor(options: ChunkSenderOptions, batch: string, aborted: AbortSignal, due?: number) {
     this.#options = options
     this.#batch = batch
     this.#aborted = aborted
+    this.#due = due
     aborted.addEventListener('abort', () => this.#interrupt(), { once: true })
   }
 
@@ -120,7 +125,7 @@ export class ChunkSender {
   #dataOf({ target: { model, revision }, truncate, items }: Chunk) {
     const { replyTo, weightOf } = this.#options
     const { owner } = ownedIdOf(this.#batch)
-    const flow = { owner, weight: weightOf(owner) }
+    const flow = { owner, weight: weightOf(owner), ...(this.#due === undefined ? {} : { due: this.#due }) }
     return { v: JOB_VERSION, model, ...(revision === undefined ? {} : { revision }), items, truncate, replyTo, ...flow }
   }
 

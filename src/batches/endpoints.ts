@@ -51,6 +51,11 @@ const PREDICT_ENDPOINTS = ['/predict', '/invocations']
 /** Hugging Face's endpoint; its capture group is the model. */
 const MODEL_ENDPOINT = /^\/models\/(?:[\w.-]{1,64}\/)?([\w.-]{1,64}(?:[@:]\w{1,64})?)$/
 
+/** The model in the path of an endpoint; undefined: the body names it. */
+export function modelOfEndpoint(endpoint: string): string | undefined {
+  return MODEL_ENDPOINT.exec(endpoint)?.[1]
+}
+
 /** Whether batches support the endpoint. */
 export function isBatchEndpoint(endpoint: string): boolean {
   return PREDICT_ENDPOINTS.includes(endpoint) || MODEL_ENDPOINT.test(endpoint)
@@ -73,7 +78,7 @@ export function createEndpoints(
         return parsedRequest(inputsOf(predict), predict.model, false)
       }
       const huggingFace = checkedBody(schemas.huggingFace, body)
-      const model = MODEL_ENDPOINT.exec(endpoint)?.[1] ?? huggingFace.model
+      const model = modelOfEndpoint(endpoint) ?? huggingFace.model
       return parsedRequest(inputsOfHuggingFace(huggingFace), model, true)
     },
     target: async (name) => {

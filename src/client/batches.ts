@@ -13,6 +13,8 @@ export interface CreateBatch {
   /** `/predict` by default. */
   endpoint?: string
   completionWindow?: string
+  /** The end of the window, instead of a duration. */
+  completeBy?: Date
   metadata?: Record<string, string>
   /** URL to which the ended batch is posted, signed. */
   webhook?: string
@@ -51,6 +53,7 @@ export class BatchCalls {
     inputUrl,
     endpoint,
     completionWindow,
+    completeBy,
     metadata,
     webhook,
     webhookProgress,
@@ -63,6 +66,7 @@ export class BatchCalls {
         ...(inputUrl === undefined ? {} : { input_url: inputUrl }),
         endpoint: endpoint ?? '/predict',
         completion_window: completionWindow ?? '24h',
+        ...(completeBy === undefined ? {} : { complete_by: Math.floor(completeBy.getTime() / 1_000) }),
         ...(metadata ? { metadata } : {}),
         ...(webhook === undefined ? {} : { webhook }),
         ...(webhookProgress === undefined ? {} : { webhook_progress: webhookProgress }),

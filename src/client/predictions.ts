@@ -16,6 +16,8 @@ export interface CreatePrediction extends PredictOptions {
   metadata?: Record<string, string>
   /** The longest time that it may take: seconds, or text such as `5m`. */
   cancelAfter?: number | string
+  /** How often it runs again after an error of the server's infrastructure, 0 to 5; 2 by default. */
+  retries?: number
   /** URL to which the prediction is posted, signed, at the events of `webhookEvents`. */
   webhook?: string
   /** Default: output and completed, which are one request. */
@@ -49,12 +51,14 @@ export class PredictionCalls {
 
   /** Submits one text, or a list of texts and pairs. @returns the prediction, finished or not. */
   create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<PredictionObject> {
-    const { wait, idempotencyKey, cancelAfter, metadata, webhook, webhookEvents, signal, model, ...rest } = options
+    const { wait, idempotencyKey, cancelAfter, retries, metadata, webhook, webhookEvents, signal, model, ...rest } =
+      options
     return this.#http.json('POST', '/v1/predictions', {
       body: {
         ...(model === undefined ? {} : { model }),
         input: { inputs, ...bodyOf(rest) },
         ...(metadata ? { metadata } : {}),
+        ...(retries === undefined ? {} : { retries }),
         ...(webhook === undefined ? {} : { webhook }),
         ...(webhookEvents === undefined ? {} : { webhook_events_filter: webhookEvents }),
       },
@@ -126,6 +130,21 @@ export class PredictionCalls {
 
   cancel(id: string): Promise<PredictionObject> {
     return this.#http.json('POST', `${pathOf(id)}/cancel`, { isRepeatable: true })
+  }
+
+  /**
+   * Runs a prediction again that failed, was canceled or was aborted. @param wait seconds to wait for the result.
+   * @param cancelAfter the longest time that it may take; by default that of before.
+   */
+  retry(
+    id: string,
+    { wait, cancelAfter, signal }: { wait?: number; cancelAfter?: number | string; signal?: AbortSignal } = {},
+  ): Promise<PredictionObject> {
+    const headers: Record<string, string> = {
+      ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),
+      ...(cancelAfter === undefined ? {} : { 'Cancel-After': String(cancelAfter) }),
+    }
+    return this.#http.json('POST', `${pathOf(id)}/retry`, { headers, signal })
   }
 
   /** Deletes the prediction with its input and output. */

@@ -116,6 +116,8 @@ export interface Batch {
   errors?: { data: BatchProblem[] } | null
   request_counts: { total: number; completed: number; failed: number }
   created_at: number
+  expires_at?: number
+  complete_by?: number | null
   metadata?: Record<string, string> | null
 }
 

@@ -131,7 +131,7 @@ function requireWorker(context: AdmissionContext, { name, workers }: ServedModel
 }
 
 /** Counts a refusal in the metrics. */
-function counted<T>({ metrics }: AdmissionContext, check: () => T): T {
+export function counted<T>({ metrics }: Pick<AdmissionContext, 'metrics'>, check: () => T): T {
   try {
     return check()
   } catch (error) {

@@ -31,6 +31,8 @@ export interface NewPrediction {
   cancelAfter?: number | undefined
   /** The caller that waits for it. */
   caller?: WaitingCaller | undefined
+  /** How often it runs again after an infrastructure error; undefined: the default. */
+  retries?: number | undefined
 }
 
 /** Where the events of a prediction are sent. */
@@ -55,6 +57,7 @@ export function recordOf(asked: NewPrediction, now: number): PredictionRecord {
     metadata: JSON.stringify(asked.metadata),
     lane: asked.lane,
     created_at: now,
+    attempts: 1,
     ...webhookFields(asked.webhook),
     ...(asked.streamToken === undefined ? {} : { stream_token: asked.streamToken }),
     ...(cancelAfter === undefined ? {} : { cancel_after: cancelAfter, deadline: now + cancelAfter }),
@@ -78,6 +81,7 @@ export function jobDataOf(
     owner,
     weight: asked.weight,
     ...(deadline === undefined ? {} : { deadline, due: deadline }),
+    ...(asked.retries === undefined ? {} : { retries: asked.retries }),
     ...(asked.webhook === undefined ? {} : { reports: reportsOf(asked.webhook) }),
     ...(asked.traceparent === undefined ? {} : { trace: { traceparent: asked.traceparent } }),
   }

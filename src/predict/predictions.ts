@@ -3,6 +3,7 @@
 import type { Redis } from 'ioredis'
 import { AppError, gone, invalid, notFound } from '../errors.ts'
 import { publishCancel } from '../queue/cancellations.ts'
+import { endWaitingJob } from '../queue/end-waiting-job.ts'
 import { readWorkBefore } from '../queue/flow.ts'
 import type { TextsJob } from '../queue/job.ts'
 import { type JobEnd, type JobRef, type JobSnapshot, NO_DATA, readJob } from '../queue/job-state.ts'
@@ -48,7 +49,7 @@ export interface Prediction {
 export const FAILED_TTL = 24 * 3_600_000
 /** A prediction can wait this long for a worker, so its record, which holds no text, lives as long; milliseconds. */
 const MAX_QUEUE_TIME = 7 * 24 * 3_600_000
-const ERASE_WAIT_MS = 5_000
+const STOP_WAIT_MS = 5_000
 
 export class Predictions {
   readonly #options: PredictionsOptions
@@ -77,7 +78,7 @@ export class Predictions {
     if (asked.webhook) await expectEnd(redis, 'end', id)
     const { caller } = asked
     const fields = caller === undefined ? record : { ...record, [caller.field]: caller.until }
-    const existing = await createPrediction(redis, id, fields, resultTtl + FAILED_TTL + MAX_QUEUE_TIME, asked.memory)
+    const existing = await createPrediction(redis, id, fields, recordLife(resultTtl), asked.memory)
     if (existing === 'refused') throw asked.refusal()
     if (existing) requireSameRequest(existing, asked.hash)
     if (existing && caller) await addWaitingCaller(redis, id, caller)
@@ -175,6 +176,17 @@ export class Predictions {
     return marked
   }
 
+  /**
+   * Waits for the end of a prediction that is canceled: of one that no worker holds, it ends the job.
+   * @returns whether the job has ended.
+   */
+  async stopped({ id, record, job }: Prediction): Promise<boolean> {
+    if (job.state === 'completed' || job.state === 'failed') return true
+    const end = await endWaitingJob(this.#options.redis, jobRefOf(id, record), 'canceled', this.#options.apiId)
+    if (end !== 'running') return end === 'ended'
+    return (await this.waitFor(id, record, AbortSignal.timeout(STOP_WAIT_MS), true)) !== undefined
+  }
+
   /** Erases input and output; a running prediction is canceled first. @throws AppError 409 when it does not stop soon. */
   async erase({ id, record, job }: Prediction): Promise<void> {
     const { redis, producer } = this.#options
@@ -182,7 +194,7 @@ export class Predictions {
     if (job.state === 'active') await this.#markCanceled(id, record)
     // A full Redis takes no mark; a job that waits is removed without it.
     if (job.state === 'waiting') await this.#markCanceled(id, record).catch(unlessOutOfMemory)
-    if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(ERASE_WAIT_MS), true)
+    if (job.state === 'active') await this.waitFor(id, record, AbortSignal.timeout(STOP_WAIT_MS), true)
     const removed = await producer.remove(ref.queue, ref.id)
     if (!removed) {
       throw new AppError(
@@ -208,6 +220,11 @@ export class Predictions {
 
 function requireSameRequest(existing: PredictionRecord, hash: string): void {
   if (existing.hash !== hash) throw invalid([{ path: 'Idempotency-Key', message: 'was used with another request' }])
+}
+
+/** The life of a record from its creation or retry, milliseconds. @param resultTtl that of a result. */
+export function recordLife(resultTtl: number): number {
+  return resultTtl + FAILED_TTL + MAX_QUEUE_TIME
 }
 
 /** Whether its job has completed or failed. */

@@ -14,6 +14,8 @@ export interface Flow {
   work: number
   /** Epoch milliseconds by which the caller wants the end; undefined: no deadline. */
   due?: number | undefined
+  /** Whether a job that exists is entered, which has ended and runs again. */
+  again?: boolean
 }
 
 /** The work in a queue, waiting or running. */
@@ -43,7 +45,7 @@ const dueKey = (queue: string, owner: string) => queueRecordKey('work-due', queu
  * @returns the tag, which is the priority to add the job with; undefined when the job exists.
  */
 export async function enterJob(redis: Redis, queue: string, jobId: string, flow: Flow): Promise<number | undefined> {
-  const { owner, weight, work, due = '' } = flow
+  const { owner, weight, work, due = '', again = false } = flow
   const name = queueKey(queue)
   const keys = [
     jobKey(queue, jobId),
@@ -56,7 +58,7 @@ export async function enterJob(redis: Redis, queue: string, jobId: string, flow:
     `${name}:delayed`,
     dueKey(queue, owner),
   ]
-  const limits = [TAG_MS, MAX_TAG, REBASE_TAG, Date.now(), DUE_MARGIN_MS]
+  const limits = [TAG_MS, MAX_TAG, REBASE_TAG, Date.now(), DUE_MARGIN_MS, again ? 'again' : '']
   const tag = await redis.eval(ENTER, keys.length, ...keys, jobId, owner, weight, Math.ceil(work), due, ...limits)
   return tag === null ? undefined : Number(tag)
 }
@@ -66,8 +68,8 @@ const DUE_MARGIN_MS = 60_000
 
 const ENTER = `
 local job, tags, work, jobs, prioritized, active, wait, delayed, dues = unpack(KEYS)
-local id, owner, weight, ms, due, tag_ms, max_tag, rebase_tag, now_ms, margin = unpack(ARGV)
-if redis.call('EXISTS', job) == 1 then return nil end
+local id, owner, weight, ms, due, tag_ms, max_tag, rebase_tag, now_ms, margin, again = unpack(ARGV)
+if again == '' and redis.call('EXISTS', job) == 1 then return nil end
 local base = 4294967296
 local head = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')
 local now = 1

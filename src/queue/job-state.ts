@@ -34,6 +34,8 @@ interface Common {
   addedAt: number
   /** The number of times that a worker took it. */
   attempts: number
+  /** Runs after the first one, each after an infrastructure error. */
+  retries?: number
 }
 
 export type JobSnapshot =
@@ -48,7 +50,7 @@ export type JobSnapshot =
 
 /** Positions are counted up to this one; a larger one means little and costs Redis time. */
 const MAX_POSITION = 10_000
-const SMALL_FIELDS = ['timestamp', 'processedOn', 'finishedOn', 'ats'] as const
+const SMALL_FIELDS = ['timestamp', 'processedOn', 'finishedOn', 'ats', 'atm'] as const
 const FIELDS = [...SMALL_FIELDS, 'data', 'returnvalue'] as const
 
 /** In place of data that is left out or cannot be read. */
@@ -83,9 +85,10 @@ async function readSnapshot(
     if (error) throw error
     return reply
   })
-  const [timestamp, processedOn, finishedOn, attempts, data, returnvalue] = fields as Array<string | null>
+  const [timestamp, processedOn, finishedOn, attempts, made, data, returnvalue] = fields as Array<string | null>
   if (!timestamp) return { state: 'missing' }
-  const common = { ...dataOf(data), addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
+  const retries = retriesOf(made, finishedOn)
+  const common = { ...dataOf(data), addedAt: Number(timestamp), attempts: Number(attempts ?? 0), retries }
   if (finishedOn) {
     const ended = { ...common, finishedOn: Number(finishedOn) }
     const { result, newer } = resultOf(returnvalue)
@@ -96,6 +99,11 @@ async function readSnapshot(
   // A running job is locked; a requeued job keeps its processedOn but has no lock.
   if (locked === 1) return { ...common, state: 'active', startedAt: Number(processedOn ?? Date.now()) }
   return { ...common, state: 'waiting', position: positionOf(rank, index, Number(waiting)) }
+}
+
+/** BullMQ counts failures, and the end. */
+export function retriesOf(attemptsMade: string | null | undefined, finishedOn: string | null | undefined): number {
+  return Math.max(0, Number(attemptsMade ?? 0) - (finishedOn ? 1 : 0))
 }
 
 /** Jobs without a priority, from apis of earlier versions and jobs that were given back, run before the others. */
@@ -200,6 +208,16 @@ export async function readTakeable(redis: Redis, queues: string[]): Promise<numb
     const [waiting = 0, prioritized = 0, paused = 0] = counts.slice(index * 3, index * 3 + 3).map(Number)
     return paused === 1 ? 0 : waiting + prioritized
   })
+}
+
+/** Changes an ended job before it is run again. @param tag its place in the order of the queue. */
+export async function rewriteJob(redis: Redis, { queue, id }: JobRef, data: TextsJob, tag: number): Promise<void> {
+  const key = jobKey(queue, id)
+  await redis
+    .multi()
+    .hset(key, { data: JSON.stringify(data), priority: tag, timestamp: Date.now() })
+    .hdel(key, 'stc', 'stacktrace', 'failedReason')
+    .exec()
 }
 
 /** Forgets how often the locks of a job expired, since its worker lives, or has computed a part of it. */

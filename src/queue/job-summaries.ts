@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis'
 import { isClustered } from '../redis/keys.ts'
 import { NewerVersionError, parseTextsJob, parseTextsResult, type TextsJob, type TextsResult } from './job.ts'
-import { type JobRef, type JobSnapshot, lockKey, NO_DATA, resultOf } from './job-state.ts'
+import { type JobRef, type JobSnapshot, lockKey, NO_DATA, resultOf, retriesOf } from './job-state.ts'
 import { jobKey, queueTag } from './names.ts'
 
 /** A job as a list shows it: without its position, and without data and rows when they are large. */
@@ -31,7 +31,7 @@ export async function readJobSummaries(
     const replies = (await redis.eval(SUMMARIES, keys.length, ...keys, maxBytes, left)) as SummaryReply[]
     replies.forEach((reply, index) => {
       summaries.set(group[index] as JobRef, summaryOf(reply))
-      left -= (reply[5]?.length ?? 0) + (reply[6]?.length ?? 0)
+      left -= (reply[6]?.length ?? 0) + (reply[7]?.length ?? 0)
     })
   }
   return jobs.map((job) => summaries.get(job) as JobSummary)
@@ -51,6 +51,7 @@ type SummaryReply = [
   processedOn: string | null,
   finishedOn: string | null,
   attempts: string | null,
+  attemptsMade: string | null,
   locked: number,
   data: string | null,
   result: string | null,
@@ -61,7 +62,7 @@ type SummaryReply = [
 const SUMMARIES = `
 local summaries, budget = {}, tonumber(ARGV[2])
 for i = 1, #KEYS, 2 do
-  local fields = redis.call('HMGET', KEYS[i], 'timestamp', 'processedOn', 'finishedOn', 'ats')
+  local fields = redis.call('HMGET', KEYS[i], 'timestamp', 'processedOn', 'finishedOn', 'ats', 'atm')
   local bytes = redis.call('HSTRLEN', KEYS[i], 'data') + redis.call('HSTRLEN', KEYS[i], 'returnvalue')
   local data, result, head = false, redis.call('HGET', KEYS[i], 'returnvalue'), false
   if bytes <= math.min(tonumber(ARGV[1]), budget) then
@@ -73,7 +74,7 @@ for i = 1, #KEYS, 2 do
     head = rows and string.sub(result, 1, rows - 1) .. ',"objectsFailed":' .. failed .. '}'
     result = false
   end
-  table.insert(summaries, {fields[1], fields[2], fields[3], fields[4], redis.call('EXISTS', KEYS[i + 1]), data, result, head})
+  table.insert(summaries, {fields[1], fields[2], fields[3], fields[4], fields[5], redis.call('EXISTS', KEYS[i + 1]), data, result, head})
 end
 return summaries`
 
@@ -83,6 +84,7 @@ function summaryOf([
   processedOn,
   finishedOn,
   attempts,
+  attemptsMade,
   locked,
   data,
   result,
@@ -91,7 +93,8 @@ function summaryOf([
   if (timestamp === null) return { job: { state: 'missing' }, omitted: [], failed: 0 }
   const readable = data === null ? undefined : readableData(data)
   const omitted: JobSummary['omitted'] = readable === undefined ? ['input'] : []
-  const common = { data: readable ?? NO_DATA, addedAt: Number(timestamp), attempts: Number(attempts ?? 0) }
+  const retries = retriesOf(attemptsMade, finishedOn)
+  const common = { data: readable ?? NO_DATA, addedAt: Number(timestamp), attempts: Number(attempts ?? 0), retries }
   if (finishedOn === null) {
     if (locked === 0) return { job: { ...common, state: 'waiting', position: undefined }, omitted, failed: 0 }
     const startedAt = Number(processedOn ?? Date.now())

@@ -32,6 +32,8 @@ const textsJob = z.object({
   owner: z.string().optional(),
   /** The owner's relative share; 1 when absent. */
   weight: z.number().positive().optional(),
+  /** Runs after an infrastructure error that its caller asked for; absent: BullMQ's default. */
+  retries: z.number().int().min(0).optional(),
   /** What its worker reports for a webhook: `start`, `end`. */
   reports: z.array(z.string()).optional(),
   /** W3C trace context. */

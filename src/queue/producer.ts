@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import { enterJob, leaveJob } from './flow.ts'
 import type { BatchJob, DeliveryJob, JobName, TextsJob } from './job.ts'
+import { rewriteJob } from './job-state.ts'
 import { BATCHES_QUEUE, queuePrefix, WEBHOOKS_QUEUE } from './names.ts'
 import { RESULT_VERSION } from './result-columns.ts'
 
@@ -66,12 +67,39 @@ export class Producer {
     keep: JobsOptions,
     work: number,
   ): Promise<void> {
-    const flow = { owner: data.owner ?? DEFAULT_OWNER, weight: data.weight ?? 1, work, due: data.due }
-    const priority = await enterJob(this.#redis, queue, jobId, flow).catch((error: unknown) => {
+    const priority = await this.#enter(queue, jobId, data, work)
+    if (priority === undefined) return
+    const attempts = data.retries === undefined ? {} : { attempts: 1 + data.retries }
+    await this.#add(queue, name, jobId, { ...data, results: this.#resultVersion() }, { ...keep, ...attempts, priority })
+  }
+
+  /**
+   * Runs an ended job again, with other data, as a new one in the fair order of its owner. Repeating it while it waits or runs
+   * changes nothing.
+   * @returns false when it does not exist, or has not ended. @throws AppError 503 when Redis cannot be reached.
+   */
+  async runAgain(queue: string, jobId: string, data: TextsJob, work: number): Promise<boolean> {
+    const job = await this.#tryTwice(() => this.queue(queue).getJob(jobId))
+    if (job?.finishedOn === undefined) return false
+    const state = job.failedReason === undefined || job.returnvalue !== null ? 'completed' : 'failed'
+    const priority = (await this.#enter(queue, jobId, data, work, true)) ?? 1
+    await rewriteJob(this.#redis, { queue, id: jobId }, { ...data, results: this.#resultVersion() }, priority)
+    await this.#tryTwice(() => job.retry(state, { resetAttemptsMade: true, resetAttemptsStarted: true }))
+    return true
+  }
+
+  async #enter(
+    queue: string,
+    jobId: string,
+    { owner = DEFAULT_OWNER, weight = 1, due }: TextsJob,
+    work: number,
+    again = false,
+  ): Promise<number | undefined> {
+    try {
+      return await enterJob(this.#redis, queue, jobId, { owner, weight, work, due, again })
+    } catch (error) {
       throw toServiceUnavailable(error)
-    })
-    if (priority !== undefined)
-      await this.#add(queue, name, jobId, { ...data, results: this.#resultVersion() }, { ...keep, priority })
+    }
   }
 
   /** Adds a batch's job unless it exists. @throws AppError 503 when Redis cannot be reached. */

@@ -25,6 +25,8 @@ const record = z.object({
   /** Epoch milliseconds, like all fields that end in `_at`. */
   created_at: millis,
   expires_at: millis,
+  /** The end of the window that the caller asked for, instead of a duration. */
+  complete_by: millis.optional(),
   stage: z.enum(['validating', 'in_progress', 'finalizing']),
   in_progress_at: millis.optional(),
   finalizing_at: millis.optional(),

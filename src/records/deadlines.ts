@@ -13,6 +13,11 @@ export async function addDeadline(redis: Redis, id: OwnedId, at: number): Promis
   await redis.zadd(deadlinesKey, 'NX', at, keyIdOf(id))
 }
 
+/** Sets the deadline of a new attempt of a prediction, whatever it was before. */
+export async function setDeadline(redis: Redis, id: OwnedId, at: number): Promise<void> {
+  await redis.zadd(deadlinesKey, at, keyIdOf(id))
+}
+
 /** At most `limit` predictions whose deadlines have passed; other processes do not get them before the lease ends. */
 export function claimDeadlines(redis: Redis, limit: number, lease: number): Promise<string[]> {
   return claimDue(redis, deadlinesKey, limit, lease)

@@ -60,10 +60,17 @@ const [compress, decompress] = [promisify(gzip), promisify(gunzip)]
 /**
  * The id of an event's delivery. It follows from the event, so a repeated event is the same delivery.
  * @param createdAt of the prediction or batch, epoch milliseconds: an id may be used again after its prediction is erased.
- * @param percent of a progress event.
+ * @param percent of a progress event. @param attempt of a prediction.
  */
-export function deliveryIdOf(uuid: string, createdAt: number, event: DeliveryEvent, percent?: number): string {
-  return `msg_${uuid.replaceAll('-', '')}_${createdAt.toString(36)}_${event}${percent ?? ''}`
+export function deliveryIdOf(
+  uuid: string,
+  createdAt: number,
+  event: DeliveryEvent,
+  percent?: number,
+  attempt = 1,
+): string {
+  const again = attempt > 1 ? `_${attempt}` : ''
+  return `msg_${uuid.replaceAll('-', '')}_${createdAt.toString(36)}_${event}${percent ?? ''}${again}`
 }
 
 /** Stores a delivery unless it exists. @returns its state. */

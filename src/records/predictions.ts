@@ -24,6 +24,9 @@ const record = z.object({
   /** Milliseconds from its submission to its deadline, and the deadline, epoch milliseconds. */
   cancel_after: z.coerce.number().optional(),
   deadline: z.coerce.number().optional(),
+  /** The time of its latest retry, epoch milliseconds, and its submissions: 1 and the retries by request. */
+  retried_at: z.coerce.number().optional(),
+  attempts: z.coerce.number().default(1),
   /** The URL of its webhook, and JSON of the events that are sent. */
   webhook: z.string().optional(),
   webhook_events: z.string().optional(),
@@ -65,7 +68,7 @@ const memoryKey = (owner: string) => byOwnerKey('prediction-memory', owner)
 export async function createPrediction(
   redis: Redis,
   id: OwnedId,
-  fields: Omit<PredictionRecord, 'canceled_at'>,
+  fields: Omit<PredictionRecord, 'canceled_at' | 'attempts'>,
   ttlMs: number,
   { result, total, ownerLimit }: PredictionMemory = NO_MEMORY,
 ): Promise<PredictionRecord | undefined | 'refused'> {

@@ -19,6 +19,8 @@ export interface Message {
   url: string
   /** Of the prediction or batch, epoch milliseconds. */
   createdAt: number
+  /** Of a prediction that was retried: 2 and more. */
+  attempt?: number
   /** JSON. */
   body: string
   /** Called when it is stored. */
@@ -84,11 +86,18 @@ export class Outbox {
     await removeEvents(redis, event.id, [event.kind])
   }
 
+  /** Stores the deliveries of the end of a prediction that has ended, before it is retried. */
+  async settleEnd(id: OwnedId): Promise<void> {
+    const state = await this.#options.read({ kind: 'end', id, lease: 0 })
+    if (state.kind === 'due') for (const message of state.messages) await this.#deliver(id, message)
+    await removeEvents(this.#options.redis, id, ['start', 'end'])
+  }
+
   async #deliver({ owner, uuid }: OwnedId, message: Message): Promise<void> {
     const { redis, maxUndelivered, add } = this.#options
-    const { event, percent, url, createdAt, body, onStored } = message
+    const { event, percent, url, createdAt, attempt, body, onStored } = message
     if (event === 'progress' && (await readUndelivered(redis, owner)) >= maxUndelivered) return
-    const delivery = { owner, uuid, id: deliveryIdOf(uuid, createdAt, event, percent) }
+    const delivery = { owner, uuid, id: deliveryIdOf(uuid, createdAt, event, percent, attempt) }
     const state = await createDelivery(redis, delivery, { event, url, body })
     if (state === 'pending') await add(delivery)
     await onStored?.()

@@ -124,6 +124,11 @@ export class Webhooks implements Service {
     return this.#outbox.drain()
   }
 
+  /** Stores the deliveries of the end of a prediction before it is retried. */
+  settleEnd(id: OwnedId): Promise<void> {
+    return this.#outbox.settleEnd(id)
+  }
+
   /** Why a URL cannot be a webhook; undefined when it can. */
   urlProblem(url: string): string | undefined {
     return urlProblem(url, this.#policy)
@@ -151,7 +156,7 @@ export class Webhooks implements Service {
     const orderOf = ({ record }: LoggedDelivery) => deliveryEvents.indexOf(record.event)
     return found
       .filter((each) => each !== undefined)
-      .sort((a, b) => orderOf(a) - orderOf(b) || a.record.created_at - b.record.created_at)
+      .sort((a, b) => a.record.created_at - b.record.created_at || orderOf(a) - orderOf(b))
   }
 
   /**

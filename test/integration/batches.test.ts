@@ -126,6 +126,9 @@ async function startApi(): Promise<Api> {
       body: { depth: 16, entries: 100, fields: 64, values: 1_000, advice: '' },
     },
     turns: new EventLoopTurns(),
+    expectedEnd: () => {
+      throw new Error('no batch has a deadline')
+    },
     batchTtl: 60_000,
     logger: createLogger('api', 'silent'),
     sender: {

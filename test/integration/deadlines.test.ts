@@ -1,7 +1,12 @@
 // Deadlines of predictions, on a real Redis: with an api alone, with a worker, and at admission.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import type { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { PredictionObject } from '../../src/api/routes/schema.ts'
+import type { Batch } from '../../src/client/types.ts'
 import { publishHeartbeat } from '../../src/fleet/heartbeat.ts'
 import { readLoads } from '../../src/queue/flow.ts'
 import { jobKey, queueKey } from '../../src/queue/names.ts'
@@ -19,8 +24,10 @@ import { createWorker, standIn } from '../helpers/worker.ts'
 let own: Awaited<ReturnType<typeof ownRedis>>
 let redis: Redis
 let api: StartedApi
+let dir: string
 beforeEach(async () => {
   own = await ownRedis()
+  dir = mkdtempSync(join(tmpdir(), 'inferq-deadlines-'))
   redis = producerConnection({ redisUrl: own.url }, () => undefined)
   await waitFor('Redis', () => redis.status === 'ready')
   await publishModel(redis, MODEL_RECORD)
@@ -30,10 +37,11 @@ afterEach(async () => {
   await api.stop()
   closeConnection(redis)
   await own.stop()
+  rmSync(dir, { recursive: true, force: true })
 })
 
 async function start(): Promise<void> {
-  api = await startApi(own.url, { WEBHOOK_ALLOW: '127.0.0.0/8' })
+  api = await startApi(own.url, { WEBHOOK_ALLOW: '127.0.0.0/8', FILES_URL: pathToFileURL(dir).href })
 }
 
 async function post(path: string, body: unknown, headers: Record<string, string> = {}) {
@@ -174,6 +182,26 @@ describe('with a worker', () => {
   )
 
   it(
+    'a batch ends at complete_by as an expired one: computed rows are kept',
+    () =>
+      withWorker(async () => {
+        const requests = Array.from({ length: 30 }, (_, row) => {
+          // A text this long is a run of its own.
+          return { custom_id: `${row}`, body: { model: 'tiny-fp32', inputs: `slow 1000 ${'word '.repeat(600)}` } }
+        })
+        const complete_by = Math.floor(Date.now() / 1_000) + 12
+        const fields = { endpoint: '/predict', completion_window: '24h', complete_by }
+        const created = (await post('/v1/batches', { requests, ...fields })).body as unknown as Batch
+        const readBatch = async () => (await (await fetch(`${api.url}/v1/batches/${created.id}`)).json()) as Batch
+        await waitFor('the end of the batch', async () => (await readBatch()).status === 'expired')
+        const { request_counts: counts } = await readBatch()
+        expect(counts).toMatchObject({ total: 30, completed: 30 - counts.failed })
+        expect(Math.min(counts.completed, counts.failed)).toBeGreaterThan(0)
+      }),
+    60_000,
+  )
+
+  it(
     'runs the predictions of one owner in the order of their deadlines, also those that wait in Redis',
     () =>
       withWorker(async () => {
@@ -236,6 +264,40 @@ describe('what cannot be done in time is refused', () => {
     expect([refused.status, refused.body.code]).toEqual([429, 'deadline_unreachable'])
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(4)
     expect(Date.parse(refused.body.earliest_completion ?? '') - Date.now()).toBeGreaterThan(12_000)
+  })
+
+  it('as a batch: 400 at its creation when that is known, else the batch fails with the earliest end', async () => {
+    const line = (count: number) => JSON.stringify({ custom_id: 'a', body: { model: 'm', inputs: many(count) } })
+    const file = async (content: string) => {
+      const form = new FormData()
+      form.set('purpose', 'batch')
+      form.set('file', new Blob([content]), 'a.jsonl')
+      return ((await (await fetch(`${api.url}/v1/files`, { method: 'POST', body: form })).json()) as { id: string }).id
+    }
+    const batch = async (input: object, seconds: number) => {
+      const complete_by = Math.floor(Date.now() / 1_000) + seconds
+      const { status, body } = await post('/v1/batches', {
+        ...input,
+        endpoint: '/predict',
+        completion_window: '24h',
+        complete_by,
+      })
+      return { status, complete_by, body: body as unknown as Batch & { error?: Record<string, unknown> } }
+    }
+    const inline = { requests: [{ custom_id: 'a', body: { model: 'm', inputs: many(40) } }] }
+    for (const refused of [await batch(inline, 20), await batch(inline, -5)]) {
+      expect([refused.status, refused.body.error?.['code']]).toEqual([400, 'deadline_unreachable'])
+      expect(Number(refused.body.error?.['earliest_completion'])).toBeGreaterThan(refused.complete_by)
+    }
+    expect((await batch(inline, 40 * 86_400)).status).toBe(400)
+    const accepted = await batch(inline, 600)
+    expect(accepted.body).toMatchObject({ complete_by: accepted.complete_by, expires_at: accepted.complete_by })
+    const late = await batch({ input_file_id: await file(line(40)) }, 20)
+    expect(late.status).toBe(200)
+    const readBatch = async () => (await (await fetch(`${api.url}/v1/batches/${late.body.id}`)).json()) as Batch
+    await waitFor('the end of the batch', async () => (await readBatch()).status === 'failed')
+    const [problem] = (await readBatch()).errors?.data ?? []
+    expect(problem).toMatchObject({ code: 'deadline_unreachable', message: expect.stringContaining('earliest end') })
   })
 
   it('a header that is no time is 400', async () => {

@@ -24,6 +24,7 @@ export function toBatchObject({ id, record }: FoundBatch): BatchObject {
     created_at: toUnixSeconds(record.created_at),
     in_progress_at: toUnixSeconds(record.in_progress_at),
     expires_at: toUnixSeconds(record.expires_at),
+    complete_by: toUnixSeconds(record.complete_by),
     finalizing_at: toUnixSeconds(record.finalizing_at),
     completed_at: at('completed'),
     failed_at: at('failed'),

@@ -6,6 +6,7 @@ import type { CreatedBatch } from '../../batches/batches.ts'
 import { isBatchEndpoint } from '../../batches/endpoints.ts'
 import { parseDuration } from '../../env.ts'
 import { invalid, type Problem } from '../../errors.ts'
+import { counted } from '../../predict/admission.ts'
 import { admitMemory } from '../../predict/memory-admission.ts'
 import { BATCHES_LIST, type BatchRecord, readBatches } from '../../records/batches.ts'
 import { requestHash } from '../../records/idempotency.ts'
@@ -186,6 +187,7 @@ async function create(context: Context, request: ApiRequest<unknown, unknown, Ba
     endpoint: body.endpoint,
     window: body.completion_window,
     windowMs: windowOf(body),
+    completeBy: completeByOf(context, owner, body),
     metadata: body.metadata ?? null,
     outputTtl: outputTtlOf(body, context.config.batchTtl),
     webhook: body.webhook,
@@ -212,7 +214,7 @@ async function retry(context: Context, request: BatchRequest): Promise<RouteRepl
   const newBatch: NewBatch = {
     endpoint: record.endpoint,
     window: record.window,
-    windowMs: record.expires_at - record.created_at,
+    windowMs: parseDuration(record.window) ?? record.expires_at - record.created_at,
     metadata: { ...metadataOf(record), retry_of: batchId(id.uuid) },
     outputTtl: record.output_ttl,
     webhook: record.webhook,
@@ -258,6 +260,26 @@ function windowOf({ completion_window: window }: BatchBody): number {
   const ms = parseDuration(window)
   if (ms !== undefined && ms > 0 && ms <= MAX_WINDOW_MS) return ms
   throw invalid([{ path: 'completion_window', message: 'must be a duration such as 24h, 30m or 7d, at most 30d' }])
+}
+
+/**
+ * Epoch milliseconds; undefined without complete_by. The texts of a file are not known yet: they are checked with its lines.
+ * @throws AppError 422 when it is too far away; 422 or OverloadedError (429) when the batch cannot end by then.
+ */
+function completeByOf(
+  context: Context,
+  owner: string,
+  { complete_by: seconds, endpoint, requests }: BatchBody,
+): number | undefined {
+  if (seconds === undefined) return undefined
+  const completeBy = seconds * 1_000
+  if (completeBy > Date.now() + MAX_WINDOW_MS) {
+    throw invalid([{ path: 'complete_by', message: 'must be Unix seconds, at most 30 days from now' }])
+  }
+  const end = context.batchService.expectedEnd(owner, endpoint)
+  for (const { body } of requests ?? []) end.add(body)
+  counted(context, () => end.requireBy(completeBy))
+  return completeBy
 }
 
 /** Milliseconds; undefined without output_expires_after. */

@@ -3,10 +3,11 @@ import type { FleetView } from '../../fleet/fleet.ts'
 import { errorsOf, modelRecordOf, scoreRow } from '../../predict/answers.ts'
 import type { AnswerOptions } from '../../predict/new-prediction.ts'
 import type { ListedPrediction } from '../../predict/prediction-list.ts'
-import type { Prediction } from '../../predict/predictions.ts'
+import type { Prediction, Predictions } from '../../predict/predictions.ts'
 import { type Item, isFailed, type TextsResult } from '../../queue/job.ts'
 import { type JobSnapshot, NO_DATA } from '../../queue/job-state.ts'
 import { linkToken } from '../http/keys/link-token.ts'
+import type { RouteReply } from '../http/route.ts'
 import type { PredictionObject, PredictionStatus } from './schema.ts'
 
 /**
@@ -36,16 +37,30 @@ export async function toPredictionObject(
     error: errorOf(job, status, failed.length, record.canceled_at !== undefined),
     ...(failed.length > 0 ? { errors: failed } : {}),
     logs: '',
-    metrics: metricsOf(record.created_at, startedAt, endedAt, result),
+    metrics: metricsOf(record.retried_at ?? record.created_at, startedAt, endedAt, result),
     created_at: new Date(record.created_at).toISOString(),
     started_at: startedAt === undefined ? null : new Date(startedAt).toISOString(),
     completed_at: endedAt === undefined ? null : new Date(endedAt).toISOString(),
     deadline: record.deadline === undefined ? null : new Date(record.deadline).toISOString(),
     urls: urlsOf(prediction, baseUrl),
     queue: queueOf(prediction, fleet),
-    attempts: job.state === 'missing' ? 0 : job.attempts,
+    attempts: record.attempts + (job.state === 'missing' ? 0 : (job.retries ?? 0)),
     metadata: JSON.parse(record.metadata) as Record<string, string>,
   }
+}
+
+/** The answer of a route with one prediction. */
+export async function predictionReply(
+  { predictions, fleet }: { predictions: Pick<Predictions, 'withWorkBefore'>; fleet: FleetView },
+  prediction: Prediction,
+  baseUrl: string,
+  status: number,
+  headers: Record<string, string> = {},
+): Promise<RouteReply> {
+  const body = await toPredictionObject(await predictions.withWorkBefore(prediction), fleet, baseUrl)
+  // A client that waited treats `processing` without an output as the result; at `starting` it continues polling.
+  if (status === 202 && body.status === 'processing') body.status = 'starting'
+  return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }
 }
 
 /** A prediction as a list shows it: without what was left out because of its size. */

@@ -4,7 +4,7 @@ import { AppError, invalid, malformed } from '../../errors.ts'
 import { inputsOf } from '../../predict/inputs.ts'
 import { findByRevision, type ResolvedModel, resolveModel } from '../../predict/model-resolver.ts'
 import { type ListedPrediction, MAX_ENTRY_BYTES, readPredictionPage } from '../../predict/prediction-list.ts'
-import { hasEnded, type Prediction } from '../../predict/predictions.ts'
+import { hasEnded } from '../../predict/predictions.ts'
 import { NewerVersionError } from '../../queue/job.ts'
 import { isUuid } from '../../records/ids.ts'
 import { type Cursor, decodeCursor, encodeCursor } from '../../records/lists.ts'
@@ -12,7 +12,8 @@ import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import type { HeaderName } from '../http/openapi-headers.ts'
 import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
-import { toListedObject, toPredictionObject } from './prediction-view.ts'
+import { predictionReply, toListedObject } from './prediction-view.ts'
+import { retryRoute } from './retry-prediction.ts'
 import { route } from './route.ts'
 import { orNull, type PredictionBody, type PredictionObject, predictionObject, type Schemas, url } from './schema.ts'
 import { predictionStreamRoute, streamReply, takePlaces } from './streams/prediction-stream.ts'
@@ -161,9 +162,10 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
         const found = await context.predictions.find(owner, params.id)
         await context.predictions.cancel(found)
         if (found.record.webhook !== undefined) await context.webhooks.reportCanceled(found.id)
-        return reply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
+        return predictionReply(context, await context.predictions.find(owner, params.id), baseUrl, 200)
       },
     }),
+    retryRoute,
     route({
       method: 'delete',
       path: '/v1/predictions/:id',
@@ -194,11 +196,12 @@ async function createOne(
   const { body, prefer, baseUrl } = request
   const target = await targetOf(context, modelOfPath ?? body.model, body.version)
   const webhook = await webhookOf(context, request.owner, body)
-  const submission = { target, inputs: inputsOf(body.input), metadata: body.metadata ?? {}, route, uuid, webhook }
+  const { metadata = {}, retries } = body
+  const submission = { target, inputs: inputsOf(body.input), metadata, route, uuid, webhook, retries }
   if (request.wantsEvents) return createAndStream(context, request, submission)
   const submitted = await submit(context, request, { ...submission, waitMs: prefer.wait ?? 0 })
   const status = submitted.ended ? 201 : 202
-  return reply(context, submitted.prediction, baseUrl, status, submitted.headers)
+  return predictionReply(context, submitted.prediction, baseUrl, status, submitted.headers)
 }
 
 /** The places are taken first: a prediction that exists has its stream. */
@@ -231,11 +234,16 @@ async function targetOf(
 async function getOne(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<RouteReply> {
   const { owner, params, prefer, disconnected, baseUrl } = request
   const found = await context.predictions.find(owner, params.id)
-  if (prefer.wait === undefined || hasEnded(found)) return reply(context, found, baseUrl, 200)
+  if (prefer.wait === undefined || hasEnded(found)) return predictionReply(context, found, baseUrl, 200)
   const release = context.polls.take(owner)
   const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
   try {
-    return await reply(context, await waitUrgently(context, found, prefer.wait, deadline.signal), baseUrl, 200)
+    return await predictionReply(
+      context,
+      await waitUrgently(context, found, prefer.wait, deadline.signal),
+      baseUrl,
+      200,
+    )
   } finally {
     release()
     deadline.end()
@@ -269,18 +277,4 @@ async function objectIfReadable(
     if (error instanceof NewerVersionError || (error instanceof AppError && error.status === 409)) return undefined
     throw error
   }
-}
-
-async function reply(
-  context: Context,
-  prediction: Prediction,
-  baseUrl: string,
-  status: number,
-  headers: Record<string, string> = {},
-): Promise<RouteReply> {
-  const complete = await context.predictions.withWorkBefore(prediction)
-  const body: PredictionObject = await toPredictionObject(complete, context.fleet, baseUrl)
-  // A client that waited treats `processing` without an output as the result; at `starting` it continues polling.
-  if (status === 202 && body.status === 'processing') body.status = 'starting'
-  return { status, headers: { ...headers, 'Cache-Control': 'no-cache' }, body }
 }

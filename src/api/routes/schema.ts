@@ -10,6 +10,8 @@ export type BatchBody = z.infer<Schemas['batch']>
 
 /** More requests, or larger ones, come as a file. */
 const [MAX_INLINE_REQUESTS, VALUES_OF_INLINE_REQUESTS] = [10_000, 200_000]
+/** Each of them may take the back-off of the ones before it, and a worker that dies. */
+const MAX_RETRIES = 5
 const AS_A_FILE = 'upload them as a file, and send input_file_id'
 
 const metadata = z
@@ -43,6 +45,14 @@ export function createSchemas(limits: SchemaLimits) {
     input: schemas.predictionInput,
     metadata: metadata.optional().describe('Your data, returned with the prediction'),
     stream: z.boolean().optional().describe('Has no effect: every prediction has urls.stream'),
+    retries: z
+      .int()
+      .min(0)
+      .max(MAX_RETRIES)
+      .optional()
+      .describe(
+        'How often it runs again after an error of the infrastructure, never after one of its input. Default 2',
+      ),
     webhook,
     webhook_events_filter: z
       .array(z.enum(['start', 'output', 'logs', 'completed']))
@@ -64,6 +74,11 @@ export function createSchemas(limits: SchemaLimits) {
       .string()
       .max(20)
       .describe('A duration such as 24h; requests that are not finished by then expire'),
+    complete_by: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('Unix seconds: the window ends then at the latest, and your batches run in this order'),
     metadata: metadata.optional().describe('Your data, returned with the batch'),
     output_expires_after: z
       .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
@@ -145,6 +160,7 @@ export const batchObject = z
     created_at: z.int(),
     in_progress_at: unixSeconds,
     expires_at: z.int(),
+    complete_by: unixSeconds,
     finalizing_at: unixSeconds,
     completed_at: unixSeconds,
     failed_at: unixSeconds,
@@ -196,7 +212,7 @@ export const predictionObject = z
     queue: orNull(
       z.object({ position: orNull(z.int()), eta_seconds: orNull(z.number()) }).meta({ id: 'QueuePosition' }),
     ),
-    attempts: z.int(),
+    attempts: z.int().describe('1, and one more for each retry, by request or after an infrastructure error'),
     metadata: someMetadata,
   })
   .meta({ id: 'Prediction' })

@@ -33,6 +33,8 @@ export interface Submission {
   /** The id that the client chose; undefined: one is generated. */
   uuid?: string | undefined
   webhook?: PredictionWebhook | undefined
+  /** How often it runs again after an infrastructure error; undefined: the default. */
+  retries?: number | undefined
 }
 
 export interface Submitted {
@@ -53,12 +55,12 @@ export async function submit(
   submission: Submission,
 ): Promise<Submitted> {
   const { owner, idempotencyKey, cancelAfter, prefer, baseUrl, disconnected, traceparent } = request
-  const { target, inputs, metadata, waitMs, webhook } = submission
+  const { target, inputs, metadata, waitMs, webhook, retries } = submission
   request.logModel(target.model.name)
   const model = target.model.name
   const uuid = submission.uuid ?? (idempotencyKey === undefined ? uuidv7() : uuidFromKey(owner, idempotencyKey))
   const id = { owner, uuid }
-  const asked = { model, revision: target.revision, inputs, metadata, webhook, cancelAfter }
+  const asked = { model, revision: target.revision, inputs, metadata, webhook, cancelAfter, retries }
   const hash = requestHash(submission.route, asked)
   const mayBeReplay = submission.uuid !== undefined || idempotencyKey !== undefined
   // What was accepted is answered, however much other work waits.
@@ -97,6 +99,7 @@ export async function submit(
       streamToken: !context.keys.isOpen ? randomBytes(16).toString('base64url') : undefined,
       cancelAfter,
       caller,
+      retries,
     })
     await end
     const isNew = !replayed && waitMs === 0
@@ -120,7 +123,7 @@ function addedJob(data: TextsJob): JobSnapshot {
 }
 
 /** The time that a prediction may take, and the work that runs before it in the async lane, where deadlines have an order. */
-async function timeLimit(
+export async function timeLimit(
   { redis }: Context,
   model: string,
   lane: PredictionLane,

@@ -31,12 +31,13 @@ const ARCHIVES: [magic: string, name: string][] = [
   ['28b52ffd', 'zstd archive'],
 ]
 
-/** @throws the errors of reading the content. */
+/** @param onBody called with the body of each request. @throws the errors of reading the content. */
 export async function validate(
   content: AsyncIterable<Buffer>,
   endpoint: string,
   { maxLines, maxLineBytes, body }: InputLimits,
   turns: EventLoopTurns,
+  onBody: (body: unknown) => void = () => undefined,
 ): Promise<Validation> {
   const problems: LineProblem[] = []
   const ids = new IdSet()
@@ -60,6 +61,7 @@ export async function validate(
       const read = readRequest(line, endpoint, body)
       if (isProblem(read)) problems.push(read)
       else {
+        onBody(read.body)
         const before = ids.add(read.customId, line.number)
         if (before !== undefined) problems.push({ ...duplicate(before), line: line.number })
       }

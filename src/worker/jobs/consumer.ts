@@ -151,6 +151,9 @@ export class Consumer {
     onOutcome(model, lane, outcome.kind === 'answered' ? outcome.result.outcome : outcome.kind)
     switch (outcome.kind) {
       case 'answered': {
+        if (outcome.result.outcome === 'revision_gone' && retriesOf(job) > job.attemptsMade) {
+          throw new Error('no worker serves the revision; it is tried again')
+        }
         const encoded = encodeResult(outcome.result, outcome.resultVersion)
         if (job.name === 'texts') effects.reply(outcome.replyTo, id, encoded, true)
         if (job.name === 'prediction') await effects.release(model, id)
@@ -202,7 +205,8 @@ export class Consumer {
     const { handle, lane } = this.#options
     if (job.stalledCounter >= MAX_STALLS) {
       await this.#forgetStalls(id)
-      throw new UnrecoverableError(`its worker ended ${MAX_STALLS} times in a row before any of its texts was computed`)
+      const reason = `its worker ended ${MAX_STALLS} times in a row before any of its texts was computed`
+      throw retriesOf(job) > 0 ? new Error(reason) : new UnrecoverableError(reason)
     }
     const onFirstRow = job.stalledCounter > 0 ? () => void this.#forgetStalls(id) : undefined
     try {
@@ -245,6 +249,11 @@ export class Consumer {
     const { least, slots } = this.#limits
     this.#worker.concurrency = mayTakeMore() ? Math.min(slots, Math.max(least, this.#held.size + SLOT_STEP)) : least
   }
+}
+
+/** Runs after infrastructure errors that the caller has asked for. */
+function retriesOf({ data }: Job<unknown>): number {
+  return (data as Partial<TextsJob> | null)?.retries ?? 0
 }
 
 function receivedJob(id: string, name: JobName, { data, timestamp }: Job, lane: Lane): Omit<ReceivedJob, 'lost'> {
