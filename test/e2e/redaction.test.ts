@@ -30,7 +30,10 @@ afterAll(async () => {
 })
 
 function send(path: string, init: RequestInit = {}, key = KEY): Promise<Response> {
-  return fetch(stack.url + path, { ...init, headers: { authorization: `Bearer ${key}`, ...init.headers } })
+  return fetch(stack.url + path, {
+    ...init,
+    headers: { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) },
+  })
 }
 const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
   send(path, { method: 'POST', headers: { ...json, ...headers }, body: JSON.stringify(body) })

@@ -35,7 +35,7 @@ beforeAll(async () => {
   const client = authority.issue('client')
   server = await startTlsRedis({ ...files, ca: authority.ca, dir, authClients: true })
   const [ca, cert, key] = [authority.ca, client.cert, client.key].map((path) => readFileSync(path, 'utf8'))
-  admin = new Redis({ port: server.port, host: '127.0.0.1', tls: { ca, cert, key } as object })
+  admin = new Redis({ port: server.port, host: '127.0.0.1', tls: { ca, cert, key } })
   await admin.acl('SETUSER', 'inferq', 'on', '>the-password-of-inferq', ...documentedRules())
   const tls = { REDIS_TLS_CA: authority.ca, REDIS_TLS_CERT: client.cert, REDIS_TLS_KEY: client.key }
   receiver = await startReceiver(() => 200)
@@ -131,7 +131,7 @@ it('each part of the ACL is needed for a command that was sent', async () => {
     return sent.filter((_command, index) => !refused[index])
   }
   const all = await permits(rules)
-  for (const rule of rules.filter((each) => /^\+/.test(each))) {
+  for (const rule of rules.filter((each) => each.startsWith('+'))) {
     const without = await permits(rules.filter((each) => each !== rule))
     expect(without.length, `${rule} is needed`).toBeLessThan(all.length)
   }

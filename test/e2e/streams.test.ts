@@ -61,7 +61,7 @@ describe('clients', () => {
     const replicate = new Replicate({ auth: KEY, baseUrl: `${stack.url}/v1` })
     const events = await collect(replicate.stream('any/tiny-fp32', { input: { text: TEXT } }))
     expect(events.map(({ event }) => event)).toEqual(['output', 'done'])
-    expect(JSON.parse(String(events[0]))).toEqual(await replicate.run('any/tiny-fp32', { input: { text: TEXT } }))
+    expect(JSON.parse(events[0]?.data ?? '')).toEqual(await replicate.run('any/tiny-fp32', { input: { text: TEXT } }))
   })
 
   it("Replicate's stream() throws for a prediction that fails", async () => {

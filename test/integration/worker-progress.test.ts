@@ -56,7 +56,7 @@ describe('a frozen connection', () => {
     expect(outcomes((await caller.call(['four'])).rows)).toEqual([4])
     // Only consumers send this command: they wait with it for the next job.
     await waitFor('all consumers to wait', async () => {
-      return String(await commands.client('LIST')).split('cmd=bzpopmin').length > LANES.length
+      return (await commands.info('clients')).includes(`blocked_clients:${LANES.length}`)
     })
     expect(proxy.freeze('bzpopmin')).toBeGreaterThan(0)
     const sent = await Promise.all(['five5', 'sixsix'].map((text) => caller.send([text], { name: 'prediction' })))

@@ -31,7 +31,7 @@ export async function checkReplicate({ url, key, model, pausedModel }: Target, c
     const read = async (text: string) => {
       const events: string[] = []
       for await (const event of client.stream(`any/${model}`, { input: { text, truncate: false } }))
-        events.push(event.event === 'output' ? String(event) : event.event)
+        events.push(event.event === 'output' ? event.data : event.event)
       return events
     }
     const expected = await client.run(`any/${model}`, { input })
