@@ -33,7 +33,7 @@ try {
   const redisUrl = await redis.start()
   stack = await startStack({
     redisUrl,
-    apiEnv: { API_KEYS: `clients:${KEY}`, DEFAULT_MODEL: MODEL, LOG_LEVEL: 'warn' },
+    apiEnv: { API_KEYS: `clients:${KEY}`, DEFAULT_MODEL: MODEL, LOG_LEVEL: 'warn', WEBHOOK_ALLOW: '127.0.0.1' },
     workerEnv: { MODELS: `${MODEL},${PAUSED_MODEL}`, LOG_LEVEL: 'warn' },
     within: 120_000,
   })

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import OpenAI, { toFile } from 'openai'
-import { type Check, type Target, TEXT, until } from './checks.ts'
+import { type Check, receiveWebhook, type Target, TEXT, until } from './checks.ts'
 
 /** The client's type lists OpenAI's endpoints only; at run time it accepts any. */
 const PREDICT = '/predict' as '/v1/embeddings'
 
-export async function checkOpenAi({ url, key, model, pausedModel }: Target, check: Check): Promise<void> {
+export async function checkOpenAi(target: Target, check: Check): Promise<void> {
+  const { url, key, model, pausedModel } = target
   const client = new OpenAI({ apiKey: key, baseURL: `${url}/v1`, maxRetries: 0 })
   const line = (body: object) => `${JSON.stringify({ custom_id: 'a', method: 'POST', url: '/predict', body })}\n`
   const upload = async (content: string, name = 'input.jsonl') =>
@@ -82,6 +83,11 @@ export async function checkOpenAi({ url, key, model, pausedModel }: Target, chec
     const expired = await ended((await create(line({ inputs: TEXT, model: pausedModel }), '2s')).id)
     assert.equal(expired.status, 'expired')
     assert.equal((await rows(expired.error_file_id))[0]?.error?.code, 'batch_expired')
+  })
+  await check('webhooks.unwrap', async () => {
+    const { headers, body, secret } = await receiveWebhook(target)
+    assert.deepEqual(await client.webhooks.unwrap(body, headers, secret), JSON.parse(body))
+    await assert.rejects(client.webhooks.unwrap(`${body} `, headers, secret), OpenAI.InvalidWebhookSignatureError)
   })
   await check('errors: 400, 401, 404, an unknown route', async () => {
     await assert.rejects(create(line({}), 'soon'), OpenAI.BadRequestError)

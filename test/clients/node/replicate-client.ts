@@ -1,9 +1,10 @@
 // The replicate client for Node.
 import assert from 'node:assert/strict'
-import Replicate from 'replicate'
-import { type Check, EXPIRED_ID, LONG, type Target, TEXT, until } from './checks.ts'
+import Replicate, { validateWebhook } from 'replicate'
+import { type Check, EXPIRED_ID, LONG, receiveWebhook, type Target, TEXT, until } from './checks.ts'
 
-export async function checkReplicate({ url, key, model, pausedModel }: Target, check: Check): Promise<void> {
+export async function checkReplicate(target: Target, check: Check): Promise<void> {
+  const { url, key, model, pausedModel } = target
   const client = new Replicate({ auth: key, baseUrl: `${url}/v1` })
   const input = { text: TEXT }
   const statusIs = (status: number) => (error: { response?: { status: number } }) => error.response?.status === status
@@ -50,6 +51,12 @@ export async function checkReplicate({ url, key, model, pausedModel }: Target, c
     assert.ok((await ended(bad.id, 'failed')).error)
     await assert.rejects(client.predictions.get(EXPIRED_ID), statusIs(410))
     for await (const page of client.paginate(() => client.predictions.list())) assert.ok(Array.isArray(page))
+  })
+  await check('validateWebhook', async () => {
+    const { headers, body, secret } = await receiveWebhook(target)
+    const [id, timestamp, signature] = ['id', 'timestamp', 'signature'].map((name) => headers[`webhook-${name}`] ?? '')
+    const validate = (text: string) => validateWebhook({ id, timestamp, signature, body: text, secret } as never)
+    assert.deepEqual([await validate(body), await validate(`${body} `)], [true, false])
   })
   await check('deployments: predictions.create; errors: 401, 422', async () => {
     const made = await client.deployments.predictions.create('any', model, { input })

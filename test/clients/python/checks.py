@@ -1,9 +1,11 @@
 """Runs the checks of one client and prints one line of JSON for each, which ../main.ts reads."""
 
+import http.server
 import json
 import os
 import time
 import traceback
+import urllib.request
 from importlib.metadata import version
 
 BASE = os.environ["INFERQ_URL"]
@@ -55,3 +57,31 @@ def raises(error_class, call, **attributes):
             assert getattr(error, name) == expected, f"{name} is {getattr(error, name)!r}, not {expected!r}"
         return error
     raise AssertionError(f"nothing was raised, but {error_class.__name__} was expected")
+
+
+def receive_webhook():
+    """Headers and body of the webhook of a new prediction, and the secret that signs it."""
+    received = {}
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            received["body"] = self.rfile.read(int(self.headers["content-length"])).decode()
+            received["headers"] = {name.lower(): value for name, value in self.headers.items()}
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_args):
+            pass
+
+    def call(path, body=None):
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(BASE + path, data, headers)) as response:
+            return json.load(response)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        server.timeout = 60
+        webhook = f"http://127.0.0.1:{server.server_port}/"
+        call("/v1/predictions", {"model": MODEL, "input": {"text": TEXT}, "webhook": webhook})
+        server.handle_request()
+    return received["headers"], received["body"], call("/v1/webhooks/default/secret")["key"]

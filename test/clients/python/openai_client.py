@@ -6,7 +6,7 @@ import io
 import json
 
 import openai
-from checks import BASE, KEY, MODEL, PAUSED, TEXT, Checks, raises, until
+from checks import BASE, KEY, MODEL, PAUSED, TEXT, Checks, raises, receive_webhook, until
 
 client = openai.OpenAI(api_key=KEY, base_url=f"{BASE}/v1", max_retries=0, _strict_response_validation=True)
 checks = Checks("openai", "openai (Python, strict)")
@@ -140,6 +140,14 @@ def models():
     listed = {model.id: model for model in client.models.list()}
     assert listed[MODEL].owned_by and listed[MODEL].created
     assert client.models.retrieve(MODEL).id == MODEL
+
+
+@check("webhooks.verify_signature")
+def webhooks():
+    headers, body, secret = receive_webhook()
+    client.webhooks.verify_signature(body, headers, secret=secret)
+    wrong = lambda: client.webhooks.verify_signature(body + " ", headers, secret=secret)
+    raises(openai.InvalidWebhookSignatureError, wrong)
 
 
 @check("errors: 400, 401, 404, 409, an unknown route; a 409 is sent once")

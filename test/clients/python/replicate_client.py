@@ -5,8 +5,9 @@ import io
 import json
 
 import replicate.exceptions
-from checks import BASE, EXPIRED_ID, KEY, LONG, MODEL, PAUSED, TEXT, Checks, raises, until
+from checks import BASE, EXPIRED_ID, KEY, LONG, MODEL, PAUSED, TEXT, Checks, raises, receive_webhook, until
 from replicate.client import Client
+from replicate.webhook import InvalidSignatureError, Webhooks
 
 client = Client(api_token=KEY, base_url=BASE)
 checks = Checks("replicate", "replicate (Python)")
@@ -93,6 +94,15 @@ def listing():
     page = client.predictions.list()
     assert set(made) <= {each.id for each in page}
     assert until("all ends", lambda: all(client.predictions.get(id).status == "succeeded" for id in made))
+
+
+@check("webhooks.default.secret, Webhooks.validate")
+def webhooks():
+    headers, body, key = receive_webhook()
+    secret = client.webhooks.default.secret()
+    assert secret.key == key
+    Webhooks.validate(headers=headers, body=body, secret=secret, tolerance=300)
+    raises(InvalidSignatureError, lambda: Webhooks.validate(headers=headers, body=body + " ", secret=secret))
 
 
 @check("deployments: predictions.create")
