@@ -1,4 +1,5 @@
-// Gives the jobs of a worker back while it has no inference process: it would hold them, and others may have processes.
+// Gives the jobs of a worker back while it has no inference process: it would hold them, and others may have processes. Jobs
+// that may have ended the process stay.
 import type { Logger } from '../../logger.ts'
 import type { Engine } from '../engine.ts'
 import type { ConsumerSet } from './consumer-set.ts'
@@ -41,7 +42,7 @@ export class ProcessWatch {
     this.#isPaused = true
     logger.error({ loading: engine.loading }, 'no inference process is ready; the jobs of this worker are given back')
     await consumers.pause('no_process')
-    engine.dispatcher.requeueAll()
+    engine.dispatcher.requeueAll({ suspects: false })
     await registration.setPaused(true)
   }
 

@@ -76,6 +76,11 @@ export class Backlog<G extends Group> {
     this.#suspects.push(...entries)
   }
 
+  /** Whether texts of a group wait to run alone. */
+  isSuspect(group: G): boolean {
+    return this.#suspects.some((entry) => entry.group === group)
+  }
+
   /** Removes the waiting texts of a group. */
   drop(group: G): void {
     this.#lanes[group.lane].get(group.model)?.drop(group)

@@ -114,10 +114,14 @@ export class Dispatcher {
     return this.#busy.share(this.#now())
   }
 
-  /** Ends every pending job as `handed_back`, and every job that is submitted from now on. */
-  requeueAll(): void {
+  /**
+   * Ends every pending job as `handed_back`, and every job that is submitted from now on.
+   * @param suspects false: jobs with texts that may have ended a process are kept. Given back, they would end the processes of
+   * the worker that takes them next, and no text would ever be found to be the cause.
+   */
+  requeueAll({ suspects = true } = {}): void {
     this.#closed = true
-    for (const job of this.#pending) this.#requeue(job)
+    for (const job of this.#pending) if (suspects || !this.#backlog.isSuspect(job)) this.#requeue(job)
   }
 
   /** Accepts jobs again after `requeueAll`. */

@@ -239,6 +239,18 @@ describe('the end of a process', () => {
     expect(((await end) as { rows: Row[] }).rows.map(logitsOf)).toEqual(['Backend', [1], [2]])
   })
 
+  it('keeps the job whose texts may be the cause when all others are given back', async () => {
+    const { processes, dispatcher } = setUp()
+    const suspect = dispatcher.submit(jobOf(['poison', 'a']))
+    const other = dispatcher.submit(jobOf(['b']))
+    await processes.end('crash')
+    dispatcher.requeueAll({ suspects: false })
+    expect(await other.end).toEqual({ kind: 'requeued' })
+    await processes.end('crash')
+    await processes.end('ran')
+    expect(((await suspect.end) as { rows: Row[] }).rows.map(logitsOf)).toEqual(['Backend', [1]])
+  })
+
   it('by timeout makes the next runs as long as after the warm-up', async () => {
     const costModel = new CostModel({ processes: 1, maxRunTokens: undefined })
     const { processes, dispatcher } = setUp(1, { costModel })
