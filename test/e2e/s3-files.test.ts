@@ -12,7 +12,7 @@ import { type StartedProcess, startProcess } from '../helpers/start-process.ts'
 import { type TcpProxy, tcpProxy } from '../helpers/tcp-proxy.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 
-const ROWS = 4_000
+const ROWS = 2_200
 const WORDS = 20
 const MB = 1_024 * 1_024
 /** An unanswered request of the store lasts 15 s, and is repeated once. */
