@@ -127,7 +127,7 @@ describe('POST /v1/predictions/{id}/retry', () => {
     const { id } = await create('a')
     expect((await call('POST', `/${id}/cancel`)).body.status).toBe('canceled')
     const statuses = (await Promise.all(Array.from({ length: 6 }, () => retry(id)))).map(({ status }) => status)
-    expect(statuses.sort()).toEqual([202, 409, 409, 409, 409, 409])
+    expect(statuses.sort((a, b) => a - b)).toEqual([202, 409, 409, 409, 409, 409])
     expect(await read(id)).toMatchObject({ status: 'starting', attempts: 2 })
     expect(await producer.queue('tiny-fp32-async').getJobCounts()).toMatchObject({ prioritized: 1, completed: 0 })
     expect((await call('POST', `/${id}/cancel`)).body.status).toBe('canceled')
