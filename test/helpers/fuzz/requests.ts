@@ -83,12 +83,13 @@ function nearly(example: unknown): fc.Arbitrary<unknown> {
   if (typeof example !== 'object' || example === null || Array.isArray(example)) return anyJson
   const names = fc.constantFrom(...Object.keys(example), 'model', 'parameters', 'metadata', 'webhook', 'x')
   return fc.array(fc.tuple(names, fc.option(anyJson, { nil: undefined })), { maxLength: 3 }).map((changes) => {
-    return { ...example, ...Object.fromEntries(changes) } as unknown
+    return Object.fromEntries<unknown>([...Object.entries(example), ...changes])
   })
 }
 
 function bodyOf(operation: Operation): fc.Arbitrary<{ type: string; body: string | undefined }> {
-  const [[type = 'application/json', media = {}] = []] = Object.entries(operation.requestBody?.content ?? {})
+  const [content] = Object.entries(operation.requestBody?.content ?? {})
+  const [type, media] = content ?? ['application/json', { example: undefined }]
   if (!operation.requestBody) return fc.constant({ type, body: undefined })
   const json = nearly(media.example).map((value) => JSON.stringify(value) ?? '')
   const form = fc.tuple(fc.constantFrom('purpose', 'file', 'x'), text).map(([name, value]) => {
@@ -108,7 +109,9 @@ function bodyOf(operation: Operation): fc.Arbitrary<{ type: string; body: string
 function requestTo(template: string, method: string, operation: Operation): fc.Arbitrary<FuzzedRequest> {
   const parameters = operation.parameters ?? []
   const values = parameters.map(({ example }) =>
-    example === undefined ? scalar : fc.oneof(fc.constant(String(example)), scalar),
+    example === undefined
+      ? scalar
+      : fc.oneof(fc.constant(typeof example === 'string' ? example : JSON.stringify(example)), scalar),
   )
   const query = fc.dictionary(fc.constantFrom('x', 'limit', 'after', 'order', '__proto__'), scalar, { maxKeys: 2 })
   return fc
