@@ -69,16 +69,12 @@ export function operationOf(route: Route<never>, hasKeys: boolean): RouteConfig 
     responses: Object.fromEntries([
       ...Object.entries(route.responses).map(([status, documented]) => [
         status,
-        responseOf(documented, route.supportsSse === true && !hasEvents(route)),
+        // Those of a creation are described in words: generated types of its answer would be a string too.
+        responseOf(documented, route.supportsSse === true && route.method === 'get'),
       ]),
       ...[...statuses].map((status) => [String(status), errorOf(status, errors)]),
     ]),
   }
-}
-
-/** Whether a response of its own documents the events. */
-function hasEvents({ responses }: Route<never>): boolean {
-  return Object.values(responses).some(({ contentType }) => contentType === 'text/event-stream')
 }
 
 function bodyOf(schema: z.ZodType, example: unknown) {

@@ -28,12 +28,6 @@ const EXAMPLE_ID = '0190f3f2-7c1e-7000-8000-000000000000'
 const predictionResponse = { description: 'The prediction', schema: predictionObject }
 const headers: HeaderName[] = ['Location', 'Preference-Applied', 'Idempotency-Replayed']
 const createResponses = {
-  200: {
-    description: 'Created; with Accept: text/event-stream, its events',
-    contentType: 'text/event-stream',
-    schema: z.string(),
-    headers,
-  },
   201: { ...predictionResponse, description: 'Created, and finished within the wait', headers },
   202: { ...predictionResponse, description: 'Created; poll urls.get', headers },
 }
@@ -54,7 +48,7 @@ export function predictionRoutes(schemas: Schemas): Route<Context>[] {
       tag: 'Predictions',
       summary: 'Submit a prediction',
       description:
-        'Prefer: wait[=seconds] waits for the result. Accept: text/event-stream streams its events, as GET …/stream does. ' +
+        'Prefer: wait[=seconds] waits for the result. Accept: text/event-stream is answered 200 with its events, as GET …/stream is. ' +
         'Idempotency-Key: a repeated request returns the same prediction.',
       isPredict: true,
       supportsSse: true,
