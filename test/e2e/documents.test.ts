@@ -8,8 +8,8 @@ import { type Stack, startStack } from '../helpers/stack.ts'
 
 let stack: Stack
 let document: OpenApiDocument
-/** An existing file and batch, for the examples with an id. */
-let ids: { files: string; batches: string }
+/** An existing file, batch and upload, for the examples with an id. */
+let ids: { files: string; batches: string; uploads: string }
 beforeAll(async () => {
   // The examples name the shipped model.
   stack = await startStack({
@@ -21,10 +21,17 @@ beforeAll(async () => {
   const batch = await caller.ended((await caller.run(line('a', { inputs: 'She saw him.' }) + line('b', {}))).id)
   // A separate file: the batch's own input cannot be erased while it is read.
   const { id } = (await (await caller.upload(line('a', {}))).json()) as { id: string }
-  ids = { files: id, batches: batch.id }
+  const upload = { filename: 'a.jsonl', bytes: 2, mime_type: 'application/jsonl', purpose: 'batch' }
+  ids = { files: id, batches: batch.id, uploads: (await post('/v1/uploads', upload)).id }
   document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as OpenApiDocument
 })
 afterAll(() => stack?.stop())
+
+async function post(path: string, body: object): Promise<{ id: string }> {
+  const headers = { 'Content-Type': 'application/json' }
+  const response = await fetch(stack.url + path, { method: 'POST', headers, body: JSON.stringify(body) })
+  return (await response.json()) as { id: string }
+}
 
 interface Operation {
   parameters?: Array<{ name: string; in: string; example?: string }>
@@ -43,10 +50,11 @@ function entries(): Entry[] {
     .sort(([a, pathA], [b, pathB]) => order.indexOf(a) - order.indexOf(b) || pathA.length - pathB.length)
 }
 
-function formOf(content: string): FormData {
+function formOf(path: string): FormData {
   const form = new FormData()
-  form.set('purpose', 'batch')
-  form.set('file', new Blob([content]), 'input.jsonl')
+  const isPart = path.endsWith('/parts')
+  if (!isPart) form.set('purpose', 'batch')
+  form.set(isPart ? 'data' : 'file', new Blob(['{}']), 'input.jsonl')
   return form
 }
 
@@ -75,7 +83,7 @@ describe('the OpenAPI document', () => {
     for (const [method, path, operation] of entries()) {
       const of = (where: string) =>
         (operation.parameters ?? []).filter((parameter) => parameter.in === where && parameter.example)
-      const resource = /^\/v1\/(files|batches)\/\{id\}/.exec(path)?.[1] as keyof typeof ids | undefined
+      const resource = /^\/v1\/(files|batches|uploads)\/\{id\}/.exec(path)?.[1] as keyof typeof ids | undefined
       const known = (example?: string) => (resource ? ids[resource] : String(example))
       const filled = of('path').reduce((url, { name, example }) => url.replace(`{${name}}`, known(example)), path)
       const query = new URLSearchParams(
@@ -85,7 +93,7 @@ describe('the OpenAPI document', () => {
       const response = await fetch(`${stack.url}${filled}?${query}`, {
         method: method.toUpperCase(),
         ...(body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
-        ...(operation.requestBody?.content['multipart/form-data'] ? { body: formOf('{}') } : {}),
+        ...(operation.requestBody?.content['multipart/form-data'] ? { body: formOf(path) } : {}),
       })
       const documented = operation.responses[response.status]
       const type = response.headers.get('content-type')?.split(';')[0] ?? 'none'
@@ -95,8 +103,9 @@ describe('the OpenAPI document', () => {
       const example = documented?.content?.[type]?.example
       if (Array.isArray(example)) expect(JSON.parse(text), path).toEqual(nearly(example))
       expect(Object.keys(documented?.content ?? { none: 1 })).toContain(type)
-      // The example has ended before it is canceled (409), and has no webhook whose delivery could be repeated (404).
-      const mayFail = path.endsWith('/cancel') || path.endsWith('/redeliver')
+      // The example has succeeded before it is canceled or retried (409), has no webhook whose delivery could be repeated
+      // (404), and no part with the id of the example (400).
+      const mayFail = /\/(cancel|retry|redeliver|complete)$/.test(path)
       expect(response.status, `${method} ${path}`).toBeLessThan(mayFail ? 410 : 300)
     }
     expect(seen.length).toBeGreaterThan(20)
