@@ -55,7 +55,7 @@ export class LengthBuckets<G extends Group> {
 
   /**
    * The first waiting text of the group that runs next, and the tag of its turn: the lowest tag is a turn of its owner, who
-   * uses it for the group that is due first. The two groups exchange their tags (docs/decisions/0024).
+   * uses it for the group that is due first. The two groups exchange their tags (docs/decisions/0023).
    */
   nextTurn(): { entry: Entry<G>; tag: number } | undefined {
     const { first } = this
