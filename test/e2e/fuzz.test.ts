@@ -1,5 +1,5 @@
 // Generated requests to every route: no 5xx, documented statuses and formats alone, and the service works afterwards.
-// `npm run test:fuzz` sends 10,000, and FUZZ_SEED repeats a run; other runs leave it out.
+// `npm run test:fuzz` sends 10,000, and FUZZ_SEED repeats a run.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OpenApiDocument } from '../../src/api/http/openapi.ts'
@@ -27,7 +27,7 @@ async function send({ method, path, headers, body }: FuzzedRequest) {
   return { status: response.status, type, text: await response.text() }
 }
 
-describe.runIf(process.env['FUZZ_RUNS'])('generated requests', () => {
+describe('generated requests', () => {
   beforeAll(async () => {
     stack = await startStack({
       redisUrl: await emptyRedis(),
