@@ -8,7 +8,8 @@ const results = process.env['TEST_RESULTS']
 export default defineConfig({
   test: {
     reporters: results ? ['default', ['json', { outputFile: results }]] : ['default'],
-    // Test files start processes and models: more of them at once than CPUs only makes each one slow.
+    // Test files start processes and models: more of them at once than CPUs only makes each one slow. Those of integration and
+    // e2e wait much, so their scripts run three.
     maxWorkers: 2,
     restoreMocks: true,
     projects: [
