@@ -30,8 +30,11 @@ export interface NewAttempt {
   cancelAfter: number | undefined
 }
 
+const AT_THE_SAME_TIME = 'this prediction was retried or canceled at the same time'
 /** A prediction whose retention ends this soon, as a part of it, may be being removed. */
 const MARGIN = 0.9
+/** After this time, milliseconds, an attempt that has begun in the record alone is that of a process that died. */
+const BEGIN_MS = 10_000
 
 /**
  * Begins the next attempt: first in the record, where one of several callers gets it, and then in the job. A process that dies in
@@ -45,10 +48,13 @@ export async function retryPrediction(
 ): Promise<void> {
   if (job.state === 'missing' || isExpired(record, job, resultTtl * MARGIN)) throw gone('this prediction has expired')
   const now = Date.now()
+  const ended = 'finishedOn' in job ? job.finishedOn : now
+  const { retried_at: retriedAt = 0 } = record
+  if (retriedAt > ended && now - retriedAt < BEGIN_MS) throw conflict(AT_THE_SAME_TIME)
   const attempt = { now, cancelAfter, result: resultBytes, ttlMs: recordLife(resultTtl) }
   const begin = await beginAttempt(redis, id, record, attempt)
   if (begin === 'ending') throw gone('this prediction has expired')
-  if (begin === 'changed') throw conflict('this prediction was retried or canceled at the same time')
+  if (begin === 'changed') throw conflict(AT_THE_SAME_TIME)
   const { deadline: _deadline, due: _due, ...input } = job.data
   const data: TextsJob = { ...input, replyTo: apiId, weight }
   if (cancelAfter !== undefined) {

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { type JobsOptions, Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { messageOf } from '../errors.ts'
 import { isScriptCacheMiss, toServiceUnavailable } from '../redis/errors.ts'
 import { enterJob, leaveJob } from './flow.ts'
 import type { BatchJob, DeliveryJob, JobName, TextsJob } from './job.ts'
@@ -84,8 +85,8 @@ export class Producer {
     const state = job.failedReason === undefined || job.returnvalue !== null ? 'completed' : 'failed'
     const priority = (await this.#enter(queue, jobId, data, work, true)) ?? 1
     await rewriteJob(this.#redis, { queue, id: jobId }, { ...data, results: this.#resultVersion() }, priority)
-    await this.#tryTwice(() => job.retry(state, { resetAttemptsMade: true, resetAttemptsStarted: true }))
-    return true
+    const options = { resetAttemptsMade: true, resetAttemptsStarted: true }
+    return this.#tryTwice(() => job.retry(state, options).then(() => true, falseIfNotEnded))
   }
 
   async #enter(
@@ -148,4 +149,10 @@ export class Producer {
       throw toServiceUnavailable(error)
     }
   }
+}
+
+/** BullMQ's error of a retry whose job has been retried meanwhile. @throws every other error. */
+function falseIfNotEnded(error: unknown): boolean {
+  if (/is not in the (completed|failed) state/.test(messageOf(error))) return false
+  throw error
 }
