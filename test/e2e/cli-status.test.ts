@@ -32,7 +32,7 @@ it('prints JSON', async () => {
 
 it('fails without a server, with the remedy', async () => {
   const { code, stderr } = await status([], { INFERQ_URL: 'http://user:hidden@127.0.0.1:9' })
-  expect([code, stderr]).toEqual([1, expect.stringMatching(/does not answer.*npm start/)])
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/does not answer.*inferq serve/)])
   expect(stderr).not.toContain('hidden')
 })
 

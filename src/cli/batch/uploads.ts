@@ -2,6 +2,7 @@
 
 import { pause } from '../../async.ts'
 import type { Inferq } from '../../client/client.ts'
+import { InferqError } from '../../client/errors.ts'
 import type { SentPart } from './files/state.ts'
 
 const ENDED = ['completed', 'failed', 'expired', 'cancelled']
@@ -13,7 +14,7 @@ const MAX_POLLS = 40
 export async function removeUploads(inferq: Inferq, { fileId, batchId }: SentPart, signal: AbortSignal): Promise<void> {
   try {
     const files = [fileId, ...(batchId === undefined ? [] : await outputsOf(inferq, batchId, signal))]
-    await Promise.allSettled(files.map((id) => inferq.files.delete(id)))
+    await Promise.allSettled(files.map((id) => remove(inferq, id, signal)))
   } catch {
     signal.throwIfAborted()
   }
@@ -25,5 +26,18 @@ async function outputsOf(inferq: Inferq, batchId: string, signal: AbortSignal): 
     const { status, output_file_id: output, error_file_id: errors } = await inferq.batches.get(batchId, signal)
     if (ENDED.includes(status) || polls === MAX_POLLS) return [output, errors].flatMap((id) => id ?? [])
     if (!(await pause(POLL_MS, signal))) throw signal.reason
+  }
+}
+
+/** A batch that has just ended may still read its input: then the server refuses the deletion (409). */
+async function remove(inferq: Inferq, id: string, signal: AbortSignal): Promise<void> {
+  for (let polls = 0; ; polls += 1) {
+    try {
+      await inferq.files.delete(id)
+      return
+    } catch (error) {
+      const isRead = error instanceof InferqError && error.status === 409
+      if (!isRead || polls === MAX_POLLS || !(await pause(POLL_MS, signal))) throw error
+    }
   }
 }
