@@ -48,6 +48,8 @@ def streams():
     assert json.loads("".join(str(event) for event in made.stream())) == expected
 
     async def read():
+        # The connections of the other client belong to an event loop that is closed.
+        client = Client(api_token=KEY, base_url=BASE)
         return [event async for event in await client.async_stream(f"any/{MODEL}", input={"text": TEXT})]
 
     assert json.loads(str(asyncio.run(read())[0])) == expected
