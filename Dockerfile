@@ -13,7 +13,7 @@ RUN npm run build
 # platform, other packages their sources, source maps and browser bundles: most of the size is never loaded. AWS' client
 # is in the bundle of the api.
 RUN npm prune --omit=dev --no-audit \
- && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json \
+ && npm sbom --omit=dev --package-lock-only --sbom-format=cyclonedx > sbom.cdx.json \
  && cd node_modules \
  && rm -rf typescript @typescript .cache @aws @aws-sdk @smithy \
  && cd onnxruntime-node/bin/napi-v6 \
