@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { BatchCaller, lines } from '../helpers/batches.ts'
+import { BatchCaller, line, lines } from '../helpers/batches.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { Authority } from '../helpers/tls/authority.ts'
 import { startTlsRedis, type TlsRedis } from '../helpers/tls/redis.ts'
@@ -90,7 +90,8 @@ it('the main paths work, and Redis refuses nothing', async () => {
   await receiver.at('/batch')
   const rows = await (await caller.call(`/v1/batches/${batch.id}/results`)).text()
   expect(rows.trim().split('\n')).toHaveLength(300)
-  const second = await caller.run(lines(2_000))
+  // It has a request that fails, so something is left to retry even if all others are answered first.
+  const second = await caller.run(lines(2_000) + line('fails', {}))
   await caller.call(`/v1/batches/${second.id}/cancel`, { method: 'POST' })
   await waitFor('its end', async () => (await caller.ask(`/v1/batches/${second.id}`)).status === 'cancelled')
   expect((await caller.call(`/v1/batches/${second.id}/retry`, { method: 'POST' })).status).toBe(200)
