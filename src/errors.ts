@@ -99,9 +99,18 @@ export class StartupError extends Error {
   override name = 'StartupError'
 }
 
-/** The message of anything that was thrown. */
+/** The end of V8's message that begins with a piece of the input; its other messages have positions only. */
+const QUOTED_JSON = ' is not valid JSON'
+const QUOTED_ARGUMENTS = /, with args beginning with: .*$/s
+
+/**
+ * The message of anything that was thrown, for logs: without what JSON.parse quotes of its input and Redis of the arguments
+ * of a command it does not know. Both may be a user's text.
+ */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  if (error.name === 'SyntaxError' && error.message.endsWith(QUOTED_JSON)) return 'invalid JSON'
+  return error.message.replace(QUOTED_ARGUMENTS, '')
 }
 
 /** Converts `NotFound` to `not_found`. */

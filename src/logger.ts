@@ -1,5 +1,6 @@
 // Structured logs, one JSON object a line. Errors are reduced to fields that never contain a user's text.
 import { type Logger, pino } from 'pino'
+import { messageOf } from './errors.ts'
 
 export type { Logger }
 
@@ -16,17 +17,20 @@ export function createLogger(process: 'api' | 'worker' | 'inference', level: Log
 }
 
 /** ioredis and BullMQ attach a command's arguments, which hold users' texts, to errors: name, message and stack stay. */
-function describeError(error: unknown): unknown {
+export function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error)
-  const { name, message, stack } = error
-  return {
-    name,
-    message,
-    stack: stack
-      ?.split('\n')
-      .slice(1, 8)
-      .map((line) => line.trim()),
-  }
+  return { name: error.name, message: messageOf(error), stack: callsOf(error) }
+}
+
+/** The first lines of the stack, which begins with the original message: that one may have several lines. */
+function callsOf({ message, stack = '' }: Error): string[] {
+  const start = stack.indexOf(message)
+  return stack
+    .slice(start === -1 ? 0 : start + message.length)
+    .split('\n')
+    .filter((line) => line.startsWith('    at '))
+    .slice(0, 7)
+    .map((line) => line.trim())
 }
 
 /** Calls `log` at most once a second for each message, with the number of lines left out since the last call. */

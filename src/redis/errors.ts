@@ -58,7 +58,7 @@ export function redisErrorHandler(logger: Logger, counter: { inc(): void }): (er
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : ''
+  const cause = error.cause instanceof Error ? ` (${messageOf(error.cause)})` : ''
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return `${error.message || code}${cause}`
+  return `${messageOf(error) || code}${cause}`
 }

@@ -33,7 +33,7 @@ export async function readOptionalJson<T>(dir: string, file: string, schema: z.Z
   try {
     json = JSON.parse(await readFile(found.path, 'utf8'))
   } catch (error) {
-    throw new ModelError(`${file} cannot be read: ${messageOf(error)}`)
+    throw new ModelError(`${file} cannot be read: ${(error as Error).message}`)
   }
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
