@@ -13,7 +13,7 @@ const record = z.object({
   hash: z.string(),
   /** The UUID of the input file, which has the same owner. */
   input: z.string(),
-  /** The URL of the input file; without its query, which may be a secret, once the file is stored. */
+  /** The URL of the input file; without its query, which may be a secret, once the file is stored or the batch has ended. */
   input_url: z.string().optional(),
   endpoint: z.string(),
   /** The completion window as requested. */
@@ -166,7 +166,8 @@ return 1`
 
 /**
  * Ends a batch once; false when it has ended before. A batch that is being cancelled ends as cancelled, even when every
- * row was answered or its window ended in the meantime. @param ttlMs the record's remaining life, milliseconds.
+ * row was answered or its window ended in the meantime. The query of the input file's URL, which may be a secret, is
+ * removed. @param ttlMs the record's remaining life, milliseconds.
  */
 export async function endBatch(
   redis: Redis,
@@ -186,6 +187,8 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 if redis.call('HEXISTS', KEYS[1], 'cancelling_at') == 1 and redis.call('HGET', KEYS[1], 'end') ~= 'failed' then
   redis.call('HSET', KEYS[1], 'end', 'cancelled')
 end
+local url = redis.call('HGET', KEYS[1], 'input_url')
+if url then redis.call('HSET', KEYS[1], 'input_url', (string.gsub(url, '[?#].*', ''))) end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1`
 

@@ -115,6 +115,7 @@ describe('a batch with input_url', () => {
     expect(batch.errors?.data).toMatchObject([{ code: 'input_url_failed', param: 'input_url', line: null }])
     expect(batch.errors?.data[0]?.message).toContain(message)
     expect(readdirSync(join(dir, 'incoming'))).toEqual([])
+    expect(await recordOf(batch.id)).toMatchObject({ end: 'failed', input_url: address().replace(/\?.*/, '') })
     expect((await ask(`/v1/files/${batch.input_file_id}`)).code).toBe(404)
   })
 
@@ -153,6 +154,7 @@ describe('a batch with input_url', () => {
     await ask(`/v1/batches/${id}/cancel`, {})
     const batch = await leaves(id, 'validating', 'cancelling')
     expect(batch).toMatchObject({ status: 'cancelled', request_counts: { total: 0, completed: 0, failed: 0 } })
+    expect(JSON.stringify(await recordOf(id))).not.toContain(SECRET)
     await waitFor('the bytes to be removed', () => readdirSync(join(dir, 'incoming')).length === 0)
   })
 
