@@ -2,7 +2,6 @@
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { workOf } from '../fleet/work.ts'
-import type { ApiMetrics } from '../metrics.ts'
 import { type Item, JOB_VERSION, type Row, type TextsResult, type Truncate } from '../queue/job.ts'
 import { newTextsJobId } from '../queue/job-ids.ts'
 import type { JobEnd, JobRef, JobSnapshot } from '../queue/job-state.ts'
@@ -10,6 +9,7 @@ import { queueName } from '../queue/names.ts'
 import type { Producer } from '../queue/producer.ts'
 import { requestJob } from '../queue/request.ts'
 import type { ReplyWaiter } from '../queue/waiter.ts'
+import type { ApiMetrics } from '../telemetry/metrics.ts'
 import { Coalescer } from './coalescer.ts'
 
 /** The options that all texts of one call share. */

@@ -1,8 +1,7 @@
 // The inference side of a worker: models, inference processes and dispatcher.
 import { SettingsError } from '../env.ts'
 import type { Logger } from '../logger.ts'
-import { onceASecond } from '../logger.ts'
-import type { WorkerMetrics } from '../metrics.ts'
+import type { WorkerMetrics } from '../telemetry/metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { MAX_ROUNDING_SHARE } from './inference/benchmark.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'
@@ -13,8 +12,9 @@ import { logHub } from './models/hub-log.ts'
 import { readManifest } from './models/inspect.ts'
 import { type Manifest } from './models/manifest.ts'
 import { type Refusal, readRegistry } from './models/registry.ts'
+import { dispatcherEvents } from './run-metrics.ts'
 import { CostModel } from './scheduling/cost-model.ts'
-import { Dispatcher, type DispatcherEvents } from './scheduling/dispatcher.ts'
+import { Dispatcher } from './scheduling/dispatcher.ts'
 
 export interface EngineOptions {
   config: WorkerConfig
@@ -247,24 +247,5 @@ async function isUnchanged({ name, dir, revision }: Manifest): Promise<boolean> 
     return (await readManifest(name, dir)).revision === revision
   } catch {
     return false
-  }
-}
-
-function dispatcherEvents(metrics: WorkerMetrics, logger: Logger): DispatcherEvents {
-  const warn = onceASecond((message, leftOut) => logger.warn({ leftOut }, message))
-  return {
-    ran(model, texts, ms) {
-      metrics.runs.observe({ model }, ms / 1_000)
-      metrics.runTexts.observe({ model }, texts)
-    },
-    queued: (model, lane, ms) => metrics.queueTime.observe({ model, lane }, ms / 1_000),
-    broken(model, cause, times, errorMessage) {
-      metrics.bisections.inc({ model, cause }, times)
-      warn(errorMessage ? `a run of ${model} failed: ${errorMessage}` : `a run of ${model} was lost: ${cause}`)
-    },
-    rows(model, succeeded, failed) {
-      metrics.texts.inc({ model, outcome: 'done' }, succeeded)
-      metrics.texts.inc({ model, outcome: 'failed' }, failed)
-    },
   }
 }

@@ -2,7 +2,7 @@
 // Consumers start after the models are warm and stop before the engine, so that no job is lost.
 import type { Service } from '../lifecycle.ts'
 import type { Logger } from '../logger.ts'
-import { createWorkerMetrics } from '../metrics.ts'
+import { createWorkerMetrics } from '../telemetry/metrics.ts'
 import type { WorkerConfig } from './config.ts'
 import { Engine } from './engine.ts'
 import type { InferenceProgram } from './inference/inference-process.ts'

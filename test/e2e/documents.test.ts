@@ -153,6 +153,8 @@ describe('the operations routes', () => {
     expect(metrics).toContain('method="other"')
     expect(metrics).not.toContain('PROPFIND')
     expect(metrics).toMatch(/inferq_http_request_seconds_count\{method="GET",route="\/predict",status="200"\} \d+/)
+    expect(metrics).toMatch(/inferq_requests_total\{model="cola",outcome="success"\} [1-9]/)
+    expect(metrics).toMatch(/inferq_refused_models 0/)
     expect(metrics).toMatch(/inferq_live_workers\{model="cola"\} 1/)
     expect(metrics).not.toContain('count me')
   })

@@ -3,7 +3,6 @@ import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
-import { createApiMetrics } from '../../src/metrics.ts'
 import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import { parseTextsJob, type TextsResult } from '../../src/queue/job.ts'
 import { QUEUE_PREFIX, replyChannel } from '../../src/queue/names.ts'
@@ -17,6 +16,7 @@ import {
   subscriberConnection,
 } from '../../src/redis/connection.ts'
 import { Subscription } from '../../src/redis/subscription.ts'
+import { createApiMetrics } from '../../src/telemetry/metrics.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { waitFor } from '../helpers/wait-for.ts'
 

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 /** `[a file, what it must not import]` */
 const forbidden: [string, string][] = [
   ['src/env.ts', './queue/job.ts'],
+  ['src/telemetry/metrics.ts', '../redis/keys.ts'],
   ['src/validation/check.ts', '../predict/body.ts'],
   ['src/redis/keys.ts', '../queue/names.ts'],
   ['src/redis/keys.ts', '../records/ids.ts'],

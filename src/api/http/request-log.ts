@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
-import type { ApiMetrics } from '../../metrics.ts'
+import type { ApiMetrics } from '../../telemetry/metrics.ts'
 import { isHost } from './guards/hosts.ts'
 
 const MAX_HEADERS = 100
@@ -84,6 +84,7 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
       const status = response.writableFinished ? response.statusCode : 499
       const method = METHODS.includes(request.method) ? request.method : 'other'
       metrics.requests.observe({ method, route, status }, seconds)
+      if (model !== undefined) metrics.outcomes.inc({ model, outcome: outcomeOf(status) })
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)
@@ -92,6 +93,15 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
     })
     next()
   }
+}
+
+/** The value of the metric's label; the names are those of inferq_requests_total in operations.md. */
+function outcomeOf(status: number): 'success' | 'rejected' | 'timeout' | 'canceled' | 'failed' | 'invalid' {
+  if (status < 400) return 'success'
+  if (status === 499) return 'canceled'
+  if (status === 504) return 'timeout'
+  if (status === 429 || status === 503 || status === 507) return 'rejected'
+  return status === 424 || status >= 500 ? 'failed' : 'invalid'
 }
 
 /** Their messages name models, limits and dependencies, never what a client sent. */

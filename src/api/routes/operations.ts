@@ -209,6 +209,9 @@ function sampleGauges(context: Context): void {
   metrics.waiting.set(context.waitingPlaces.held())
   metrics.settled.set({ by: 'reply' }, waiters.settledBy.reply)
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)
+  metrics.refusedModels.set(new Set(fleet.workers.flatMap(({ refused }) => refused.map(({ name }) => name))).size)
+  // A model that is no longer known has no time series.
+  for (const each of [metrics.workers, metrics.queueWork, metrics.jobs]) each.reset()
   for (const model of fleet.models()) {
     metrics.workers.set({ model: model.name }, model.workers.length)
     const depth = fleet.depth(model.name)

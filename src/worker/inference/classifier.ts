@@ -143,8 +143,10 @@ export class OnnxClassifier implements Classifier, Measurable {
   async #compute(texts: Tokenized[], columns: RunColumns): Promise<void> {
     const startedAt = performance.now()
     try {
-      const logits = await this.#session.run(this.#pack(texts))
+      const packed = this.#pack(texts)
+      const logits = await this.#session.run(packed)
       const ms = performance.now() - startedAt
+      columns.paddedTokens += packed.inputIds.length
       const { labels } = this.#source
       texts.forEach(({ index }, row) => {
         columns.logits.set(logits.subarray(row * labels, (row + 1) * labels), index * labels)

@@ -91,6 +91,8 @@ export interface RunColumns {
   inferMs: Float32Array
   /** Milliseconds of the tokenizer for the whole run. */
   tokenizeMs: number
+  /** Tokens of the session's tensors, padding included. */
+  paddedTokens: number
   errors: Array<[index: number, error: TextError]>
   /** Session runs that threw and were split in two. */
   bisections: number
@@ -107,6 +109,7 @@ export function emptyColumns(texts: number, labels: number): RunColumns {
     batchSize: new Uint16Array(texts),
     inferMs: new Float32Array(texts),
     tokenizeMs: 0,
+    paddedTokens: 0,
     errors: [],
     bisections: 0,
   }

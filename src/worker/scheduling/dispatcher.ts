@@ -1,10 +1,11 @@
 // Dispatcher: adds the texts of jobs to the backlog, sends runs to inference processes, and sets the row of each text.
-import { type Item, isFailed, type Row } from '../../queue/job.ts'
+import type { Item, Row } from '../../queue/job.ts'
 import type { Lane } from '../../queue/names.ts'
 import type { LostCause, RunOutcome, RunTask } from '../inference/inference-process.ts'
 import type { RunColumns, TextColumns } from '../inference/ipc.ts'
 import { Backlog, type Run } from './backlog.ts'
 import { BusyShare } from './busy-share.ts'
+import { type CompletedRun, completedRun } from './completed-run.ts'
 import type { CostModel } from './cost-model.ts'
 import type { Entry } from './length-buckets.ts'
 import { type JobTexts, PendingJob, type PendingJobEnd } from './pending-job.ts'
@@ -21,11 +22,12 @@ export interface Inference {
 
 /** Events for metrics and the log. */
 export interface DispatcherEvents {
-  ran: (model: string, texts: number, ms: number) => void
+  ran: (model: string, run: CompletedRun) => void
   queued: (model: string, lane: Lane, ms: number) => void
   /** A run threw and was bisected `times` times, or its process ended. */
   broken: (model: string, cause: 'error' | LostCause, times: number, errorMessage?: string) => void
-  rows: (model: string, succeeded: number, failed: number) => void
+  /** The outcomes of texts, each once. */
+  rows: (model: string, rows: readonly Row[]) => void
 }
 
 export interface DispatcherOptions {
@@ -200,9 +202,9 @@ export class Dispatcher {
     const { costModel, events } = this.#options
     const { model, entries } = run
     if (run.lane === 'interactive') this.#busy.add(this.#now(), ms / this.#options.processes)
-    const tokens = columns.tokens.reduce((sum, count) => sum + count, 0)
-    if (tokens > 0) costModel.observe(model, tokens, entries.length, ms)
-    events.ran(model, entries.length, ms)
+    const completed = completedRun(entries, columns, ms)
+    if (completed.tokens > 0) costModel.observe(model, completed.tokens, entries.length, ms)
+    events.ran(model, completed)
     if (columns.bisections > 0 || columns.errorMessage !== undefined) {
       events.broken(model, 'error', columns.bisections, columns.errorMessage)
     }
@@ -210,8 +212,7 @@ export class Dispatcher {
     const rows = entries.map(({ group }, position) => {
       return rowOf(columns, position, entries.length, errors.get(position), group.queueMs)
     })
-    const failed = rows.filter(isFailed).length
-    events.rows(model, rows.length - failed, failed)
+    events.rows(model, rows)
     entries.forEach(({ group, index }, position) => group.put(index, rows[position] as Row))
   }
 
@@ -226,8 +227,12 @@ export class Dispatcher {
     if (!wasRunning) return run.suspect ? this.#backlog.quarantine(entries) : this.#backlog.requeue(entries)
     events.broken(run.model, cause, 1)
     if (!run.suspect) return this.#backlog.quarantine(entries)
-    events.rows(run.model, 0, entries.length)
-    for (const { group, index } of entries) group.put(index, { error: { code: 'Backend', message: FATAL[cause] } })
+    const row: Row = { error: { code: 'Backend', message: FATAL[cause] } }
+    events.rows(
+      run.model,
+      entries.map(() => row),
+    )
+    for (const { group, index } of entries) group.put(index, row)
   }
 }
 
