@@ -11,7 +11,7 @@ export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>
 
 export function createApiMetrics() {
   const { registry, counter, gauge, histogram, shared } = declarations()
-  return {
+  const metrics = {
     registry,
     requests: histogram(
       'inferq_http_request_seconds',
@@ -53,6 +53,11 @@ export function createApiMetrics() {
       ['model', 'lane'],
     ),
     workers: gauge('inferq_live_workers', 'Workers with a heartbeat that serve a model', ['model']),
+    processes: gauge(
+      'inferq_inference_processes',
+      'Inference processes of the live workers that take jobs of a model',
+      ['model'],
+    ),
     refusedModels: gauge('inferq_refused_models', 'Models that a live worker refuses to serve'),
     batches: counter('inferq_batches_total', 'Batches that ended in this process'),
     batchRows: counter('inferq_batch_rows_total', 'Rows of batches written by this process: answered, or failed', [
@@ -86,6 +91,10 @@ export function createApiMetrics() {
     ),
     ...shared('api'),
   }
+  // An increase is seen only from a value, so what alerts watch begins at 0.
+  for (const outcome of ['delivered', 'retried', 'failed']) metrics.webhookAttempts.inc({ outcome }, 0)
+  for (const outcome of ['accepted', 'wrong', 'throttled']) metrics.adminLogins.inc({ outcome }, 0)
+  return metrics
 }
 
 export function createWorkerMetrics() {

@@ -35,7 +35,8 @@ export async function sampleCapacity({ memory, metrics, redis, fleet, batchServi
   for (const [state, count] of Object.entries(keys.count())) metrics.apiKeys.set({ state }, count)
   const last = batchService.disk?.last
   const owners = keys.ownerNames()
-  if (last !== undefined) metrics.diskFree.set(last.free)
+  // A bucket has no free space that could be alerted on.
+  metrics.diskFree.set(last?.free ?? Number.NaN)
   metrics.redisMemory.set(memory.used)
   metrics.redisMemoryRatio.set(memory.share)
   const lanes = ['interactive', 'async'] as const

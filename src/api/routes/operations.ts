@@ -211,9 +211,10 @@ function sampleGauges(context: Context): void {
   metrics.settled.set({ by: 'reconcile' }, waiters.settledBy.reconcile)
   metrics.refusedModels.set(new Set(fleet.workers.flatMap(({ refused }) => refused.map(({ name }) => name))).size)
   // A model that is no longer known has no time series.
-  for (const each of [metrics.workers, metrics.queueWork, metrics.jobs]) each.reset()
+  for (const each of [metrics.workers, metrics.processes, metrics.queueWork, metrics.jobs]) each.reset()
   for (const model of fleet.models()) {
     metrics.workers.set({ model: model.name }, model.workers.length)
+    metrics.processes.set({ model: model.name }, model.processes)
     const depth = fleet.depth(model.name)
     for (const lane of LANES) {
       metrics.queueWork.set({ model: model.name, lane }, fleet.load.work(model.name, lane) / 1_000)
