@@ -11,6 +11,7 @@ import { basePathOf, stripBasePath } from './http/guards/public-url.ts'
 import { openApiDocument } from './http/openapi.ts'
 import { assignRequestId, logRequests, rejectMalformedRequest, requestState } from './http/request-log.ts'
 import { mountRoutes } from './http/router.ts'
+import { pageFiles } from './page-files.ts'
 import { createRoutes, TAGS } from './routes/table.ts'
 
 export function createApp(context: Context): Express {
@@ -32,6 +33,7 @@ export function createApp(context: Context): Express {
     setRouteName('/openapi.json'),
     sendDocument(() => openApiDocument(routes, { hasKeys: !context.keys.isOpen, basePath, tags: TAGS })),
   )
+  app.use('/web', setRouteName('/web'), pageFiles())
   app.use('/docs', setRouteName('/docs'), swaggerUi.serve, swaggerUi.setup(undefined, docsOptions(basePath)))
   const dashboard = createDashboard({ ...context, producer: context.dashboardProducer, basePath })
   app.use(DASHBOARD_PATH, setRouteName(DASHBOARD_PATH), rejectForeignPages(config.publicUrl), dashboard)

@@ -1,4 +1,4 @@
-// Pages in a browser: the start page, /docs and the dashboard.
+// Pages in a browser: /docs and the dashboard.
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { emptyRedis } from '../helpers/redis.ts'
@@ -38,19 +38,6 @@ beforeEach(async () => {
   })
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text())
-  })
-})
-
-describe('the page', () => {
-  it('submits a text and shows its scores', async () => {
-    await page.goto(stack.url)
-    expect(await page.title()).toBe('inferq')
-    await page.getByLabel('Text').fill('A sentence from a browser')
-    await page.getByRole('button', { name: 'Predict' }).click()
-    await page.waitForURL(/\/predict\?text=A\+sentence\+from\+a\+browser/)
-    const scores = JSON.parse((await page.locator('body').innerText()).trim()) as { label: string }[]
-    expect(scores.map(({ label }) => label).sort()).toEqual(['negative', 'positive'])
-    expect(complaints).toEqual([])
   })
 })
 

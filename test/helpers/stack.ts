@@ -28,7 +28,7 @@ export interface Stack {
   /** Starts one more worker; resolves when it takes jobs. */
   addWorker: (env?: Record<string, string>) => Promise<StartedProcess>
   /** Starts one more api on the same Redis and files, on a free port by default. */
-  addApi: (port?: number) => Promise<{ api: StartedProcess; url: string }>
+  addApi: (port?: number, env?: Record<string, string>) => Promise<{ api: StartedProcess; url: string }>
   /** Directory of files and batches. */
   filesDir: string
   stop: () => Promise<void>
@@ -59,7 +59,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     return worker
   }
   const apis: StartedProcess[] = []
-  const addApi = async (port?: number) => {
+  const addApi = async (port?: number, env: Record<string, string> = {}) => {
     const chosen = port ?? (await freePort())
     const api = await startProcess(pathOf('dist/api/main.js'), {
       env: {
@@ -70,6 +70,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         STOP_DELAY: '0s',
         FILES_URL: filesUrl,
         ...options.apiEnv,
+        ...env,
       },
       ...(options.apiDir === undefined ? {} : { cwd: options.apiDir() }),
       readyUrl: `http://127.0.0.1:${chosen}/livez`,

@@ -47,6 +47,12 @@ async function everything() {
     must(/loaded and warmed up/.test(checked), checked)
   })
   if (!(await check('serve starts with the shipped model as the default one', serves))) return
+  await check('the page and its modules are served', async () => {
+    for (const path of ['', 'web/app.js', 'web/styles/base.css', 'web/uplot/uPlot.esm.js']) {
+      const { status } = await fetch(`http://127.0.0.1:${port}/${path}`)
+      must(status === 200, `/${path} answered ${status}`)
+    }
+  })
   await check('predict classifies a text', () => {
     const { label } = JSON.parse(inferq('predict', '--json', 'a moving and funny film'))
     must(label === 'positive', `the label is ${label}`)
@@ -76,6 +82,8 @@ function packs() {
     'dist/api/main.js',
     'dist/worker/inference/main.js',
     'web/index.html',
+    'web/app.js',
+    'web/styles/base.css',
     'NOTICE',
   ])
     must(paths.includes(needed), `${needed} is missing`)

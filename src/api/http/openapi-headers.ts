@@ -2,6 +2,7 @@
 
 const text = { type: 'string' } as const
 const seconds = { type: 'integer', minimum: 0 } as const
+const count = { type: 'integer', minimum: 0 } as const
 
 export const RESPONSE_HEADERS = {
   'X-Request-Id': { description: 'The id of the request: that of its X-Request-Id, or a generated one', schema: text },
@@ -14,6 +15,8 @@ export const RESPONSE_HEADERS = {
   'X-Model-Revision': { description: 'The revision that computed the answer', schema: text },
   'X-Worker': { description: 'The workers that computed the answer', schema: text },
   'Server-Timing': { description: 'Milliseconds of queue, tokenize and infer', schema: text },
+  'X-Compute-Tokens': { description: 'Tokens of all texts that were computed', schema: count },
+  'X-Truncated-Texts': { description: 'Texts that were truncated to the limit of the model', schema: count },
   'X-Should-Retry': { description: "false: OpenAI's clients do not repeat the request", schema: text },
   'Content-Disposition': { description: 'The name of the file', schema: text },
   'Accept-Ranges': { description: 'bytes', schema: text },

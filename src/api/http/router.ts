@@ -163,8 +163,8 @@ function uploadBodyOf(
 
 async function send(request: Request, response: Response, { status, headers, body }: RouteReply): Promise<void> {
   response.status(status)
-  for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
   setSecurityHeaders(request, response, headers?.['Content-Type'])
+  for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value)
   if (body instanceof Streamed && request.method !== 'HEAD') await stream(response, body)
   else if (body === undefined || body instanceof Streamed) response.end()
   else if (typeof body === 'string' || Buffer.isBuffer(body)) response.send(body)

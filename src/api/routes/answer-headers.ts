@@ -2,15 +2,21 @@
 import type { Answer } from '../../predict/sync-predictor.ts'
 import { isFailed } from '../../queue/job.ts'
 
-/** X-Model, X-Model-Revision, X-Worker and Server-Timing (milliseconds, the maximum over all rows). */
+/**
+ * X-Model, X-Model-Revision, X-Worker, Server-Timing (milliseconds, the maximum over all rows), X-Compute-Tokens as Text
+ * Embeddings Inference has it, and X-Truncated-Texts.
+ */
 export function answerHeaders(model: string, answers: Answer[]): Record<string, string> {
+  const computed = answers.flatMap(({ row }) => (isFailed(row) ? [] : [row]))
   const longest = (part: 'queue' | 'tokenize' | 'infer') =>
-    answers.reduce((max, { row }) => (isFailed(row) ? max : Math.max(max, row.ms[part])), 0).toFixed(2)
+    computed.reduce((max, { ms }) => Math.max(max, ms[part]), 0).toFixed(2)
   return {
     'X-Model': model,
     'X-Model-Revision': answers[0]?.result.revision ?? '',
     'X-Worker': [...new Set(answers.map(({ result }) => result.worker))].join(', '),
     'Server-Timing': `queue;dur=${longest('queue')}, tokenize;dur=${longest('tokenize')}, infer;dur=${longest('infer')}`,
+    'X-Compute-Tokens': String(computed.reduce((sum, { tokens }) => sum + tokens, 0)),
+    'X-Truncated-Texts': String(computed.filter(({ truncated }) => truncated).length),
     'Cache-Control': 'no-store',
   }
 }

@@ -30,7 +30,15 @@ const exampleScores = [
   { label: 'unacceptable', score: 0.057 },
 ]
 const exampleBest = [[{ label: 'acceptable', score: 0.943 }], [{ label: 'unacceptable', score: 0.937 }]]
-const RESULT_HEADERS: HeaderName[] = ['X-Model', 'X-Model-Revision', 'X-Worker', 'Server-Timing', 'Preference-Applied']
+const RESULT_HEADERS: HeaderName[] = [
+  'X-Model',
+  'X-Model-Revision',
+  'X-Worker',
+  'Server-Timing',
+  'X-Compute-Tokens',
+  'X-Truncated-Texts',
+  'Preference-Applied',
+]
 const errorStatuses = [400, 404, 406, 409, 413, 415, 422, 424, 429, 503, 504]
 const pendingPrediction = {
   description: 'With Prefer: the prediction has not ended; poll it',

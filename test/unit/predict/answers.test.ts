@@ -21,4 +21,5 @@ it('of many rows the longest times, passing over those that failed', () => {
   const headers = answerHeaders('m', answersOf(0, 1, 2))
   expect(headers).toMatchObject({ 'X-Model': 'm', 'X-Model-Revision': 'r', 'X-Worker': 'w' })
   expect(headers['Server-Timing']).toContain('queue;dur=50.00')
+  expect(headers).toMatchObject({ 'X-Compute-Tokens': '6', 'X-Truncated-Texts': '0' })
 })

@@ -12,9 +12,11 @@ const EXPOSED = [
   'Preference-Applied',
   'Retry-After',
   'Server-Timing',
+  'X-Compute-Tokens',
   'X-Model',
   'X-Model-Revision',
   'X-Request-Id',
+  'X-Truncated-Texts',
   'X-Worker',
 ]
 const PREFLIGHT_SECONDS = 7_200

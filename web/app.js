@@ -1,0 +1,40 @@
+// The page: shows the section that the address names. Sections other than Try are loaded when they are first shown.
+import { byId } from './dom.js'
+import { startKeyBar } from './key-bar.js'
+import { startTry } from './try/try.js'
+
+/** Each section has `show(rest)`, where `rest` is the address after its name, and `hide()`. */
+const load = {
+  try: async () => startTry(),
+}
+const TITLES = { try: 'inferq' }
+
+/** @type {Map<string, Promise<{show: (rest: string) => void, hide: () => void}>>} */
+const sections = new Map()
+/** @type {keyof typeof load | undefined} */
+let shown
+
+startKeyBar()
+addEventListener('hashchange', () => void showAddressed(true))
+void showAddressed(false)
+
+/** @param {boolean} moved whether the reader has followed a link, so that the focus moves too */
+async function showAddressed(moved) {
+  const [name = '', ...rest] = location.hash.slice(1).split('/')
+  // The link that skips the header is no section.
+  if (name === 'main') return
+  const wanted = name in load ? /** @type {keyof typeof load} */ (name) : 'try'
+  const before = shown
+  shown = wanted
+  for (const each of Object.keys(load)) byId(`section-${each}`).hidden = each !== wanted
+  for (const link of document.querySelectorAll('.tabs a')) {
+    if (link.getAttribute('href') === `#${wanted}`) link.setAttribute('aria-current', 'page')
+    else link.removeAttribute('aria-current')
+  }
+  document.title = TITLES[wanted]
+  if (before !== undefined && before !== wanted) void sections.get(before)?.then((section) => section.hide())
+  if (!sections.has(wanted)) sections.set(wanted, load[wanted]())
+  const section = await sections.get(wanted)
+  if (shown === wanted) section?.show(rest.join('/'))
+  if (moved && before !== wanted) scrollTo(0, 0)
+}
