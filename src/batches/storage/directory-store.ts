@@ -1,27 +1,34 @@
 // A file store in a directory, which several apis may share.
-import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { requireWritable } from '../../lifecycle.ts'
 import type { DiskSpace } from './disk-space.ts'
-import { type ByteRange, checkedName, type FileStore, StorageFullError, type Stored } from './file-store.ts'
+import {
+  type ByteRange,
+  checkedName,
+  type FileStore,
+  StorageFullError,
+  StorageUnavailableError,
+  type Stored,
+} from './file-store.ts'
+import { Staging } from './staging.ts'
 
 /** Objects are written here and linked to their names when they are complete. */
 const STAGING_DIR = 'incoming'
-/** A staging file that has not grown for this many milliseconds belongs to a process that died. */
-const ABANDONED_AFTER_MS = 24 * 3_600_000
 const READ_BYTES = 64 * 1_024
 /** Bytes that are written between two readings of the free space. */
 const CHECK_BYTES = 1_024 * 1_024
 
 export class DirectoryStore implements FileStore {
   readonly #dir: string
+  readonly #staging: Staging
   readonly #space: DiskSpace | undefined
 
   /** @param dir created with the first object. @param space of its disk; nothing is written into its reserve. */
   constructor(dir: string, space?: DiskSpace) {
     this.#dir = dir
+    this.#staging = new Staging(join(dir, STAGING_DIR))
     this.#space = space
   }
 
@@ -38,17 +45,14 @@ export class DirectoryStore implements FileStore {
   }
 
   async put(name: string, source: AsyncIterable<Buffer | string>): Promise<number | undefined> {
-    const staging = join(this.#dir, STAGING_DIR, randomUUID())
     const path = this.#pathOf(name)
     try {
-      await mkdir(dirname(staging), { recursive: true })
       await mkdir(dirname(path), { recursive: true })
-      const bytes = await write(staging, this.#whileSpace(source))
-      return (await linkIntoPlace(staging, path)) ? bytes : undefined
+      return await this.#staging.write(this.#whileSpace(source), async (staging, bytes) =>
+        (await linkIntoPlace(staging, path)) ? bytes : undefined,
+      )
     } catch (error) {
       throw isFull(error) ? new StorageFullError(undefined, error) : error
-    } finally {
-      await rm(staging, { force: true })
     }
   }
 
@@ -78,13 +82,9 @@ export class DirectoryStore implements FileStore {
     await rm(this.#pathOf(name), { recursive: true, force: true })
   }
 
-  /** Removes incomplete files of processes that died. */
-  async sweep(now: number): Promise<void> {
-    for (const name of await this.list(STAGING_DIR)) {
-      const path = this.#pathOf(name)
-      const found = await stat(path).catch(() => undefined)
-      if (found && now - found.mtimeMs > ABANDONED_AFTER_MS) await rm(path, { force: true })
-    }
+  /** Removes incomplete files of processes that died, some minutes later. */
+  sweep(now: number): Promise<void> {
+    return this.#staging.sweep(now)
   }
 
   /** Passes content on while the disk has space. @throws StorageFullError. */
@@ -107,27 +107,6 @@ export class DirectoryStore implements FileStore {
   }
 }
 
-/** Writes a file and flushes it to disk, so that no name ever points to lost data. @returns its size in bytes. */
-async function write(path: string, source: AsyncIterable<Buffer | string>): Promise<number> {
-  const handle = await open(path, 'wx')
-  try {
-    let bytes = 0
-    for await (const piece of source) {
-      const buffer = typeof piece === 'string' ? Buffer.from(piece) : piece
-      await writeAll(handle, buffer)
-      bytes += buffer.length
-    }
-    await handle.datasync()
-    return bytes
-  } finally {
-    await handle.close()
-  }
-}
-
-async function writeAll(handle: FileHandle, buffer: Buffer): Promise<void> {
-  for (let offset = 0; offset < buffer.length; ) offset += (await handle.write(buffer, offset)).bytesWritten
-}
-
 /** Gives the file its name atomically; returns false when the name exists. */
 async function linkIntoPlace(staging: string, path: string): Promise<boolean> {
   try {
@@ -135,6 +114,8 @@ async function linkIntoPlace(staging: string, path: string): Promise<boolean> {
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
+    // The process was suspended for minutes, and another one removed the file as that of a dead writer.
+    if (codeOf(error) === 'ENOENT') throw new StorageUnavailableError()
     // Some file systems have no hard links. There, the check and the rename are two steps, so a concurrent put may be
     // overwritten.
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EOPNOTSUPP'].includes(codeOf(error))) throw error
