@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
+import { uuidv7 } from 'uuidv7'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { isFailed, type Row } from '../../src/queue/job.ts'
 import { forgetStalls } from '../../src/queue/job-state.ts'
 import { jobKey, LANES, QUEUE_PREFIX, queueKey } from '../../src/queue/names.ts'
+import { recordKey } from '../../src/redis/keys.ts'
 import type { WorkerConfig } from '../../src/worker/config.ts'
 import type { WorkerService } from '../../src/worker/service.ts'
 import { Caller } from '../helpers/caller.ts'
@@ -135,24 +137,33 @@ describe('expired locks', () => {
     await waitFor('the jobs to be dropped', async () => {
       return (await metric(worker, 'inferq_worker_jobs_total{model="tiny-fp32",lane="bulk",outcome="lost"}')) > 0
     })
-    expect((await monitor(worker, 'readyz')).ok).toBe(true)
+    await waitFor('the worker to be ready', async () => (await monitor(worker, 'readyz')).ok)
   })
 })
 
-it('results that an outage of Redis kept from being stored are not computed again', async () => {
-  const worker = await startWorker({}, proxy.url)
-  const computed = () => metric(worker, 'inferq_run_texts_sum')
-  const before = await computed()
-  const job = await caller.send(['slow 500', 'four', 'five5'], { name: 'prediction' })
-  await waitFor('the job to run', async () => (await commands.llen(`${queueKey(job.queue)}:active`)) > 0)
-  proxy.set('cut')
-  await waitFor('its texts to be computed', async () => (await computed()) === before + 3)
-  // The lock expires during the outage.
-  await commands.del(`${jobKey(job.queue, job.id)}:lock`)
-  proxy.set('pass')
-  expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
-  expect(await computed()).toBe(before + 3)
-})
+it.each([
+  ['interactive', 'prediction'],
+  ['async', 'prediction'],
+  ['bulk', 'chunk'],
+] as const)(
+  'results that an outage of Redis kept from being stored are not computed again (%s)',
+  async (lane, name) => {
+    const worker = await startWorker({}, proxy.url)
+    const computed = () => metric(worker, 'inferq_run_texts_sum')
+    const before = await computed()
+    const call = { id: `public_${uuidv7()}`, name, lane, reports: ['start' as const] }
+    const job = await caller.send(['slow 500', 'four', 'five5'], call)
+    // Before, the worker reads the record of a prediction, for which it needs Redis.
+    await waitFor('its texts to be submitted', async () => (await commands.zcard(recordKey('webhook-events'))) > 0)
+    proxy.set('cut')
+    await waitFor('its texts to be computed', async () => (await computed()) === before + 3)
+    // The lock expires during the outage.
+    await commands.del(`${jobKey(job.queue, job.id)}:lock`)
+    proxy.set('pass')
+    expect(await job.end).toMatchObject({ state: 'completed', result: { outcome: 'done' } })
+    expect(await computed()).toBe(before + 3)
+  },
+)
 
 describe('a worker without an inference process', () => {
   it('gives its jobs back and takes none, until a process is ready', async () => {
