@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Inferq } from '../../src/client/client.ts'
 import { collect } from '../helpers/collect.ts'
 import { type OpenEvents, openEvents } from '../helpers/events.ts'
+import { childrenOf } from '../helpers/processes.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -12,10 +13,13 @@ const KEY = 'the-secret-of-ann'
 const TEXT = 'The boy is sitting on a bench'
 let stack: Stack
 beforeAll(async () => {
-  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: `ann:${KEY}` } })
+  // A frozen inference process is not replaced: the test below that freezes one kills its worker.
+  const workerEnv = { RUN_TIMEOUT: '300s' }
+  stack = await startStack({ redisUrl: await emptyRedis(), apiEnv: { API_KEYS: `ann:${KEY}` }, workerEnv })
 })
 afterAll(() => stack?.stop())
 
+const ORDER = ['queued', 'started', 'output', 'error', 'done']
 const headers = { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' }
 const post = (input: object): Promise<OpenEvents> =>
   openEvents(`${stack.url}/v1/predictions`, {
@@ -76,5 +80,33 @@ describe('clients', () => {
     const events = await collect(client.predictions.stream(id))
     expect(events.map(({ event }) => event).slice(-3)).toEqual(['started', 'output', 'done'])
     expect(await collect(client.predictions.stream(id, { lastEventId: events.at(-1)?.id ?? '' }))).toEqual([])
+  })
+})
+
+describe('a worker that is killed', () => {
+  it('while it runs a prediction leaves its stream open, which goes on with the next worker', async () => {
+    const [victim] = stack.workers
+    const children = await childrenOf(victim?.child.pid)
+    for (const child of children) process.kill(child, 'SIGSTOP')
+    const stream = await post({ text: TEXT })
+    await waitFor('the start', () => namesOf(stream).includes('started'))
+    victim?.child.kill('SIGKILL')
+    for (const child of children) process.kill(child, 'SIGKILL')
+    await stack.addWorker()
+    await stream.ended
+    const names = namesOf(stream)
+    expect(names.slice(-3)).toEqual(['started', 'output', 'done'])
+    expect(names.filter((name) => name === 'started')).toHaveLength(2)
+    expect(stream.events.at(-1)?.data).toMatchObject({ status: 'succeeded' })
+    // In the order of runs, and of the events of a run; none is sent twice.
+    const places = stream.events.map(({ id, event }) => Number(/\.(\d+)-/.exec(id)?.[1]) * 10 + ORDER.indexOf(event))
+    expect(places).toEqual(places.toSorted((one, other) => one - other))
+    expect(new Set(stream.events.map(({ id }) => id)).size).toBe(stream.events.length)
+    const first = stream.events[names.indexOf('started')]
+    const again = await openEvents(`${stream.headers.get('location')}/stream`, {
+      headers: { ...headers, 'Last-Event-ID': first?.id ?? '' },
+    })
+    await again.ended
+    expect(again.events).toEqual(stream.events.slice(-3))
   })
 })
