@@ -6,6 +6,7 @@ FROM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit
+COPY tsconfig.json ./
 COPY bin/build.mjs bin/
 COPY src src
 RUN npm run build

@@ -1,6 +1,6 @@
 // Errors of a command, their messages and exit codes.
 import { ConnectionError, InferqError } from '../client/errors.ts'
-import { InvalidTextError } from '../client/lines.ts'
+import { InvalidTextError } from '../client/http/lines.ts'
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const
 

@@ -2,7 +2,7 @@
 import { addAbortSignal, Readable } from 'node:stream'
 import type { Inferq } from '../client/client.ts'
 import { InferqError } from '../client/errors.ts'
-import { linesOf } from '../client/lines.ts'
+import { linesOf } from '../client/http/lines.ts'
 import type { PredictOptions, PredictResult } from '../client/types.ts'
 import { bestLabel, scoreText } from './best-label.ts'
 import { EXIT, UsageError } from './failure.ts'

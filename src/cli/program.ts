@@ -1,7 +1,7 @@
 // Commands and options of `inferq`.
 import { Command, CommanderError, Option } from 'commander'
-import { withoutCredentials } from '../client/base-url.ts'
 import { type ClientOptions, Inferq } from '../client/client.ts'
+import { withoutCredentials } from '../client/http/base-url.ts'
 import { VERSION } from '../package.ts'
 import { addBatchCommands } from './batch/commands.ts'
 import { EXIT, UsageError } from './failure.ts'
@@ -91,6 +91,8 @@ async function clientOf({ url, key }: ConnectFlags, terminal: Terminal, more: Pa
     url,
     key,
     fetch: await proxyFetch(url, process.env),
+    // Commands report a server that does not answer; batch, which may run for hours, repeats its requests.
+    connectionRetries: 0,
     // A command waits without a limit; the user can interrupt it.
     maxBusyWait: Number.POSITIVE_INFINITY,
     onBusy: (seconds, { status, message }) => {

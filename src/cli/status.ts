@@ -1,6 +1,7 @@
 // `inferq status`: one screen with the health of the server, the work that waits, and the workers.
-import { withoutCredentials } from '../client/base-url.ts'
+
 import type { Inferq } from '../client/client.ts'
+import { withoutCredentials } from '../client/http/base-url.ts'
 import type { Health, QueueInfo, ServerInfo, WorkerInfo } from '../client/types.ts'
 import { EXIT } from './failure.ts'
 import { countOf, countText, secondsText } from './format.ts'

@@ -1,14 +1,15 @@
 // TypeScript client for the HTTP API, over fetch.
-import { BatchCalls } from './batches.ts'
-import { bodyOf } from './body.ts'
+import { BatchCalls } from './calls/batches.ts'
+import { bodyOf } from './calls/body.ts'
+import { FileCalls } from './calls/files.ts'
+import { ModelCalls } from './calls/models.ts'
+import { OperationCalls } from './calls/operations.ts'
+import { PredictionCalls } from './calls/predictions.ts'
+import { UploadCalls } from './calls/uploads.ts'
+import { WebhookCalls } from './calls/webhooks.ts'
 import { InferqError } from './errors.ts'
-import { FileCalls } from './files.ts'
-import { Http, type HttpOptions } from './http.ts'
-import { ModelCalls } from './models.ts'
-import { OperationCalls } from './operations.ts'
-import { PredictionCalls } from './predictions.ts'
+import { Http, type HttpOptions } from './http/http.ts'
 import type { LabelScore, PredictInput, PredictOptions, PredictResult, ServerInfo } from './types.ts'
-import { UploadCalls } from './uploads.ts'
 
 export type ClientOptions = HttpOptions
 
@@ -30,6 +31,7 @@ export class Inferq {
   readonly batches: BatchCalls
   readonly models: ModelCalls
   readonly operations: OperationCalls
+  readonly webhooks: WebhookCalls
   readonly #http: Http
   #limit: number | undefined
 
@@ -41,6 +43,7 @@ export class Inferq {
     this.batches = new BatchCalls(this.#http)
     this.models = new ModelCalls(this.#http)
     this.operations = new OperationCalls(this.#http)
+    this.webhooks = new WebhookCalls(this.#http)
   }
 
   /**

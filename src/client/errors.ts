@@ -1,4 +1,5 @@
-// Errors of the client: an error response, or no response.
+// Errors of the client: an error response, no response, or a batch without all results.
+import type { Batch } from './types.ts'
 
 /** The server responded with an error; the message is the server's, for the user. */
 export class InferqError extends Error {
@@ -43,6 +44,18 @@ export class ConnectionError extends Error {
   constructor(url: string, cause: unknown) {
     super(`${url} does not answer (${reasonOf(cause)})`, { cause })
     this.url = url
+  }
+}
+
+/** A batch has ended without the results of all of its rows. */
+export class BatchError extends Error {
+  override name = 'BatchError'
+  readonly batch: Batch
+
+  constructor(batch: Batch) {
+    const reason = batch.errors?.data[0]?.message
+    super(`the batch ${batch.id} is ${batch.status}${reason ? `: ${reason}` : ' without all of its results'}`)
+    this.batch = batch
   }
 }
 
@@ -94,5 +107,5 @@ function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0])
   if (!(error instanceof Error)) return String(error)
   if (error.cause !== undefined) return reasonOf(error.cause)
-  return (error as NodeJS.ErrnoException).code ?? error.message
+  return (error as Error & { code?: string }).code ?? error.message
 }

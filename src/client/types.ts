@@ -1,8 +1,9 @@
-// Types of requests and responses.
-import type * as z from 'zod'
-import type { flatScores } from '../api/routes/schema.ts'
+// Types of requests and responses; test/unit/client/types.test.ts compares them with the schemas of the server.
 
-export type LabelScore = z.infer<typeof flatScores>[number]
+export interface LabelScore {
+  label: string
+  score: number
+}
 
 /** A text, or a pair of texts for models that classify pairs. */
 export type PredictInput = string | [string, string]
@@ -21,6 +22,41 @@ export interface PredictOptions {
   truncate?: boolean | undefined
   truncationDirection?: 'Left' | 'Right' | undefined
   signal?: AbortSignal | undefined
+}
+
+export type PredictionStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled' | 'aborted'
+
+/** A prediction in Replicate's format; times of `metrics` in seconds. */
+export interface Prediction {
+  id: string
+  model: string
+  /** The revision that computed it; before, the one that is served now. */
+  version: string
+  status: PredictionStatus
+  input: Record<string, unknown>
+  /** Scores of one text, or an entry for each of several; null before the end. */
+  output: LabelScore[] | PredictResult[] | null
+  error: string | null
+  errors?: { index: number; message: string }[]
+  /** In lists: what is left out because of its size; `get` has it. */
+  omitted?: ('input' | 'output')[]
+  logs: string
+  metrics: {
+    queue_time?: number
+    predict_time?: number
+    total_time?: number
+    batch_size?: number
+    tokens?: number
+    truncated?: number
+  }
+  created_at: string
+  started_at: string | null
+  completed_at: string | null
+  deadline: string | null
+  urls: { get: string; cancel: string; stream: string }
+  queue: { position: number | null; eta_seconds: number | null } | null
+  attempts: number
+  metadata: Record<string, string>
 }
 
 export interface ServerInfo {

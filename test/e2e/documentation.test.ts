@@ -82,7 +82,7 @@ function prepare(page: string): void {
   const bin = join(dir, 'bin')
   const folder = folderOf(page)
   mkdirSync(folder)
-  for (const name of ['models', 'src', 'node_modules', 'package.json', 'bench'])
+  for (const name of ['models', 'src', 'dist', 'node_modules', 'package.json', 'bench'])
     symlinkSync(resolve(name), join(folder, name))
   for (const [name, content] of Object.entries(inputs[page] ?? {})) writeFileSync(join(folder, name), content)
   if (existsSync(bin)) return

@@ -57,6 +57,7 @@ async function everything() {
     const { label } = JSON.parse(inferq('predict', '--json', 'a moving and funny film'))
     must(label === 'positive', `the label is ${label}`)
   })
+  await check('inferq/client is imported, with types that its users check', imports)
   await check('batch classifies a file', () => {
     writeFileSync(join(user, 'in.csv'), 'id,review\n1,A moving and funny film.\n2,Two hours of my life are gone.\n')
     inferq('batch', 'in.csv', '--column', 'review', '--output', 'out.csv')
@@ -81,6 +82,8 @@ function packs() {
     'bin/inferq.mjs',
     'dist/api/main.js',
     'dist/worker/inference/main.js',
+    'dist/client/exports.js',
+    'dist/client/exports.d.ts',
     'web/index.html',
     'web/app.js',
     'web/styles/base.css',
@@ -96,6 +99,34 @@ function installs() {
   const options = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
   run('npm', ['install', ...options, tarball], user)
   console.log(`    ${megabytes(sizeOf(join(user, 'node_modules')))} installed`)
+}
+
+/** The types are checked as a strict user without the types of Node does, and a wrong use is an error. */
+function imports() {
+  const source = `
+    import { Inferq, InferqError, verifyWebhook, type BatchRow, type LabelScore } from 'inferq/client'
+    const inferq = new Inferq({ url: 'http://localhost:${port}' })
+    const [best]: LabelScore[] = await inferq.predict('a moving and funny film')
+    const rows: BatchRow<{ text: string }>[] = []
+    for await (const row of inferq.batches.run([{ text: 'a' }, { text: 'b' }], { inputOf: ({ text }) => text })) rows.push(row)
+    const isTyped = (error: unknown) => error instanceof InferqError && error.status
+    console.log(best?.label, rows.length, isTyped(await inferq.predict('a', { model: 'none' }).catch((e) => e)), typeof verifyWebhook)`
+  const checks = (name, text) => {
+    writeFileSync(join(user, name), text)
+    const options = ['--noEmit', '--ignoreConfig', '--strict', '--types', '', '--lib', 'es2022,dom,dom.asynciterable']
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    return spawnSync(process.execPath, [tsc, ...options, '--module', 'nodenext', '--target', 'es2022', name], {
+      cwd: user,
+      encoding: 'utf8',
+    })
+  }
+  const right = checks('right.mts', source)
+  must(right.status === 0, right.stdout)
+  const wrong = checks('wrong.mts', source.replace('predict(', 'predict(1, '))
+  must(/wrong.mts.*TS2345/.test(wrong.stdout), `a wrong argument is no error:\n${wrong.stdout}`)
+  writeFileSync(join(user, 'right.mjs'), source.replace(/type \w+,?|: (LabelScore|BatchRow<[^>]*>)\[\]|: unknown/g, ''))
+  const printed = run(process.execPath, ['right.mjs'], user)
+  must(printed === 'positive 2 404 function\n', printed)
 }
 
 async function serves(...models) {

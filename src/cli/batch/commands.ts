@@ -1,7 +1,7 @@
 // `inferq batch`: its options and subcommands.
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { serverOf } from '../../client/base-url.ts'
 import type { Inferq } from '../../client/client.ts'
+import { serverOf } from '../../client/http/base-url.ts'
 import { UsageError } from '../failure.ts'
 import { positiveInteger, withExplicitTruncate, withPredictOptions } from '../predict-options.ts'
 import type { Terminal } from '../terminal.ts'

@@ -1,6 +1,7 @@
 // Output rows: the columns of the input, then the result.
 import { stringify } from 'csv-stringify/sync'
-import type { BatchLine, LabelScore } from '../../client/types.ts'
+import { resultOf } from '../../client/calls/batch-result.ts'
+import type { BatchLine } from '../../client/types.ts'
 import { type BestLabel, bestLabel } from '../best-label.ts'
 import type { InputRow } from './input/input-rows.ts'
 import { membersOf, withMembers } from './input/raw-json.ts'
@@ -74,39 +75,8 @@ export class ResultWriter {
   }
 
   #bestLabel(line: BatchLine): BestLabel {
-    return bestLabelOf(line, this.#options.topK)
+    return bestLabel(resultOf(line), this.#options.topK)
   }
-}
-
-/** Whether a row has an error instead of a result. */
-export function isFailedRow({ response, error }: BatchLine): boolean {
-  return error !== null || !response || response.status_code >= 400
-}
-
-/** @param topK the requested number of labels; 1 omits the list of scores. */
-function bestLabelOf(line: BatchLine, topK: number | undefined): BestLabel {
-  if (isFailedRow(line)) return { error: errorOf(line) }
-  const scores = scoresOf(line.response?.body)
-  return scores
-    ? bestLabel(scores, topK)
-    : { error: 'the response is not a single list of labels; is the text a list?' }
-}
-
-function errorOf({ response, error }: BatchLine): string {
-  if (error) return error.message
-  const body = (response?.body ?? {}) as { detail?: unknown; error?: unknown }
-  const inner =
-    typeof body.error === 'object' && body.error !== null ? (body.error as { message?: unknown }) : undefined
-  const message = [inner?.message, body.detail, body.error].find((each) => typeof each === 'string')
-  return message ?? `the server returned status ${response?.status_code}`
-}
-
-/** The scores of a text are a list; those of a pair, or of Hugging Face's shape, a list that contains one list. */
-function scoresOf(body: unknown): LabelScore[] | undefined {
-  if (!Array.isArray(body)) return undefined
-  const list: unknown[] = body.length === 1 && Array.isArray(body[0]) ? (body[0] as unknown[]) : body
-  const isScores = list.every((each) => typeof (each as LabelScore | null)?.label === 'string')
-  return isScores ? (list as LabelScore[]) : undefined
 }
 
 /** The row as a JSON object; what was JSON in the input is unchanged. */

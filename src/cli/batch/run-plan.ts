@@ -1,4 +1,6 @@
 // Runs a plan: uploads its parts and writes their results.
+import { removeFilesOfBatch } from '../../client/calls/batch-files.ts'
+import { isFailedLine } from '../../client/calls/batch-result.ts'
 import type { Inferq } from '../../client/client.ts'
 import type { BatchLine } from '../../client/types.ts'
 import { CommandError } from '../failure.ts'
@@ -11,9 +13,8 @@ import { type InputRow, type Layout, rowsOf } from './input/input-rows.ts'
 import { checkUnchanged, type Source } from './input/source.ts'
 import type { PlanPart } from './plan.ts'
 import { type Retry, retryWhileUnavailable } from './reconnect.ts'
-import { isFailedRow, type Result, type ResultWriter } from './result-writer.ts'
+import type { Result, ResultWriter } from './result-writer.ts'
 import { isNotFound, uploadPart } from './upload-part.ts'
-import { removeUploads } from './uploads.ts'
 import { watchBatch } from './watch.ts'
 
 export interface PlanRunOptions {
@@ -98,7 +99,7 @@ export class PlanRun {
 
   async #forget(sent: SentPart): Promise<void> {
     const { inferq, keep } = this.#options
-    if (!keep) await removeUploads(inferq, sent, this.#signal)
+    if (!keep) await removeFilesOfBatch(inferq, sent, this.#signal)
   }
 
   async #finishPart(at: number, part: PlanPart, isRetry = false): Promise<void> {
@@ -172,7 +173,7 @@ export class PlanRun {
       await output.write(writer.format(results))
       state.written += lines.length
       state.bytes = output.bytes
-      state.failed += lines.filter(isFailedRow).length
+      state.failed += lines.filter(isFailedLine).length
       progress.set(state.written)
       if (Date.now() - this.#savedAt > SAVE_INTERVAL_MS) await this.#saveState()
     }

@@ -1,4 +1,5 @@
 // The client against error responses and lost connections; test/e2e covers the rest.
+import type { ServerResponse } from 'node:http'
 import { afterEach, expect, it } from 'vitest'
 import { Inferq } from '../../../src/client/client.ts'
 import { ConnectionError, InferqError } from '../../../src/client/errors.ts'
@@ -59,6 +60,36 @@ it('names the server that does not answer, and the reason', async () => {
   const error = await new Inferq({ url }).info().catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(ConnectionError)
   expect((error as Error).message).toMatch(/^http:\/\/127\.0\.0\.1:\d+ does not answer \(ECONNREFUSED\)$/)
+})
+
+it('sends a request that is safe to repeat again when the connection fails', async () => {
+  const { url, requestCount } = await startServer((_request, response) => response.destroy(), json(200, [[]]))
+  await new Inferq({ url }).predict('a')
+  expect(requestCount()).toBe(2)
+})
+
+it.each([
+  ['without connectionRetries', { connectionRetries: 0 }, (inferq: Inferq) => inferq.info(), 1],
+  ['a request that may not be repeated', {}, (inferq: Inferq) => inferq.predictions.create('a'), 1],
+  ['more often than connectionRetries', { connectionRetries: 1 }, (inferq: Inferq) => inferq.info(), 2],
+  ['after the timeout', { timeout: 0.2 }, (inferq: Inferq) => inferq.info(), 1],
+])('does not repeat %s', async (_what, options, call, expected) => {
+  const answers = 'timeout' in options ? () => undefined : (_: unknown, response: ServerResponse) => response.destroy()
+  const { url, requestCount } = await startServer(answers)
+  await expect(call(new Inferq({ url, ...options }))).rejects.toThrow(ConnectionError)
+  expect(requestCount()).toBe(expected)
+})
+
+it('iterates over all pages', async () => {
+  const page = (ids: string[], more: boolean) => json(200, { data: ids.map((id) => ({ id })), has_more: more })
+  const files = await startServer(page(['a', 'b'], true), page(['c'], false))
+  expect((await collect(new Inferq({ url: files.url }).files.all())).map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+  expect(running?.requests).toEqual(['GET /v1/files', 'GET /v1/files?after=b'])
+  running?.stop()
+  const next = 'http://host/v1/predictions?cursor=x'
+  const list = await startServer(json(200, { results: [{ id: 'a' }], next }), json(200, { results: [], next: null }))
+  expect(await collect(new Inferq({ url: list.url }).predictions.all())).toEqual([{ id: 'a' }])
+  expect(running?.requests).toEqual(['GET /v1/predictions', 'GET /v1/predictions?cursor=x'])
 })
 
 it('yields the results received before the connection is lost, then throws a ConnectionError', async () => {

@@ -1,6 +1,6 @@
 // Rows of the input, as requests and as fields of the output.
-import { bodyOf } from '../../../client/body.ts'
-import { linesOf } from '../../../client/lines.ts'
+import { bodyOf } from '../../../client/calls/body.ts'
+import { linesOf } from '../../../client/http/lines.ts'
 import type { PredictOptions } from '../../../client/types.ts'
 import { CommandError } from '../../failure.ts'
 import { csvRecordsOf } from './csv.ts'

@@ -1,7 +1,8 @@
 // Uploads in parts: input files that are too large for one request.
-import type { Http } from './http.ts'
-import { pathSegment } from './path-segment.ts'
-import type { FileObject } from './types.ts'
+import type { Http } from '../http/http.ts'
+import { pathSegment } from '../http/path-segment.ts'
+import { randomKey } from '../http/random-key.ts'
+import type { FileObject } from '../types.ts'
 
 export interface LargeUpload {
   filename: string
@@ -34,7 +35,7 @@ export class UploadCalls {
     const { filename, content, signal } = upload
     const { id } = await this.#http.json<Upload>('POST', '/v1/uploads', {
       body: { filename, bytes: content.size, mime_type: 'application/jsonl', purpose: 'batch' },
-      headers: { 'Idempotency-Key': crypto.randomUUID() },
+      headers: { 'Idempotency-Key': randomKey() },
       isRepeatable: true,
       signal,
     })

@@ -1,5 +1,5 @@
 // Options of a prediction as members of the request body.
-import type { PredictOptions } from './types.ts'
+import type { PredictOptions } from '../types.ts'
 
 /** @returns the members next to `inputs` in the body of `POST /predict`. */
 export function bodyOf({

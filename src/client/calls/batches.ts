@@ -1,9 +1,12 @@
 // Batches: files of requests that the server processes in the background.
-import { chunksOf } from './chunks.ts'
-import { type Http, pause } from './http.ts'
-import { linesOf } from './lines.ts'
-import { pathSegment } from './path-segment.ts'
-import type { Batch, BatchLine, Page } from './types.ts'
+import { chunksOf } from '../http/chunks.ts'
+import { type Http, pause } from '../http/http.ts'
+import { linesOf } from '../http/lines.ts'
+import { allOf } from '../http/pages.ts'
+import { pathSegment } from '../http/path-segment.ts'
+import type { Batch, BatchLine, Page, PredictInput } from '../types.ts'
+import { ENDED } from './batch-files.ts'
+import { type BatchRow, type RunBatch, runBatches } from './batch-run.ts'
 
 export interface CreateBatch {
   /** Either this or `inputUrl` is required. */
@@ -38,7 +41,6 @@ export interface WaitOptions {
   onProgress?: (batch: Batch) => void
 }
 
-const ENDED: Batch['status'][] = ['completed', 'failed', 'expired', 'cancelled']
 const POLL_MS = 2_000
 
 export class BatchCalls {
@@ -91,8 +93,27 @@ export class BatchCalls {
     }
   }
 
-  list(query: { after?: string; limit?: number } = {}): Promise<Page<Batch>> {
-    return this.#http.json('GET', '/v1/batches', { query })
+  /** @returns a page, the newest first; `last_id` is the `after` of the next one. */
+  list(query: { after?: string; limit?: number } = {}, signal?: AbortSignal): Promise<Page<Batch>> {
+    return this.#http.json('GET', '/v1/batches', { query, signal })
+  }
+
+  /** @yields all batches, the newest first, page after page. */
+  all({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<Batch, void> {
+    return allOf((after) => this.list(after === undefined ? {} : { after }, signal))
+  }
+
+  /**
+   * Classifies the items of an iterable in batches, of which two are on the server at a time; further items are read as fast
+   * as the results are consumed. A loop that ends early, or fails, cancels the unfinished batches.
+   * @yields the items with their results, in order.
+   * @throws BatchError when a batch ends without all results; otherwise as `create` and `results`.
+   */
+  run<Item = PredictInput>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    options: RunBatch<Item> = {},
+  ): AsyncGenerator<BatchRow<Item>, void> {
+    return runBatches({ http: this.#http, batches: this }, items, options)
   }
 
   cancel(id: string): Promise<Batch> {

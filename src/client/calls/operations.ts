@@ -1,7 +1,7 @@
 // The state of the server, for operators.
-import { InferqError } from './errors.ts'
-import type { Http } from './http.ts'
-import type { Health, QueueInfo } from './types.ts'
+import { InferqError } from '../errors.ts'
+import type { Http } from '../http/http.ts'
+import type { Health, QueueInfo } from '../types.ts'
 
 export class OperationCalls {
   readonly #http: Http

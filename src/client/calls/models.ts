@@ -1,7 +1,7 @@
 // Models that the workers serve.
-import type { Http } from './http.ts'
-import { pathSegment } from './path-segment.ts'
-import type { ModelInfo } from './types.ts'
+import type { Http } from '../http/http.ts'
+import { pathSegment } from '../http/path-segment.ts'
+import type { ModelInfo } from '../types.ts'
 
 export class ModelCalls {
   readonly #http: Http

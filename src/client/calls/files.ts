@@ -1,12 +1,16 @@
 // Files: inputs and outputs of batches.
-import type { Http } from './http.ts'
-import { pathSegment } from './path-segment.ts'
-import type { FileObject, Page } from './types.ts'
+import type { Http } from '../http/http.ts'
+import { allOf } from '../http/pages.ts'
+import { pathSegment } from '../http/path-segment.ts'
+import { randomKey } from '../http/random-key.ts'
+import type { FileObject, Page } from '../types.ts'
 
-export interface Upload {
+export interface FileUpload {
   filename: string
   /** A Blob, also in browsers; or a function that yields the bytes, called again for every retry of the upload. */
   content: Blob | (() => AsyncIterable<Uint8Array>)
+  /** A second upload with the same key and content returns the same file. */
+  idempotencyKey?: string
   signal?: AbortSignal | undefined
 }
 
@@ -18,17 +22,20 @@ export class FileCalls {
   }
 
   /** Uploads an input file for a batch as a stream, so the size is not limited by memory. */
-  create({ filename, content, signal }: Upload): Promise<FileObject> {
+  create({ filename, content, idempotencyKey, signal }: FileUpload): Promise<FileObject> {
+    const headers = idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }
+    const isRepeatable = idempotencyKey !== undefined
     if (content instanceof Blob) {
       const form = new FormData()
       form.set('purpose', 'batch')
       form.set('file', content, filename)
-      return this.#http.json('POST', '/v1/files', { form, signal })
+      return this.#http.json('POST', '/v1/files', { form, headers, isRepeatable, signal })
     }
-    const boundary = `inferq-${Math.random().toString(36).slice(2)}${Math.random().toString(36).slice(2)}`
+    const boundary = `inferq-${randomKey()}`
     return this.#http.json('POST', '/v1/files', {
       stream: () => multipart(boundary, filename, content()),
-      headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+      headers: { ...headers, 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+      isRepeatable,
       signal,
     })
   }
@@ -37,8 +44,14 @@ export class FileCalls {
     return this.#http.json('GET', pathOf(id), { signal })
   }
 
-  list(query: { after?: string; limit?: number } = {}): Promise<Page<FileObject>> {
-    return this.#http.json('GET', '/v1/files', { query })
+  /** @returns a page, the newest first; `last_id` is the `after` of the next one. */
+  list(query: { after?: string; limit?: number } = {}, signal?: AbortSignal): Promise<Page<FileObject>> {
+    return this.#http.json('GET', '/v1/files', { query, signal })
+  }
+
+  /** @yields all files, the newest first, page after page. */
+  all({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<FileObject, void> {
+    return allOf((after) => this.list(after === undefined ? {} : { after }, signal))
   }
 
   /** @returns a response whose `body` streams the file. */

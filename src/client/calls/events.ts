@@ -1,6 +1,6 @@
 // The events of a prediction's stream.
-import type { PredictionObject } from '../api/routes/schema.ts'
-import { linesOf } from './lines.ts'
+import { linesOf } from '../http/lines.ts'
+import type { Prediction } from '../types.ts'
 
 /** An event; with its id a stream continues after it. */
 export type PredictionEvent = { id: string } & (
@@ -9,7 +9,7 @@ export type PredictionEvent = { id: string } & (
       data: { id: string; status: 'starting'; position: number | null; eta_seconds: number | null }
     }
   | { event: 'started'; data: { id: string; status: 'processing'; started_at: string } }
-  | { event: 'output'; data: NonNullable<PredictionObject['output']> }
+  | { event: 'output'; data: NonNullable<Prediction['output']> }
   | { event: 'error'; data: { status: number; detail: string; errors?: { index: number; message: string }[] } }
   | { event: 'done'; data: PredictionEnd }
 )
@@ -17,10 +17,10 @@ export type PredictionEvent = { id: string } & (
 interface PredictionEnd {
   id: string
   /** Absent when the prediction was erased. */
-  status?: PredictionObject['status']
+  status?: Prediction['status']
   /** Absent when it succeeded. */
   reason?: 'error' | 'canceled' | 'aborted'
-  metrics?: PredictionObject['metrics']
+  metrics?: Prediction['metrics']
   completed_at?: string | null
 }
 

@@ -1,12 +1,12 @@
 // Asynchronous predictions.
-import type { PredictionObject } from '../api/routes/schema.ts'
+
+import { ConnectionError, InferqError } from '../errors.ts'
+import { chunksOf } from '../http/chunks.ts'
+import { type Http, pause } from '../http/http.ts'
+import { pathSegment } from '../http/path-segment.ts'
+import type { PredictInput, Prediction, PredictOptions } from '../types.ts'
 import { bodyOf } from './body.ts'
-import { chunksOf } from './chunks.ts'
-import { ConnectionError, InferqError } from './errors.ts'
 import { eventsOf, type PredictionEvent } from './events.ts'
-import { type Http, pause } from './http.ts'
-import { pathSegment } from './path-segment.ts'
-import type { PredictInput, PredictOptions } from './types.ts'
 
 export interface CreatePrediction extends PredictOptions {
   /** Seconds that the request waits for the result; afterwards it returns the unfinished prediction. */
@@ -25,12 +25,12 @@ export interface CreatePrediction extends PredictOptions {
 }
 
 export interface PredictionPage {
-  results: PredictionObject[]
-  /** For `list`; null on the last page. */
+  results: Prediction[]
+  /** `cursor` of the next `list`; null on the last page. */
   next: string | null
 }
 
-const UNFINISHED: PredictionObject['status'][] = ['starting', 'processing']
+const UNFINISHED: Prediction['status'][] = ['starting', 'processing']
 const LONG_POLL_S = 30
 const MIN_POLL_MS = 500
 /** Streams in a row that end without an event before a stream fails, and the pause after the first; it doubles. */
@@ -50,7 +50,7 @@ export class PredictionCalls {
   }
 
   /** Submits one text, or a list of texts and pairs. @returns the prediction, finished or not. */
-  create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<PredictionObject> {
+  create(inputs: string | PredictInput[], options: CreatePrediction = {}): Promise<Prediction> {
     const { wait, idempotencyKey, cancelAfter, retries, metadata, webhook, webhookEvents, signal, model, ...rest } =
       options
     return this.#http.json('POST', '/v1/predictions', {
@@ -73,13 +73,13 @@ export class PredictionCalls {
   }
 
   /** @param wait seconds to wait for the result, limited by the server. */
-  get(id: string, { wait, signal }: { wait?: number; signal?: AbortSignal } = {}): Promise<PredictionObject> {
+  get(id: string, { wait, signal }: { wait?: number; signal?: AbortSignal } = {}): Promise<Prediction> {
     const headers: Record<string, string> = wait === undefined ? {} : { Prefer: `wait=${wait}` }
     return this.#http.json('GET', pathOf(id), { headers, signal })
   }
 
   /** Waits until the prediction has ended. */
-  async wait(id: string, { signal }: { signal?: AbortSignal } = {}): Promise<PredictionObject> {
+  async wait(id: string, { signal }: { signal?: AbortSignal } = {}): Promise<Prediction> {
     for (;;) {
       const began = Date.now()
       const prediction = await this.get(id, { wait: LONG_POLL_S, ...(signal ? { signal } : {}) })
@@ -122,13 +122,22 @@ export class PredictionCalls {
     }
   }
 
-  /** @param query `cursor` is the `next` of the page before. */
-  list({ cursor }: { cursor?: string | null } = {}): Promise<PredictionPage> {
+  /** @returns a page, the newest first. @param query `cursor` is the `next` of the page before. */
+  list({ cursor, signal }: { cursor?: string | null; signal?: AbortSignal } = {}): Promise<PredictionPage> {
     const given = cursor && URL.canParse(cursor) ? new URL(cursor).searchParams.get('cursor') : cursor
-    return this.#http.json('GET', '/v1/predictions', { query: { cursor: given ?? undefined } })
+    return this.#http.json('GET', '/v1/predictions', { query: { cursor: given ?? undefined }, signal })
   }
 
-  cancel(id: string): Promise<PredictionObject> {
+  /** @yields all predictions, the newest first, page after page. Large inputs and outputs are left out (`omitted`). */
+  async *all({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<Prediction, void> {
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const { results, next } = await this.list({ ...(cursor ? { cursor } : {}), ...(signal ? { signal } : {}) })
+      yield* results
+      cursor = next
+    }
+  }
+
+  cancel(id: string): Promise<Prediction> {
     return this.#http.json('POST', `${pathOf(id)}/cancel`, { isRepeatable: true })
   }
 
@@ -139,7 +148,7 @@ export class PredictionCalls {
   retry(
     id: string,
     { wait, cancelAfter, signal }: { wait?: number; cancelAfter?: number | string; signal?: AbortSignal } = {},
-  ): Promise<PredictionObject> {
+  ): Promise<Prediction> {
     const headers: Record<string, string> = {
       ...(wait === undefined ? {} : { Prefer: `wait=${wait}` }),
       ...(cancelAfter === undefined ? {} : { 'Cancel-After': String(cancelAfter) }),

@@ -1,6 +1,7 @@
 // HTTP requests with an API key, typed errors, a timeout, and retries while the server is busy.
+
+import { ConnectionError, errorOf, InferqError } from '../errors.ts'
 import { type Server, serverOf } from './base-url.ts'
-import { ConnectionError, errorOf, InferqError } from './errors.ts'
 import { IdleTimer } from './idle-timer.ts'
 
 export interface HttpOptions {
@@ -14,7 +15,9 @@ export interface HttpOptions {
   maxBusyWait?: number
   /** The same for 503 with Retry-After, of requests that are safe to repeat; 10 by default. */
   maxUnavailableWait?: number
-  /** Called before each of these waits. */
+  /** Times that a request which is safe to repeat is sent again, when the connection fails; 2 by default. */
+  connectionRetries?: number
+  /** Called before each of the waits after 429 and 503. */
   onBusy?: (seconds: number, error: InferqError) => void
   /** Another implementation of fetch, for example one that uses a proxy. */
   fetch?: typeof fetch | undefined
@@ -39,6 +42,9 @@ export interface RequestOptions {
 const DEFAULT_TIMEOUT_S = 120
 const DEFAULT_MAX_BUSY_WAIT_S = 300
 const DEFAULT_MAX_UNAVAILABLE_WAIT_S = 10
+const DEFAULT_CONNECTION_RETRIES = 2
+/** Before the first retry of a failed connection; it doubles. */
+const RECONNECT_MS = 250
 
 export class Http {
   readonly #options: HttpOptions
@@ -62,7 +68,7 @@ export class Http {
 
   /**
    * @returns a 2xx response with its body unread. A 429 is retried after its Retry-After, and so is a 503 that has one when
-   * a second request does no harm. @throws as `json`.
+   * a second request does no harm. Such a request is also repeated when its connection fails. @throws as `json`.
    */
   async send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
     const { onBusy, maxBusyWait = DEFAULT_MAX_BUSY_WAIT_S } = this.#options
@@ -70,7 +76,7 @@ export class Http {
     const { isRepeatable = method !== 'POST' } = options
     for (let waited = 0; ; ) {
       const idle = options.idle ?? this.idleTimer()
-      const response = await this.#request(method, path, { ...options, idle })
+      const response = await this.#connect(method, path, { ...options, idle, isRepeatable })
       if (response.ok) {
         if (!options.idle) idle.stop()
         return response
@@ -100,6 +106,24 @@ export class Http {
       signal?.throwIfAborted()
       if (!(error instanceof SyntaxError)) throw this.connectionError(error)
       throw new InferqError(response.status, `${this.#server.url} is not an inferq server: its response is not JSON`)
+    }
+  }
+
+  /** Repeats a request whose connection fails, but not one that the server leaves without an answer. */
+  async #connect(
+    method: string,
+    path: string,
+    options: RequestOptions & { idle: IdleTimer; isRepeatable: boolean },
+  ): Promise<Response> {
+    const { connectionRetries = DEFAULT_CONNECTION_RETRIES } = this.#options
+    for (let retries = 0; ; retries += 1) {
+      try {
+        return await this.#request(method, path, options)
+      } catch (error) {
+        const isLost = error instanceof ConnectionError && !options.idle.signal.aborted
+        if (!isLost || !options.isRepeatable || retries >= connectionRetries) throw error
+        await pause(RECONNECT_MS * 2 ** retries, options.signal)
+      }
     }
   }
 
