@@ -7,7 +7,7 @@ import type { LoadOrder, LoadResult } from './load.ts'
 const REQUESTS_A_CONNECTION = 64
 
 answerParent<LoadOrder>(async (order) => {
-  await fire(order, order.warmUpSeconds)
+  if (order.warmUpSeconds > 0) await fire(order, order.warmUpSeconds)
   return await fire(order, order.seconds)
 })
 

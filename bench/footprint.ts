@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { groups, load, single } from './load.ts'
 import { cola, models } from './models.ts'
+import { childrenOf } from './processes.ts'
 import { type Bench, type Figure, median, type Question, runs } from './question.ts'
 import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
@@ -69,8 +70,4 @@ async function memoryAfterLoad(bench: Bench, stack: Stack): Promise<Memory> {
 function megabytes(pid: number, field: string): number {
   const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))
   return Number(kilobytes?.[1]) / 1_024
-}
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/).filter(Boolean).map(Number)
 }

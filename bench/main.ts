@@ -5,6 +5,7 @@ import { closingSignal } from '../src/lifecycle.ts'
 import { accuracy } from './accuracy.ts'
 import { batch } from './batch.ts'
 import { batchMemory } from './batch-memory.ts'
+import { cpu } from './cpu.ts'
 import { eta } from './eta.ts'
 import { fairness } from './fairness.ts'
 import { footprint } from './footprint.ts'
@@ -24,6 +25,7 @@ const questions: Question[] = [
   batchMemory,
   footprint,
   redisCommands,
+  cpu,
   refusals,
   fairness,
   eta,

@@ -3,8 +3,11 @@
 export interface CoalescerOptions<In, Out> {
   /** A group of this size is sent immediately. */
   maxItems: number
-  /** Resolves with one value or Error an item, in order. */
-  send: (items: In[]) => Promise<Array<Out | Error>>
+  /**
+   * Resolves with one value or Error an item, in order.
+   * @param onAccepted called when the group is handed over, and its outcome is awaited.
+   */
+  send: (items: In[], onAccepted: () => void) => Promise<Array<Out | Error>>
   /** Schedules the sending of a group; by default after this turn of the event loop. */
   schedule?: (send: () => void) => void
 }
@@ -15,11 +18,17 @@ interface Waiting<In, Out> {
   reject: (error: Error) => void
 }
 
-/** Sends the items of one turn of the event loop as one group; no timer delays a single caller. */
+/**
+ * Sends the items of one turn of the event loop as one group; no timer delays a single caller. Items that arrive while a
+ * group is being handed over form the next group, so that groups grow with the load (group commit; DeWitt et al.,
+ * "Implementation techniques for main memory database systems", 1984).
+ */
 export class Coalescer<In, Out> {
   readonly #options: CoalescerOptions<In, Out>
   readonly #schedule: (send: () => void) => void
   #gathered: Waiting<In, Out>[] = []
+  /** Groups that are being handed over. */
+  #sending = 0
 
   constructor(options: CoalescerOptions<In, Out>) {
     this.#options = options
@@ -30,20 +39,37 @@ export class Coalescer<In, Out> {
   submit(item: In): Promise<Out> {
     return new Promise((resolve, reject) => {
       this.#gathered.push({ item, resolve, reject })
-      const group = this.#gathered
-      if (group.length === 1) this.#schedule(() => this.#gathered === group && this.#send())
-      if (group.length === this.#options.maxItems) this.#send()
+      if (this.#gathered.length === this.#options.maxItems) this.#send()
+      else if (this.#gathered.length === 1) this.#sendNext()
     })
+  }
+
+  /** Sends the group that gathers, after this turn, unless one is being handed over. */
+  #sendNext(): void {
+    const group = this.#gathered
+    if (this.#sending === 0) this.#schedule(() => this.#gathered === group && this.#sending === 0 && this.#send())
   }
 
   #send(): void {
     const group = this.#gathered
+    if (group.length === 0) return
     this.#gathered = []
+    this.#sending += 1
+    let accepted = false
+    const onAccepted = () => {
+      if (accepted) return
+      accepted = true
+      this.#sending -= 1
+      if (this.#sending === 0) this.#send()
+    }
     const items = group.map(({ item }) => item)
-    this.#options.send(items).then(
-      (outcomes) => settle(group, outcomes),
-      (error: Error) => group.forEach(({ reject }) => reject(error)),
-    )
+    this.#options
+      .send(items, onAccepted)
+      .finally(onAccepted)
+      .then(
+        (outcomes) => settle(group, outcomes),
+        (error: Error) => group.forEach(({ reject }) => reject(error)),
+      )
   }
 }
 

@@ -76,12 +76,12 @@ export class SyncPredictor {
     const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate} ${call.owner}`
     const known = this.#coalescers.get(key)
     if (known) return known
-    const coalescer = new Coalescer<Entry, Answer>({ maxItems: MAX_TEXTS, send: (entries) => this.#send(entries) })
+    const coalescer = new Coalescer<Entry, Answer>({ maxItems: MAX_TEXTS, send: (...group) => this.#send(...group) })
     this.#coalescers.set(key, coalescer)
     return coalescer
   }
 
-  async #send(entries: Entry[]): Promise<Answer[]> {
+  async #send(entries: Entry[], onAdded: () => void): Promise<Answer[]> {
     const [first] = entries
     if (!first) return []
     const { call } = first
@@ -111,7 +111,7 @@ export class SyncPredictor {
         keep: { removeOnComplete: true },
         work: workOf(call.model.costs, data.items, call.model.current.maxTokens),
       }
-      const result = finishedResult(await requestJob(this.#options, request, abandoned.signal))
+      const result = finishedResult(await requestJob(this.#options, request, abandoned.signal, onAdded))
       if (result.rows.length !== entries.length) {
         throw new Error(`${result.rows.length} rows for ${entries.length} texts`)
       }

@@ -16,12 +16,14 @@ export interface JobRequest extends JobRef {
 /**
  * Adds the job, or attaches to the one of that id, and resolves with its end. A job that is missing without a reply lost
  * that reply: it is added again under the same id.
+ * @param onAdded called when the job is in the queue.
  * @throws the signal's reason once it aborts; AppError 503 when Redis cannot be reached.
  */
 export async function requestJob(
   { producer, waiters }: { producer: Producer; waiters: ReplyWaiter },
   { queue, id, name, data, keep, work }: JobRequest,
   signal: AbortSignal,
+  onAdded?: () => void,
 ): Promise<Exclude<JobEnd, { state: 'missing' }>> {
   for (;;) {
     const attempt = new AbortController()
@@ -35,6 +37,7 @@ export async function requestJob(
       attempt.abort(error)
       throw error
     }
+    onAdded?.()
     const ended = await end
     if (ended.state !== 'missing') return ended
   }
