@@ -48,6 +48,14 @@ export function retryAfterMs(header: string | null | undefined, now = Date.now()
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
 
+/** What ends a wait early; lighter than an AbortSignal. */
+export interface Interruption {
+  /** The error to throw; undefined while the wait goes on. */
+  readonly reason: Error | undefined
+  /** Calls the listener at the end, immediately when it has come; returns the function that removes the listener. */
+  listen: (listener: () => void) => () => void
+}
+
 export interface RetryOptions {
   /** Milliseconds from a failure to the next attempt. */
   ms: number

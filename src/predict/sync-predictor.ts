@@ -1,4 +1,6 @@
 // Plain calls, which wait for their answer and have no id. Texts that arrive together become one anonymous job.
+
+import type { Interruption } from '../async.ts'
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { workOf } from '../fleet/work.ts'
@@ -25,8 +27,8 @@ export interface SyncRequest {
   deadline: number
   /** The same, when the caller has asked for it: jobs of one owner run in this order. */
   due?: number | undefined
-  /** Aborts when the caller disconnects or the deadline passes; its reason is the error to throw. */
-  signal: AbortSignal
+  /** Ends when the caller disconnects or the deadline passes. */
+  interruption: Interruption
   traceparent?: string | undefined
 }
 
@@ -64,11 +66,12 @@ export class SyncPredictor {
 
   /**
    * @returns one answer an item, in order; an item that failed has a row with an error.
-   * @throws the signal's reason; AppError 503 when Redis is unavailable, 504, 409 when the pinned revision is not served.
+   * @throws the interruption's reason; AppError 503 when Redis is unavailable, 504, 409 when the pinned revision is not served.
    */
   async predict(items: Item[], call: SyncRequest): Promise<Answer[]> {
     const coalescer = this.#coalescerFor(call)
-    return orAborted(Promise.all(items.map((item) => coalescer.submit({ item, call }))), call.signal)
+    const answers = items.map((item) => coalescer.submit({ item, call }))
+    return orInterrupted(Promise.all(answers), call.interruption)
   }
 
   /** Only texts of the same owner, model, revision and truncation share a job. */
@@ -86,8 +89,7 @@ export class SyncPredictor {
     if (!first) return []
     const { call } = first
     const job = { queue: queueName(call.model.name, 'interactive'), id: newTextsJobId() }
-    const signals = new Set(entries.map((entry) => entry.call.signal))
-    const abandoned = allAborted(signals)
+    const abandoned = allInterrupted(new Set(entries.map((entry) => entry.call.interruption)))
     const data = {
       v: JOB_VERSION,
       model: call.model.name,
@@ -151,37 +153,23 @@ function firstDue(entries: Entry[]): { due?: number } {
   return dues.length === 0 ? {} : { due: Math.min(...dues) }
 }
 
-/** A signal that aborts when all of the given signals have aborted. */
-function allAborted(signals: Set<AbortSignal>): { signal: AbortSignal; stop: () => void } {
+/** A signal that aborts when all of the interruptions have come. */
+function allInterrupted(interruptions: Set<Interruption>): { signal: AbortSignal; stop: () => void } {
   const controller = new AbortController()
-  let left = signals.size
-  const onAbort = (event: Event) => {
-    left -= 1
-    if (left === 0) controller.abort((event.target as AbortSignal).reason)
-  }
-  for (const signal of signals) {
-    if (signal.aborted) left -= 1
-    else signal.addEventListener('abort', onAbort, { once: true })
-  }
-  if (left === 0) controller.abort([...signals][0]?.reason)
-  return {
-    signal: controller.signal,
-    stop: () => signals.forEach((signal) => signal.removeEventListener('abort', onAbort)),
-  }
+  let left = interruptions.size
+  const stops = [...interruptions].map((interruption) =>
+    interruption.listen(() => {
+      left -= 1
+      if (left === 0) controller.abort(interruption.reason)
+    }),
+  )
+  return { signal: controller.signal, stop: () => stops.forEach((stop) => stop()) }
 }
 
-/** Settles like the promise, or rejects when the signal aborts first. */
-async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort: () => void = () => undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
+/** Settles like the promise, or rejects when the interruption comes first. */
+function orInterrupted<T>(promise: Promise<T>, interruption: Interruption): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = interruption.listen(() => reject(interruption.reason))
+    promise.then(resolve, reject).finally(() => stop())
   })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-    promise.catch(() => undefined)
-  }
 }

@@ -2,6 +2,7 @@
 import { Worker } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Interruption } from '../../src/async.ts'
 import type { ServedModel } from '../../src/fleet/fleet.ts'
 import { SyncPredictor } from '../../src/predict/sync-predictor.ts'
 import { parseTextsJob, type TextsResult } from '../../src/queue/job.ts'
@@ -99,8 +100,19 @@ const call = (signal = never) => ({
   owner: 'a',
   weight: 1,
   deadline: Date.now() + 10_000,
-  signal,
+  interruption: interruptionOf(signal),
 })
+function interruptionOf(signal: AbortSignal): Interruption {
+  return {
+    get reason() {
+      return signal.reason as Error | undefined
+    },
+    listen: (listener) => {
+      signal.addEventListener('abort', listener)
+      return () => signal.removeEventListener('abort', listener)
+    },
+  }
+}
 const stopped: string[] = []
 const stopJob = async (id: string) => void stopped.push(id)
 const calls = () =>

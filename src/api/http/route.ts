@@ -35,7 +35,9 @@ export interface ApiRequest<Params, Query, Body> {
   /** The base of this api's URLs as the client sees it, without a trailing slash. */
   baseUrl: string
   /** Aborts when the client disconnects. */
-  disconnected: AbortSignal
+  readonly disconnected: AbortSignal
+  /** Calls the listener when the client disconnects; returns the function that removes it. */
+  onDisconnect: (listener: () => void) => () => void
   /** Adds the model that was found to the log line of the request. */
   logModel: (name: string) => void
 }

@@ -1,7 +1,7 @@
 // Serves the route table with Express.
 // Only this file depends on both, so handlers are independent of the framework.
 import { pipeline } from 'node:stream/promises'
-import express, { type Request, type Response, type Router } from 'express'
+import express, { type Request, type RequestHandler, type Response, type Router } from 'express'
 import type * as z from 'zod'
 import { AppError, malformed } from '../../errors.ts'
 import { checked, checkedBody } from '../../validation/check.ts'
@@ -52,10 +52,17 @@ export function mountRoutes<Context extends HttpContext>(
   const guards = accessGuards(context.config, context.keys.isOpen)
   const turns = new RequestTurns(() => context.keys.owners)
   const readBody = express.raw({ type: () => true, limit: context.config.maxBody })
+  const handlers = new Map<string, RequestHandler>()
+  // Express tries the routes one by one; a path without parameters, written as in the table, is found here.
+  router.use((request, response, next) => {
+    const handler = handlers.get(request.path)
+    if (handler) handler(request, response, next)
+    else next()
+  })
   for (const path of new Set(routes.map((each) => each.path))) {
     const ofPath = routes.filter((each) => each.path === path)
     const allowed = allowedMethods(ofPath)
-    router.all(path, (request, response, next) => {
+    const handle: RequestHandler = (request, response, next) => {
       const method = request.method === 'HEAD' ? 'GET' : request.method
       const route = ofPath.find((each) => each.method.toUpperCase() === method)
       Object.assign(requestState(response), {
@@ -69,13 +76,15 @@ export function mountRoutes<Context extends HttpContext>(
       const { owner } = caller
       requestState(response).owner = owner
       const answer = () => void handleRequest(route, context, caller, request, response).catch(next)
-      const handle = () => (route.public ? answer() : turns.take(owner, answer))
-      if (!route.body) return handle()
+      const takeTurn = () => (route.public ? answer() : turns.take(owner, answer))
+      if (!route.body) return takeTurn()
       rejectNonJson(request)
       rejectTooLarge(request, context.config.maxBody)
       allowBody(request, response)
-      return readBody(request, response, (error?: unknown) => (error === undefined ? handle() : next(error)))
-    })
+      return readBody(request, response, (error?: unknown) => (error === undefined ? takeTurn() : next(error)))
+    }
+    router.all(path, handle)
+    if (!path.includes(':')) handlers.set(path, handle)
   }
 }
 
@@ -109,8 +118,7 @@ async function handleRequest<Context extends HttpContext>(
 ): Promise<void> {
   const { config } = context
   rejectUnacceptable(route, request)
-  const disconnected = new AbortController()
-  response.on('close', () => response.writableFinished || disconnected.abort())
+  let disconnected: AbortSignal | undefined
   const reply = await route.handler(context, {
     id: requestState(response).id,
     params: route.params ? checked(route.params, { ...request.params }) : request.params,
@@ -127,11 +135,28 @@ async function handleRequest<Context extends HttpContext>(
     cancelAfter: cancelAfterOf(route, request),
     traceparent: traceparentOf(request),
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
-    disconnected: disconnected.signal,
+    get disconnected() {
+      disconnected ??= disconnectedSignal(response)
+      return disconnected
+    },
+    onDisconnect: (listener) => onDisconnect(response, listener),
     logModel: (name) => void (requestState(response).model = name),
   })
   if (reply.body instanceof Streamed) await holdStreamPlace(context, owner, response, reply.body)
   await send(request, response, reply)
+}
+
+function disconnectedSignal(response: Response): AbortSignal {
+  const controller = new AbortController()
+  onDisconnect(response, () => controller.abort())
+  return controller.signal
+}
+
+function onDisconnect(response: Response, listener: () => void): () => void {
+  const onClose = () => response.writableFinished || listener()
+  if (response.closed) onClose()
+  else response.on('close', onClose)
+  return () => response.off('close', onClose)
 }
 
 /** Holds a place until the response is closed. @throws AppError 429, after the end of the content. */

@@ -179,7 +179,7 @@ async function predictSync(
   checkMaxTokens(inputs, current.maxTokens)
   const work = workOf(costs, inputs.items, current.maxTokens)
   const release = takeWaitingPlace(context, owner)
-  const deadline = startDeadline(within, request.disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(within, request, context.drainTimeout.signal)
   try {
     admit(context, target, { lane: 'interactive', owner, work, within })
     admitMemory(context, 'plain')
@@ -190,7 +190,7 @@ async function predictSync(
       truncate: inputs.truncate,
       deadline: deadline.expiresAt,
       due: cancelAfter === undefined ? undefined : deadline.expiresAt,
-      signal: deadline.signal,
+      interruption: deadline,
       traceparent: request.traceparent,
     })
     const { lenient } = request.prefer

@@ -226,11 +226,11 @@ async function targetOf(
 }
 
 async function getOne(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<RouteReply> {
-  const { owner, params, prefer, disconnected, baseUrl } = request
+  const { owner, params, prefer, baseUrl } = request
   const found = await context.predictions.find(owner, params.id)
   if (prefer.wait === undefined || hasEnded(found)) return predictionReply(context, found, baseUrl, 200)
   const release = context.polls.take(owner)
-  const deadline = startDeadline(prefer.wait, disconnected, context.shutdown.signal)
+  const deadline = startDeadline(prefer.wait, request, context.shutdown.signal)
   try {
     return await predictionReply(
       context,

@@ -49,7 +49,7 @@ export const retryRoute = route({
  * @throws AppError 404, 410; 409 when it succeeded, has not ended, or is being stopped; 422 and 429 as for a new one.
  */
 async function retry(context: Context, request: ApiRequest<{ id: string }, unknown, unknown>): Promise<Prediction> {
-  const { owner, params, prefer, disconnected } = request
+  const { owner, params, prefer } = request
   const { predictions, webhooks, apiId, redis, producer, config } = context
   const found = await stoppedPrediction(context, owner, params.id)
   const { id, record, job } = found
@@ -62,7 +62,7 @@ async function retry(context: Context, request: ApiRequest<{ id: string }, unkno
   const work = workOf(model.costs, job.data.items, model.current.maxTokens)
   const waitMs = prefer.wait ?? 0
   const release = waitMs > 0 ? takeWaitingPlace(context, owner) : () => undefined
-  const deadline = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(waitMs, request, context.drainTimeout.signal)
   try {
     const waits = waitMs > 0 && model.workers.length > 0 && hasInteractiveRoom(context, model, owner)
     const lane = waits ? 'interactive' : 'async'

@@ -54,7 +54,7 @@ export async function submit(
   request: ApiRequest<unknown, unknown, unknown>,
   submission: Submission,
 ): Promise<Submitted> {
-  const { owner, idempotencyKey, cancelAfter, prefer, baseUrl, disconnected, traceparent } = request
+  const { owner, idempotencyKey, cancelAfter, prefer, baseUrl, traceparent } = request
   const { target, inputs, metadata, waitMs, webhook, retries } = submission
   request.logModel(target.model.name)
   const model = target.model.name
@@ -68,7 +68,7 @@ export async function submit(
   if (!isReplay) requireDurable(context)
   const work = workOf(target.model.costs, inputs.items, target.model.current.maxTokens)
   const release = waitMs > 0 ? takeWaitingPlace(context, owner) : () => undefined
-  const deadline = startDeadline(waitMs, disconnected, context.drainTimeout.signal)
+  const deadline = startDeadline(waitMs, request, context.drainTimeout.signal)
   try {
     const waits = waitMs > 0 && hasInteractiveRoom(context, target.model, owner)
     const lane = waits && target.model.workers.length > 0 ? 'interactive' : 'async'

@@ -33,8 +33,42 @@ describe('Coalescer, used', () => {
     const answers = Promise.all(['a', 'b', 'c'].map((item) => coalescer.submit(item)))
     expect(groups).toEqual([['a', 'b']])
     endTurn()
-    expect(groups).toEqual([['a', 'b'], ['c']])
     expect(await answers).toEqual(['A', 'B', 'C'])
+    expect(groups).toEqual([['a', 'b'], ['c']])
+  })
+
+  it('gathers what arrives while a group is handed over, however many turns that takes', async () => {
+    const groups: string[][] = []
+    const accepted: Array<() => void> = []
+    const coalescer = new Coalescer<string, string>({
+      maxItems: 3,
+      send: async (items, onAccepted) => {
+        groups.push(items)
+        accepted.push(onAccepted)
+        await new Promise(() => undefined)
+        return items
+      },
+    })
+    const turn = () => new Promise(setImmediate)
+    const submit = (item: string) => void coalescer.submit(item)
+    submit('a')
+    await turn()
+    submit('b')
+    await turn()
+    submit('c')
+    await turn()
+    expect(groups).toEqual([['a']])
+    accepted[0]?.()
+    expect(groups).toEqual([['a'], ['b', 'c']])
+    for (const item of ['d', 'e', 'f']) submit(item)
+    expect(groups).toEqual([['a'], ['b', 'c'], ['d', 'e', 'f']])
+    submit('g')
+    accepted[1]?.()
+    accepted[1]?.()
+    await turn()
+    expect(groups).toHaveLength(3)
+    accepted[2]?.()
+    expect(groups.at(-1)).toEqual(['g'])
   })
 
   it('sends a lone item by itself after the turn, with the real schedule', async () => {

@@ -100,9 +100,9 @@ export function streamReply(
   release: () => void,
   { isNew, names: wanted, headers = {} }: StreamOptions,
 ): RouteReply {
-  const { prefer, disconnected } = request
+  const { prefer } = request
   const { shutdown } = context
-  const urgent = prefer.wait === undefined ? undefined : startDeadline(prefer.wait, disconnected, shutdown.signal)
+  const urgent = prefer.wait === undefined ? undefined : startDeadline(prefer.wait, request, shutdown.signal)
   // With Prefer: wait it is as urgent as one that a long poll waits for; what goes wrong is seen in the stream.
   if (urgent && prefer.wait !== undefined && !hasEnded(prediction))
     waitUrgently(context, prediction, prefer.wait, urgent.signal).catch(() => undefined)
@@ -162,7 +162,7 @@ async function* progress(
   let known = isNew ? undefined : first
   while (!until.aborted) {
     const ms = READ_MS * Math.max(1, Math.ceil(streams.taken / STREAMS_PER_READ))
-    const deadline = startDeadline(ms, request.disconnected, shutdown.signal)
+    const deadline = startDeadline(ms, request, shutdown.signal)
     try {
       const prediction = known ?? (await predictions.find(owner, uuid, readJobProgress))
       yield await readEvents(context, request, prediction)
