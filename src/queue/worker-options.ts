@@ -1,5 +1,5 @@
 // Options that every BullMQ worker shares, and the ways to give a job back.
-import { DelayedError, type Job, WaitingError, type WorkerOptions } from 'bullmq'
+import { DelayedError, type Job, WaitingError, type Worker, type WorkerOptions } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { queuePrefix } from './names.ts'
 
@@ -21,6 +21,17 @@ export function workerOptions(queue: string, redis: Redis, concurrency: number) 
     // An expired lock is no fault of its job: a process was killed, or Redis was away (docs/decisions/0019).
     maxStalledCount: 1_000_000,
   } satisfies WorkerOptions
+}
+
+/**
+ * Changes how many jobs a worker holds. BullMQ reads the number only when a job ends or arrives, so its loop is woken for a
+ * larger one, by an empty entry of its private queue, as its `resume` does.
+ */
+export function setConcurrency(worker: Worker, concurrency: number): void {
+  const isMore = concurrency > worker.concurrency
+  worker.concurrency = concurrency
+  const { mainLoopQueue } = worker as unknown as { mainLoopQueue: { add(job: Promise<undefined>): void } | null }
+  if (isMore) mainLoopQueue?.add(Promise.resolve(undefined))
 }
 
 /** Whether the error means that the lock of a job has expired, so that another worker may have taken it. */

@@ -23,7 +23,8 @@ afterEach(async () => {
 
 const none = async () => undefined
 
-function startConsumer(lane: Lane, mayTakeMore: () => boolean) {
+/** @param submitMs milliseconds from taking a job until its texts are in the backlog. */
+function startConsumer(lane: Lane, mayTakeMore: () => boolean, submitMs = 0) {
   const held: (() => void)[] = []
   const redis = consumerConnection({ redisUrl: url }, () => undefined)
   const answer = (data: TextsJob): JobOutcome => {
@@ -36,7 +37,8 @@ function startConsumer(lane: Lane, mayTakeMore: () => boolean) {
     slots: 64,
     redis,
     handle: (received, onSubmitted) => {
-      onSubmitted()
+      if (submitMs === 0) onSubmitted()
+      else setTimeout(onSubmitted, submitMs)
       return new Promise((resolve) => held.push(() => resolve(answer(received.data as TextsJob))))
     },
     effects: {
@@ -87,5 +89,11 @@ it('of a lower lane leaves jobs for other workers while the work of its jobs is 
 it('of interactive jobs takes them as far as it has slots', async () => {
   await send('interactive', 30)
   const held = startConsumer('interactive', () => false)
+  await waitFor('all jobs', () => held.length === 30)
+})
+
+it('of a lower lane takes more while none of its jobs ends', async () => {
+  await send('async', 30)
+  const held = startConsumer('async', () => true, 100)
   await waitFor('all jobs', () => held.length === 30)
 })

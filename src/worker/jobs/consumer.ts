@@ -11,6 +11,7 @@ import {
   isLostLock,
   leaveJob,
   requeueJob,
+  setConcurrency,
   UNKNOWN_VERSION_DELAY_MS,
   workerOptions,
 } from '../../queue/worker-options.ts'
@@ -247,7 +248,7 @@ export class Consumer {
     const { lane, mayTakeMore } = this.#options
     if (lane === 'interactive') return
     const { least, slots } = this.#limits
-    this.#worker.concurrency = mayTakeMore() ? Math.min(slots, Math.max(least, this.#held.size + SLOT_STEP)) : least
+    setConcurrency(this.#worker, mayTakeMore() ? Math.min(slots, Math.max(least, this.#held.size + SLOT_STEP)) : least)
   }
 }
 

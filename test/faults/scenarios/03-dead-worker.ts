@@ -5,8 +5,7 @@ import { seconds, spread } from '../runner/figures.ts'
 import { JobEvents } from '../runner/job-events.ts'
 import type { Scenario } from '../runner/scenario.ts'
 
-/** As many as a worker takes at the same moment; it takes more when one of them has ended. */
-const JOBS = 4
+const JOBS = 12
 /** Lock (10 s) and two checks for stalled jobs (5 s each). */
 const LIMIT_MS = 20_000
 
