@@ -22,7 +22,7 @@ export function createApp(context: Context): Express {
   app.disable('x-powered-by')
   app.set('query parser', 'simple')
   app.set('trust proxy', config.trustProxy)
-  const log = logRequests(context.logger, context.metrics)
+  const log = logRequests(context.logger, context.metrics, context.tracing?.tracer)
   const cors = config.corsOrigins.length > 0 ? [allowOrigins(config.corsOrigins)] : []
   app.use(inOrder([stripBasePath(basePath), assignRequestId, log, rejectMalformedRequest, ...cors]))
   mountRoutes(app, context, routes)

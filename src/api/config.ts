@@ -3,6 +3,7 @@ import { filesUrl } from '../batches/storage/files-url.ts'
 import * as env from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
+import { tracingSettings } from '../telemetry/settings.ts'
 import { networks } from '../validation/addresses.ts'
 import { allowedHosts } from './http/guards/hosts.ts'
 import { corsOrigins } from './http/guards/origins.ts'
@@ -15,6 +16,7 @@ import { trustedProxies } from './http/trust-proxy.ts'
 export const apiSettings = {
   ...redisSettings,
   ...serviceSettings,
+  ...tracingSettings,
   port: env.setting('PORT', '8000', env.port, 'port to listen on; 0: any free port'),
   host: env.setting('HOST', '127.0.0.1', env.host, 'address to listen on; 0.0.0.0: all'),
   trustProxy: env.setting(

@@ -32,6 +32,7 @@ import { redisErrorHandler } from '../redis/errors.ts'
 import { RedisMemory } from '../redis/memory.ts'
 import { Subscription } from '../redis/subscription.ts'
 import type { ApiMetrics } from '../telemetry/metrics.ts'
+import { startTracing, type Tracing } from '../telemetry/tracing.ts'
 import { Webhooks } from '../webhooks/webhooks.ts'
 import type { ApiConfig } from './config.ts'
 import { AdminLogin } from './dashboard/login.ts'
@@ -46,6 +47,8 @@ export interface Context {
   config: ApiConfig
   logger: Logger
   metrics: ApiMetrics
+  /** undefined without a collector of traces. */
+  tracing: Tracing | undefined
   /** Id of this process; workers publish replies to its channel. */
   apiId: string
   redis: Redis
@@ -133,11 +136,13 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     weightOf,
     onError,
   })
+  const tracing = startTracing({ config, service: 'inferq-api', instance: apiId, logger, metrics })
   const clock = new RedisClock({ redis, logger, gauge: metrics.clockOffset, onError })
   return {
     config,
     logger,
     metrics,
+    tracing,
     apiId,
     redis,
     reads,
@@ -155,6 +160,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
       producer,
       waiters,
       metrics,
+      tracesAll: tracing !== undefined,
       stopJob: (id) => publishCancel(redis, id),
       onError,
     }),
@@ -225,4 +231,5 @@ export async function stopContext(context: Context): Promise<void> {
   await context.dashboardProducer.close()
   closeConnection(context.redis)
   closeConnection(context.reads)
+  await context.tracing?.stop()
 }

@@ -16,6 +16,7 @@ import {
 } from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
+import { tracingSettings } from '../telemetry/settings.ts'
 import { workerSettings } from '../worker/config.ts'
 
 export const MAX_WORKERS = 64
@@ -49,7 +50,7 @@ const launcherSettings = {
 
 export type LauncherConfig = SettingsOf<typeof launcherSettings>
 
-const shared = { ...redisSettings, ...serviceSettings }
+const shared = { ...redisSettings, ...serviceSettings, ...tracingSettings }
 
 /** Every setting once, by the programs that take it. */
 export const settingsTable: { title: string; settings: SettingsTable }[] = [

@@ -43,6 +43,8 @@ export interface SyncPredictorOptions {
   producer: Producer
   waiters: ReplyWaiter
   metrics: ApiMetrics
+  /** Whether a job has the trace contexts of all its callers, and not only of the first. */
+  tracesAll: boolean
   /** Stops a job whose callers are all gone. */
   stopJob: (id: string) => Promise<void>
   onError: (error: unknown) => void
@@ -101,7 +103,7 @@ export class SyncPredictor {
       weight: call.weight,
       deadline: Math.max(...entries.map((entry) => entry.call.deadline)),
       ...firstDue(entries),
-      ...(call.traceparent === undefined ? {} : { trace: { traceparent: call.traceparent } }),
+      ...this.#traceOf(entries),
     }
     this.#options.metrics.jobTexts.observe({ model: call.model.name }, entries.length)
     try {
@@ -124,6 +126,13 @@ export class SyncPredictor {
     } finally {
       abandoned.stop()
     }
+  }
+
+  #traceOf(entries: Entry[]): { trace?: Record<string, string> } {
+    const all = new Set(entries.flatMap(({ call }) => call.traceparent ?? []))
+    const [traceparent, ...others] = this.#options.tracesAll ? all : [entries[0]?.call.traceparent]
+    if (traceparent === undefined) return {}
+    return { trace: { traceparent, ...(others.length === 0 ? {} : { others: others.join(',') }) } }
   }
 
   /** Removes a job that waits; stops one that a worker has taken. */

@@ -173,6 +173,7 @@ function declarations() {
       'inferq_unknown_job_versions_total',
       `Jobs of a version that this ${program} does not support, delayed`,
     ),
+    spans: counter('inferq_trace_spans_total', 'Spans of traces: sent to the collector, or dropped', ['outcome']),
     redisErrors: counter('inferq_redis_errors_total', 'Errors of the Redis connections'),
     clockOffset: gauge(
       'inferq_clock_offset_seconds',

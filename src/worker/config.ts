@@ -16,11 +16,13 @@ import {
 } from '../env.ts'
 import { serviceSettings } from '../lifecycle.ts'
 import { redisSettings } from '../redis/settings.ts'
+import { tracingSettings } from '../telemetry/settings.ts'
 import { defaultInferenceMemory, defaultProcesses } from './resources.ts'
 
 export const workerSettings = {
   ...redisSettings,
   ...serviceSettings,
+  ...tracingSettings,
   modelsDirs: setting(
     'MODELS_DIR',
     'models',

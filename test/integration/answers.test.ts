@@ -116,7 +116,15 @@ function interruptionOf(signal: AbortSignal): Interruption {
 const stopped: string[] = []
 const stopJob = async (id: string) => void stopped.push(id)
 const calls = () =>
-  new SyncPredictor({ apiId: API, producer, waiters, metrics: createApiMetrics(), stopJob, onError: fail })
+  new SyncPredictor({
+    apiId: API,
+    producer,
+    waiters,
+    metrics: createApiMetrics(),
+    tracesAll: false,
+    stopJob,
+    onError: fail,
+  })
 const lengths = (answers: Awaited<ReturnType<SyncPredictor['predict']>>) =>
   answers.map(({ row }) => ('logits' in row ? row.logits[0] : row.error))
 

@@ -5,6 +5,8 @@ import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
 import type { ApiMetrics } from '../../telemetry/metrics.ts'
+import { RequestTrace } from '../../telemetry/request-trace.ts'
+import type { Tracer } from '../../telemetry/tracer.ts'
 import { isHost } from './guards/hosts.ts'
 
 const MAX_HEADERS = 100
@@ -27,6 +29,8 @@ export interface RequestState {
   model?: string | undefined
   /** The message of the error that it got. */
   detail?: string | undefined
+  /** undefined when nothing is traced. */
+  trace?: RequestTrace
   /** Format of an error's body. */
   errors: 'problem' | 'openai'
 }
@@ -75,9 +79,11 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
  * Records the duration of each request by method, route and status; status 499 means that the client disconnected.
  * Logs a 500 at `error`, other 5xx at `warn`, 4xx at `info`, and the rest at `debug`.
  */
-export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler {
+export function logRequests(logger: Logger, metrics: ApiMetrics, tracer: Tracer | undefined): RequestHandler {
   return (request, response, next) => {
     const address = request.ip
+    const trace = tracer && new RequestTrace(tracer, request.get('traceparent'))
+    if (trace) requestState(response).trace = trace
     response.on('close', () => {
       const { id, startedAt, route, owner, model, detail } = requestState(response)
       const seconds = (performance.now() - startedAt) / 1_000
@@ -85,10 +91,21 @@ export function logRequests(logger: Logger, metrics: ApiMetrics): RequestHandler
       const method = METHODS.includes(request.method) ? request.method : 'other'
       metrics.requests.observe({ method, route, status }, seconds)
       if (model !== undefined) metrics.outcomes.inc({ model, outcome: outcomeOf(status) })
+      trace?.end({ id, method, route, status, model })
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
       const ms = Math.round(seconds * 1_000)
-      const fields = { request_id: id, method: request.method, route, status, ms, owner, address, model }
+      const fields = {
+        request_id: id,
+        method: request.method,
+        route,
+        status,
+        ms,
+        owner,
+        address,
+        model,
+        ...traceIdOf(trace, model),
+      }
       logger[level](isRefusal(status) ? { ...fields, detail } : fields, 'request')
     })
     next()
@@ -102,6 +119,11 @@ function outcomeOf(status: number): 'success' | 'rejected' | 'timeout' | 'cancel
   if (status === 504) return 'timeout'
   if (status === 429 || status === 503 || status === 507) return 'rejected'
   return status === 424 || status >= 500 ? 'failed' : 'invalid'
+}
+
+/** Only requests of a model are recorded. */
+function traceIdOf(trace: RequestTrace | undefined, model: string | undefined): { trace_id?: string } {
+  return trace?.traceId === undefined || model === undefined ? {} : { trace_id: trace.traceId }
 }
 
 /** Their messages name models, limits and dependencies, never what a client sent. */

@@ -2,6 +2,7 @@
 // The router, the OpenAPI document and the tests all read the table.
 import type { Readable } from 'node:stream'
 import type * as z from 'zod'
+import type { RequestTrace } from '../../telemetry/request-trace.ts'
 import type { JsonLimits } from '../../validation/json-limits.ts'
 import type { Preferences } from './headers/prefer.ts'
 import type { Role } from './keys/roles.ts'
@@ -30,8 +31,10 @@ export interface ApiRequest<Params, Query, Body> {
   linkToken: string | undefined
   /** Milliseconds of Cancel-After, on routes that document it. */
   cancelAfter: number | undefined
-  /** The W3C trace context; undefined when absent or invalid. */
+  /** The W3C trace context of its jobs; undefined when absent, invalid or not sampled. */
   traceparent: string | undefined
+  /** undefined when nothing is traced. */
+  trace: RequestTrace | undefined
   /** The base of this api's URLs as the client sees it, without a trailing slash. */
   baseUrl: string
   /** Aborts when the client disconnects. */

@@ -117,6 +117,7 @@ async function handleRequest<Context extends HttpContext>(
   response: Response,
 ): Promise<void> {
   const { config } = context
+  const { trace } = requestState(response)
   rejectUnacceptable(route, request)
   let disconnected: AbortSignal | undefined
   const reply = await route.handler(context, {
@@ -133,7 +134,8 @@ async function handleRequest<Context extends HttpContext>(
     lastEventId: request.get('last-event-id'),
     linkToken,
     cancelAfter: cancelAfterOf(route, request),
-    traceparent: traceparentOf(request),
+    traceparent: trace ? trace.traceparent : traceparentOf(request),
+    trace,
     baseUrl: baseUrlOf(request, config.publicUrl, config.port),
     get disconnected() {
       disconnected ??= disconnectedSignal(response)

@@ -183,6 +183,7 @@ async function predictSync(
   try {
     admit(context, target, { lane: 'interactive', owner, work, within })
     admitMemory(context, 'plain')
+    request.trace?.admitted()
     const answers = await context.syncPredictor.predict(inputs.items, {
       ...target,
       owner,
@@ -193,6 +194,7 @@ async function predictSync(
       interruption: deadline,
       traceparent: request.traceparent,
     })
+    request.trace?.answered()
     const { lenient } = request.prefer
     const scored = await scoreAnswers(context.fleet, target.model.name, answers, inputs.scores, lenient)
     context.metrics.texts.inc({ model: target.model.name, outcome: 'answered' }, inputs.items.length)

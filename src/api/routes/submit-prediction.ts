@@ -79,6 +79,7 @@ export async function submit(
     // The body of a webhook is a copy of input and output.
     const bytes = predictionBytes(charactersOf(inputs), resultBytes) * (webhook === undefined ? 1 : 2)
     if (!isReplay) admitMemory(context, 'kept', bytes)
+    request.trace?.admitted()
     // The waiter is registered before the job is added, so that no reply is missed. The reply of a replayed request may
     // be sent to another api.
     const end = waitMs > 0 ? context.predictions.waitFor(id, { model, lane }, deadline.signal, mayBeReplay) : undefined
@@ -102,6 +103,7 @@ export async function submit(
       retries,
     })
     await end
+    request.trace?.answered()
     const isNew = !replayed && waitMs === 0
     const prediction = isNew ? { id, record, job: addedJob(data) } : await context.predictions.find(owner, uuid)
     if (caller && !hasEnded(prediction)) await context.predictions.stopWaiting(prediction, caller, work)

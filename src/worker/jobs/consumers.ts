@@ -20,6 +20,7 @@ import { DurabilityWatch } from '../../redis/durability.ts'
 import { redisErrorHandler } from '../../redis/errors.ts'
 import { Subscription } from '../../redis/subscription.ts'
 import type { WorkerMetrics } from '../../telemetry/metrics.ts'
+import { startTracing, type Tracing } from '../../telemetry/tracing.ts'
 import type { WorkerConfig } from '../config.ts'
 import type { Engine, EngineModel } from '../engine.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
@@ -27,6 +28,7 @@ import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
 import { createJobEffects } from './job-effects.ts'
 import { JobHandler } from './job-handler.ts'
+import { traceJobs } from './job-trace.ts'
 import { LaneWatch } from './lane-watch.ts'
 import { ProcessWatch } from './process-watch.ts'
 import { Registration } from './registration.ts'
@@ -60,6 +62,7 @@ export class Consumers {
   readonly #options: ConsumersOptions
   readonly #closing = new AbortController()
   readonly #id = processId()
+  readonly #tracing: Tracing | undefined
   readonly #cancellations = new Cancellations()
   readonly #registration: Registration
   readonly #durability: DurabilityWatch
@@ -84,6 +87,7 @@ export class Consumers {
     const { config, engine, logger, metrics } = options
     const { inferenceProcesses, predictJobs, bulkChunks } = config
     this.#log = onceASecond((message, leftOut) => logger.warn(leftOut > 0 ? { leftOut } : {}, message))
+    this.#tracing = startTracing({ config, service: 'inferq-worker', instance: this.#id, logger, metrics })
     const onError = redisErrorHandler(logger, metrics.redisErrors)
     this.#onRedisError = onError
     this.#blockingRedis = consumerConnection(config, onError)
@@ -167,6 +171,7 @@ export class Consumers {
     this.#cancelMessages.stop()
     closeConnection(this.#blockingRedis)
     closeConnection(this.#commandRedis)
+    await this.#tracing?.stop()
   }
 
   /**
@@ -227,6 +232,7 @@ export class Consumers {
       dispatcher: engine.dispatcher,
       cancellations: this.#cancellations,
       redis: this.#blockingRedis,
+      onEnded: this.#tracing && traceJobs(this.#tracing.tracer, this.#id),
     })
     return new Consumer({
       model: model.name,

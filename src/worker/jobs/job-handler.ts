@@ -15,6 +15,8 @@ import { parseJobId } from '../../queue/job-ids.ts'
 import type { Lane } from '../../queue/names.ts'
 import { isCanceled } from '../../records/predictions.ts'
 import type { Computation, Dispatcher } from '../scheduling/dispatcher.ts'
+import type { PendingJobEnd } from '../scheduling/pending-job.ts'
+import type { EndedJob } from './job-trace.ts'
 
 /** A job as it was taken from the queue. */
 export interface ReceivedJob {
@@ -52,6 +54,8 @@ export interface JobHandlerOptions {
   cancellations: Cancellations
   /** Reads predictions' records and heartbeats; its commands wait until Redis is reachable. */
   redis: Redis
+  /** Called when no more texts of a job run; undefined when nothing is traced. */
+  onEnded?: ((job: EndedJob) => void) | undefined
   now?: () => number
 }
 
@@ -103,6 +107,7 @@ export class JobHandler {
       if (received.lost.aborted) computation.cancel()
       else received.lost.addEventListener('abort', () => computation.cancel(), { once: true })
       const end = await computation.end
+      if (data.trace !== undefined) this.#options.onEnded?.(this.#endedJob(received, data, computation, end))
       if (received.lost.aborted) return { kind: 'lost' }
       switch (end.kind) {
         case 'done':
@@ -131,6 +136,16 @@ export class JobHandler {
     return (await readHeartbeats(redis)).some(({ state, models }) => {
       return state === 'running' && models.some((each) => each.name === model.name && each.revision === revision)
     })
+  }
+
+  #endedJob(
+    { lane, createdAt }: ReceivedJob,
+    data: TextsJob,
+    { startedAt }: Computation,
+    end: PendingJobEnd,
+  ): EndedJob {
+    const rows = 'rows' in end ? end.rows : []
+    return { data, lane, outcome: end.kind, createdAt, startedAt, endedAt: this.#now(), rows }
   }
 
   #submit({ lane, createdAt, onFirstRow }: ReceivedJob, data: TextsJob): Computation {

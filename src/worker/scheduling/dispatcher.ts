@@ -51,6 +51,8 @@ export interface DispatcherOptions {
 /** A submitted job. */
 export interface Computation {
   readonly end: Promise<PendingJobEnd>
+  /** Epoch milliseconds of its first run; undefined: none yet. */
+  readonly startedAt: number | undefined
   /** Drops the texts that wait; runs in flight go on. */
   cancel(): void
   /** The deadline has passed: ends the job as `expired` when none of its texts has run, else as `canceled`. */
@@ -97,7 +99,14 @@ export class Dispatcher {
       this.#backlog.add(job, this.#now())
       this.pump()
     }
-    return { end: job.end, cancel: () => this.#cancel(job), expire: () => this.#expire(job) }
+    return {
+      end: job.end,
+      get startedAt() {
+        return job.startedAt
+      },
+      cancel: () => this.#cancel(job),
+      expire: () => this.#expire(job),
+    }
   }
 
   /** Estimated milliseconds of one process that the pending jobs of a lane of a model still take. */
