@@ -24,6 +24,8 @@ export interface AppErrorOptions {
   headers?: Record<string, string>
   /** Further members of the problem document, for example `errors`. */
   members?: Record<string, unknown>
+  /** A label for metrics and logs: why the request is refused. */
+  reason?: string
   cause?: unknown
 }
 
@@ -33,6 +35,7 @@ export class AppError extends Error {
   readonly status: number
   readonly headers: Record<string, string>
   readonly members: Record<string, unknown>
+  readonly reason: string | undefined
 
   constructor(type: ErrorType, status: number, detail: string, options: AppErrorOptions = {}) {
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
@@ -41,6 +44,7 @@ export class AppError extends Error {
     this.status = status
     this.headers = options.headers ?? {}
     this.members = options.members ?? {}
+    this.reason = options.reason
   }
 }
 

@@ -120,7 +120,7 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
   setMaxListeners(0, shutdown.signal, drainTimeout.signal)
   const placesOf = (what: string, max: number, retryAfter: number, reason: string) => {
     const onRefused = () => metrics.refused.inc({ reason })
-    return new Places({ what, max, retryAfter, owners, weightOf, onRefused })
+    return new Places({ what, max, retryAfter, reason, owners, weightOf, onRefused })
   }
   const batchService = new BatchService({
     apiId,

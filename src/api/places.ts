@@ -13,6 +13,8 @@ export interface PlacesOptions {
   what: string
   /** Seconds after which a refused caller may try again. */
   retryAfter: number
+  /** The label of a refusal. */
+  reason: string
   onRefused: () => void
 }
 
@@ -34,9 +36,9 @@ export class Places {
   take(owner: string): () => void {
     const release = this.#limiter.take(owner, this.#options.weightOf(owner))
     if (release) return release
-    const { what, retryAfter, onRefused } = this.#options
+    const { what, retryAfter, reason, onRefused } = this.#options
     onRefused()
     const message = `too many ${what}: ${this.#limiter.held(owner)} of yours are open`
-    throw new AppError('Overloaded', 429, message, { headers: { 'Retry-After': String(retryAfter) } })
+    throw new AppError('Overloaded', 429, message, { headers: { 'Retry-After': String(retryAfter) }, reason })
   }
 }

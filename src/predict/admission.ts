@@ -45,11 +45,10 @@ export type OverloadReason =
 
 /** A 429; `reason` is a label of the metric. */
 export class OverloadedError extends AppError {
-  readonly reason: OverloadReason
+  declare readonly reason: OverloadReason
 
   constructor(reason: OverloadReason, detail: string, retryAfterSeconds: number, members = {}) {
-    super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) }, members })
-    this.reason = reason
+    super('Overloaded', 429, detail, { headers: { 'Retry-After': String(retryAfterSeconds) }, members, reason })
   }
 }
 

@@ -52,3 +52,23 @@ it('is JSON alone, also while many calls with many texts wait', async () => {
   for (const { lines } of [stack.api, ...stack.workers])
     expect(lines.filter((line) => !line.startsWith('{'))).toEqual([])
 })
+
+it('has a bounded number of lines for a flood of refusals, and counts the others', async () => {
+  const redis = await ownRedis()
+  stops.push(redis.stop)
+  const stack = await startStack({ redisUrl: redis.url, workerEnv: { MODELS: 'tiny-fp32' } })
+  stops.push(stack.stop)
+  const calls = Array.from({ length: 300 }, () => fetch(`${stack.url}/v1/predictions/none`))
+  const answers = await Promise.all(calls)
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([404]))
+  const lines = () => stack.api.logs().filter(({ status }) => status === 404)
+  const counted = () => lines().reduce((sum, { left_out: leftOut = 1 }) => sum + Number(leftOut), 0)
+  await waitFor('the count of all', () => counted() === 300)
+  // A second of the log has lines of at most two seconds of the limit.
+  const seconds = new Map<string, number>()
+  for (const { time } of lines()) {
+    const second = String(time).slice(0, 19)
+    seconds.set(second, (seconds.get(second) ?? 0) + 1)
+  }
+  expect(Math.max(...seconds.values())).toBeLessThanOrEqual(12)
+})

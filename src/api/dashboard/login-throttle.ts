@@ -118,6 +118,7 @@ export class LoginThrottle {
     const seconds = Math.ceil(pauseMs / 1_000)
     return new AppError('Overloaded', 429, `too many logins; try again in ${seconds} s`, {
       headers: { 'Retry-After': String(seconds) },
+      reason: 'too_many_logins',
     })
   }
 }

@@ -31,6 +31,7 @@ export function errorHandler(logger: Logger): ErrorRequestHandler {
     const state = requestState(response)
     const { id, startedAt, isPredict, errors } = state
     state.detail = error.message.slice(0, MAX_LOGGED_CHARS)
+    state.reason = error.reason
     if (error.status === 500) logger.error({ err: thrown, request_id: id }, 'internal error')
     if (response.headersSent) return next(thrown)
     if (error instanceof ClientDisconnectedError) return void response.destroy()

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { AppError, malformed } from '../../errors.ts'
 import type { Logger } from '../../logger.ts'
+import { LineLimit } from '../../telemetry/line-limit.ts'
 import type { ApiMetrics } from '../../telemetry/metrics.ts'
 import { RequestTrace } from '../../telemetry/request-trace.ts'
 import type { Tracer } from '../../telemetry/tracer.ts'
@@ -29,6 +30,8 @@ export interface RequestState {
   model?: string | undefined
   /** The message of the error that it got. */
   detail?: string | undefined
+  /** The label of its refusal. */
+  reason?: string | undefined
   /** undefined when nothing is traced. */
   trace?: RequestTrace
   /** Format of an error's body. */
@@ -77,15 +80,21 @@ export function rejectMalformedRequest(request: Request, _response: Response, ne
 
 /**
  * Records the duration of each request by method, route and status; status 499 means that the client disconnected.
- * Logs a 500 at `error`, other 5xx at `warn`, 4xx at `info`, and the rest at `debug`.
+ * Logs a 500 at `error`, other 5xx at `warn`, 4xx at `info`, and the rest at `debug`. Of the same route, status and model, five
+ * failed requests a second are logged, and the number of the others.
  */
 export function logRequests(logger: Logger, metrics: ApiMetrics, tracer: Tracer | undefined): RequestHandler {
+  const limit = new LineLimit((kind, leftOut) => {
+    const [status = '', route, model] = kind.split(' ')
+    const fields = { left_out: leftOut, status: Number(status), route, ...(model ? { model } : {}) }
+    logger[levelOf(Number(status))](fields, 'more requests of this second')
+  })
   return (request, response, next) => {
     const address = request.ip
     const trace = tracer && new RequestTrace(tracer, request.get('traceparent'))
     if (trace) requestState(response).trace = trace
     response.on('close', () => {
-      const { id, startedAt, route, owner, model, detail } = requestState(response)
+      const { id, startedAt, route, owner, model, detail, reason } = requestState(response)
       const seconds = (performance.now() - startedAt) / 1_000
       const status = response.writableFinished ? response.statusCode : 499
       const method = METHODS.includes(request.method) ? request.method : 'other'
@@ -94,6 +103,7 @@ export function logRequests(logger: Logger, metrics: ApiMetrics, tracer: Tracer 
       trace?.end({ id, method, route, status, model })
       const level = levelOf(status)
       if (!logger.isLevelEnabled(level)) return
+      if (level !== 'debug' && !limit.allows(`${status} ${route} ${model ?? ''}`)) return
       const ms = Math.round(seconds * 1_000)
       const fields = {
         request_id: id,
@@ -106,7 +116,7 @@ export function logRequests(logger: Logger, metrics: ApiMetrics, tracer: Tracer 
         model,
         ...traceIdOf(trace, model),
       }
-      logger[level](isRefusal(status) ? { ...fields, detail } : fields, 'request')
+      logger[level](isRefusal(status) ? { ...fields, detail, reason } : fields, 'request')
     })
     next()
   }

@@ -239,6 +239,7 @@ export class S3Store implements FileStore {
     onRefused()
     throw new AppError('Overloaded', 429, `too many uploads: ${this.#uploads.held(owner)} of yours are open`, {
       headers: { 'Retry-After': String(UPLOAD_RETRY_SECONDS) },
+      reason: 'file_store_busy',
     })
   }
 
