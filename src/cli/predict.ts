@@ -1,7 +1,6 @@
 // `inferq predict`: classifies arguments, or lines of stdin as they arrive.
 import { addAbortSignal, Readable } from 'node:stream'
 import type { Inferq } from '../client/client.ts'
-import { InferqError } from '../client/errors.ts'
 import { linesOf } from '../client/http/lines.ts'
 import type { PredictOptions, PredictResult } from '../client/types.ts'
 import { bestLabel, scoreText } from './best-label.ts'
@@ -23,7 +22,7 @@ export async function predict(inferq: Inferq, texts: string[], flags: PredictFla
   const { signal, stdout } = terminal
   const asTable = !json && stdout.isTTY === true
   const classify = async (group: string[]) => {
-    return { group, results: await classifyGroup(inferq, group, { ...options, signal }) }
+    return { group, results: await inferq.predictMany(group, { ...options, signal }) }
   }
   const groups = texts.length > 0 ? split(texts) : gather(readLines(terminal), MAX_TEXTS_PER_REQUEST)
   const answered = Readable.from(groups).map(classify, { concurrency: MAX_CONCURRENT_REQUESTS, signal })
@@ -50,33 +49,6 @@ async function* readLines(terminal: Terminal): AsyncGenerator<string> {
   for await (const { text } of linesOf(addAbortSignal(terminal.signal, terminal.stdin))) {
     if (text.trim() !== '') yield text
   }
-}
-
-/** @returns results in order. Texts that the server rejects get their error, and the other ones are sent again. */
-async function classifyGroup(inferq: Inferq, texts: string[], options: PredictOptions): Promise<PredictResult[]> {
-  try {
-    return await inferq.predictMany(texts, options)
-  } catch (error) {
-    if (!(error instanceof InferqError)) throw error
-    const rejected = rejectedTexts(error, texts.length)
-    if (!rejected) throw error
-    const valid = texts.filter((_text, at) => !rejected.has(at))
-    const rest = valid.length > 0 ? await classifyGroup(inferq, valid, options) : []
-    return texts.map((_text, at) => {
-      const reason = rejected.get(at)
-      return reason === undefined ? (rest.shift() as PredictResult) : { error: reason }
-    })
-  }
-}
-
-/** @returns the reasons by position of the text; undefined when the request as a whole is rejected. */
-function rejectedTexts({ status, problems }: InferqError, count: number): Map<number, string> | undefined {
-  if (status !== 422 || problems.length === 0) return undefined
-  const reasons = problems.map(({ path, index, message }) => {
-    const at = index ?? Number(/^inputs\[(\d+)\]/.exec(path ?? '')?.[1] ?? Number.NaN)
-    return [at, message] as const
-  })
-  return reasons.every(([at]) => Number.isInteger(at) && at < count) ? new Map(reasons) : undefined
 }
 
 function tableLines(texts: string[], results: PredictResult[], isOnly: boolean, columns: number): string[] {

@@ -5,6 +5,7 @@ import { FileCalls } from './calls/files.ts'
 import { ModelCalls } from './calls/models.ts'
 import { OperationCalls } from './calls/operations.ts'
 import { PredictionCalls } from './calls/predictions.ts'
+import { rejectedInputs } from './calls/rejected-inputs.ts'
 import { UploadCalls } from './calls/uploads.ts'
 import { WebhookCalls } from './calls/webhooks.ts'
 import { InferqError } from './errors.ts'
@@ -79,17 +80,29 @@ export class Inferq {
     return this.#http.json('GET', '/info', { signal })
   }
 
-  /** A body that is too large is halved; a single text that is too large gets its error. */
+  /** A body that is too large is halved; inputs that the server rejects get their error, and the others are sent again. */
   async #predictGroup(inputs: PredictInput[], options: PredictOptions): Promise<PredictResult[]> {
     try {
       return await this.#predict(inputs, options, { Prefer: 'handling=lenient' })
     } catch (error) {
-      if (!(error instanceof InferqError && error.status === 413)) throw error
-      if (inputs.length === 1) return [{ error: error.message }]
-      const half = Math.ceil(inputs.length / 2)
-      const first = await this.#predictGroup(inputs.slice(0, half), options)
-      return [...first, ...(await this.#predictGroup(inputs.slice(half), options))]
+      if (!(error instanceof InferqError)) throw error
+      if (error.status === 413) return this.#predictHalves(inputs, options, error)
+      const rejected = rejectedInputs(error, inputs.length)
+      if (!rejected) throw error
+      const others = inputs.filter((_input, at) => !rejected.has(at))
+      const rest = others.length > 0 ? await this.#predictGroup(others, options) : []
+      return inputs.map((_input, at) => {
+        const reason = rejected.get(at)
+        return reason === undefined ? (rest.shift() as PredictResult) : { error: reason }
+      })
     }
+  }
+
+  async #predictHalves(inputs: PredictInput[], options: PredictOptions, error: InferqError): Promise<PredictResult[]> {
+    if (inputs.length === 1) return [{ error: error.message }]
+    const half = Math.ceil(inputs.length / 2)
+    const first = await this.#predictGroup(inputs.slice(0, half), options)
+    return [...first, ...(await this.#predictGroup(inputs.slice(half), options))]
   }
 
   /** The server's limit of texts in a request, read once. */

@@ -18,6 +18,10 @@ let origin: string
 beforeAll(async () => {
   const module = readFileSync('dist/client/exports.js')
   pages = createServer((request, response) => {
+    if (request.url === '/example') {
+      const example = readFileSync('examples/page.html', 'utf8').replace('http://localhost:8000', addressOf(stack))
+      return response.setHeader('Content-Type', 'text/html').end(example)
+    }
     const isModule = request.url === '/client.js'
     response.setHeader('Content-Type', isModule ? 'text/javascript' : 'text/html').end(isModule ? module : PAGE)
   })
@@ -36,13 +40,22 @@ afterAll(async () => {
   pages?.close()
 })
 
+/** As a page on another port of the same machine uses it. */
+const addressOf = ({ url }: Stack) => url.replace('127.0.0.1', 'localhost')
+
+it('labels what is typed into the example', async () => {
+  const page = await browser.newPage()
+  await page.goto(`${origin}/example`)
+  await page.getByLabel('Text').pressSequentially('A moving and funny film')
+  await page.locator('#label', { hasText: /^(?:positive|negative) \(0\.\d\d\)$/ }).waitFor()
+})
+
 it('classifies, streams, runs batches, and reports errors with their types', async () => {
   const page = await browser.newPage()
   const complaints: string[] = []
   page.on('pageerror', ({ message }) => complaints.push(message))
   await page.goto(origin)
   await page.waitForFunction(() => 'client' in globalThis)
-  const url = stack.url.replace('127.0.0.1', 'localhost')
   const results = await page.evaluate(async (server) => {
     const { Inferq, InferqError, signWebhook, verifyWebhook } = (globalThis as unknown as { client: typeof Client })
       .client
@@ -66,7 +79,7 @@ it('classifies, streams, runs batches, and reports errors with their types', asy
       failure: failure instanceof InferqError && [failure.name, failure.status, failure.type],
       verified,
     }
-  }, url)
+  }, addressOf(stack))
   expect(results).toEqual({
     labels: expect.arrayContaining(['negative', 'positive']),
     last: 'done',

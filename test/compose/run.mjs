@@ -91,6 +91,7 @@ async function everything() {
     await waitFor('two live workers in /info', 60, async () => (await liveWorkers()).length === 2)
     await predict()
   })
+  await check('the example with a model of its own answers', exampleWithOwnModel)
   await check('a restart of Redis loses no finished prediction', redisKeepsPredictions)
   await check('a stop ends every process with exit code 0', stopsInOrder)
 }
@@ -208,6 +209,22 @@ async function redisKeepsPredictions() {
   })
 }
 
+async function exampleWithOwnModel() {
+  const folder = join(process.cwd(), 'models/sentiment-small')
+  const free = await freePort()
+  const own = { ...env, COMPOSE_PROJECT_NAME: 'inferq-example', INFERQ_PORT: String(free), MODEL: folder }
+  const example = [...compose, '-f', 'examples/compose.yaml']
+  try {
+    run([...example, 'up', '-d'], own)
+    await waitFor('an answer', 120, async () => {
+      const answer = await fetch(`http://127.0.0.1:${free}/predict?text=a%20moving%20and%20funny%20film`)
+      return answer.ok && (await answer.json())[0].label === 'positive'
+    })
+  } finally {
+    run([...example, 'down', '-v', '-t', '10'], own)
+  }
+}
+
 function stopsInOrder() {
   const ids = ['api', 'worker'].flatMap(containers).filter((id) => inspect(id).State.Running)
   const began = Date.now()
@@ -278,8 +295,13 @@ function must(fact, otherwise) {
 }
 
 /** Runs a command; prints its output only when it fails. */
-function run([command, ...args]) {
-  const done = spawnSync(command, args, { env, encoding: 'utf8', maxBuffer: 1e8, stdio: ['ignore', 'pipe', 'pipe'] })
+function run([command, ...args], environment = env) {
+  const done = spawnSync(command, args, {
+    env: environment,
+    encoding: 'utf8',
+    maxBuffer: 1e8,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   if (done.status === 0) return
   console.log(`${done.stdout}${done.stderr}`.split('\n').slice(-40).join('\n'))
   throw new Error(`"${[command, ...args].join(' ')}" ended with ${done.status ?? done.error?.message}`)

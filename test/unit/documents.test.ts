@@ -48,7 +48,14 @@ describe('compose.yaml', () => {
 })
 
 describe('links', () => {
-  const pages = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...markdownIn('docs'), ...markdownIn('docs/decisions')]
+  const pages = [
+    'README.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    'examples/README.md',
+    ...markdownIn('docs'),
+    ...markdownIn('docs/decisions'),
+  ]
 
   it.each(pages)('of %s lead somewhere', (page) => {
     const targets = [...read(page).matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map(([, target]) => target ?? '')

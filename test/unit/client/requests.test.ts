@@ -176,6 +176,30 @@ describe('many texts', () => {
     expect(results[100]).toEqual({ error: 'too large' })
   })
 
+  it('that the server rejects have their error, also when it lists only some of them', async () => {
+    const { url, requests } = await start((request, response) => {
+      void bodyOf(request).then((text) => {
+        const { inputs } = JSON.parse(text) as { inputs: string[] }
+        const empty = inputs.flatMap((input, at) =>
+          input === '' ? [{ path: `inputs[${at}]`, message: 'is empty' }] : [],
+        )
+        if (empty.length > 0) json(422, { detail: 'invalid', errors: empty.slice(0, 1) })(request, response)
+        else json(200, [inputs.map((label) => ({ label, score: 1 }))])(request, response)
+      })
+    })
+    const error = { error: 'is empty' }
+    expect(await new Inferq({ url }).predictMany(['', 'a', ''])).toEqual([error, [{ label: 'a', score: 1 }], error])
+    expect(await new Inferq({ url }).predictMany([''])).toEqual([error])
+    expect(requests).toHaveLength(4)
+  })
+
+  it('are refused together when the request itself is', async () => {
+    const { url } = await start(
+      json(422, { detail: 'invalid', errors: [{ path: 'parameters.top_k', message: 'is 0' }] }),
+    )
+    await expect(new Inferq({ url }).predictMany(['a'], { topK: 0 })).rejects.toThrow('invalid')
+  })
+
   it('are nothing without a text', async () => {
     expect(await new Inferq({ url: 'http://127.0.0.1:1' }).predictMany([])).toEqual([])
   })
