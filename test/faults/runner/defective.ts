@@ -5,13 +5,16 @@ import { TINY_MODELS } from '../../helpers/stack.ts'
 
 export const DEFECTIVE = { NODE_OPTIONS: `--import=${new URL('./defects.mjs', import.meta.url).href}` }
 
-const TOKENS = { fails: 201, crashes: 202, hangs: 203, grows: 204, slow: 205 }
+const TOKENS = { fails: 201, crashes: 202, hangs: 203, grows: 204, slow: 205, traced: 206 }
 /** First and last token of every text. */
 const SPECIAL_TOKENS = 2
 
 export type Defect = keyof typeof TOKENS
 
-/** A text on which the native call misbehaves; `slow` takes 0.4 s. */
+/**
+ * A text on which the native call misbehaves; `slow` takes 0.4 s, and so does `traced`, which adds the
+ * time of its start to TRACE_FILE.
+ */
 export function textThat(defect: Defect): string {
   return 'a '.repeat(TOKENS[defect] - SPECIAL_TOKENS).trim()
 }

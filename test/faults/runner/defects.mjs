@@ -1,8 +1,10 @@
 // A defective native library: preloaded into inference processes, it changes what ONNX Runtime does on texts of certain
 // lengths and with models of certain names. See defective.ts.
 
+import { appendFileSync } from 'node:fs'
+
 /** By the number of a text's tokens. */
-const DEFECTS = { 201: fail, 202: crash, 203: hang, 204: grow, 205: () => block(400) }
+const DEFECTS = { 201: fail, 202: crash, 203: hang, 204: grow, 205: () => block(400), 206: traced }
 /** By the end of a model's folder. */
 const LOAD_DEFECTS = { '-fails': fail, '-crashes': crash, '-hangs': hang, '-grows': grow }
 
@@ -29,6 +31,12 @@ function lengthsOf({ data, dims: [texts, width] }) {
     const mask = data.slice(text * width, (text + 1) * width)
     return Number(mask.reduce((sum, value) => sum + value))
   })
+}
+
+/** Takes as long as a slow text, and leaves the time of its start in a file. */
+function traced() {
+  appendFileSync(process.env.TRACE_FILE, `${Date.now()}\n`)
+  block(400)
 }
 
 function fail() {
