@@ -32,7 +32,7 @@ export function storeKey(key) {
 }
 
 /** The headers that every call has. @returns {Record<string, string>} */
-function keyHeaders() {
+export function keyHeaders() {
   const key = storedKey()
   return key === null ? {} : { Authorization: `Bearer ${key}` }
 }
@@ -79,7 +79,7 @@ export async function callJson(path, options) {
 }
 
 /** The error of a call whose server does not answer. */
-function unanswered() {
+export function unanswered() {
   return new ApiError('The server does not answer. What you typed or chose is kept; try again when it is back.', 0)
 }
 
@@ -89,7 +89,7 @@ function unanswered() {
  * @param {string} text the body
  * @param {string | null} [retryAfter]
  */
-function toError(status, text, retryAfter) {
+export function toError(status, text, retryAfter) {
   const message = messageOf(text) ?? `The server answered ${status}.`
   if (status === 401) keyEvents.dispatchEvent(new CustomEvent('refused', { detail: message }))
   return new ApiError(message, status, Number(retryAfter ?? 0) || undefined)

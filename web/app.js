@@ -6,8 +6,9 @@ import { startTry } from './try/try.js'
 /** Each section has `show(rest)`, where `rest` is the address after its name, and `hide()`. */
 const load = {
   try: async () => startTry(),
+  batches: async () => (await import('./batches/section.js')).startBatches(byId('section-batches')),
 }
-const TITLES = { try: 'inferq' }
+const TITLES = { try: 'inferq', batches: 'Batches · inferq' }
 
 /** @type {Map<string, Promise<{show: (rest: string) => void, hide: () => void}>>} */
 const sections = new Map()

@@ -35,6 +35,12 @@ export function bytes(value) {
   return `${scaled < 10 ? scaled.toFixed(1) : scaled.toFixed(0)} ${['B', 'kB', 'MB', 'GB'][power]}`
 }
 
+/** A limit of the server, whose units are powers of 1,024, such as 1 GB. @param {number} value bytes */
+export function limit(value) {
+  const power = Math.min(3, Math.floor(Math.log2(Math.max(1, value)) / 10))
+  return `${Math.round((value / 1_024 ** power) * 10) / 10} ${['B', 'kB', 'MB', 'GB'][power]}`
+}
+
 /** @param {number} value milliseconds */
 export function milliseconds(value) {
   if (value >= 10_000) return duration(value / 1_000)

@@ -1,9 +1,11 @@
 // The page at /: its first section, in a browser.
 import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { complaintsOf, findingsOf, overflowOf, startBrowser } from '../helpers/browser.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
+
+vi.setConfig({ testTimeout: 180_000 })
 
 let stack: Stack
 let browser: Browser
@@ -31,7 +33,7 @@ beforeEach(async () => {
 async function open(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<void> {
   await page?.context().close()
   page = await (await browser.newContext(options)).newPage()
-  page.setDefaultTimeout(55_000)
+  page.setDefaultTimeout(120_000)
   complaints = complaintsOf(page)
   requested = []
   page.on('request', (request) => requested.push(request.url()))
@@ -173,7 +175,7 @@ describe('without a model', () => {
     expect(await findingsOf(page)).toEqual([])
     await stack.addWorker({ KEY_PREFIX: 'alone' })
     await scores().first().waitFor()
-  }, 180_000)
+  })
 })
 
 describe('everybody', () => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ago, bytes, count, counted, duration, milliseconds, percent, short } from '../../../web/format.js'
+import { ago, bytes, count, counted, duration, limit, milliseconds, percent, short } from '../../../web/format.js'
 import { examplesFor } from '../../../web/try/examples.js'
 import { parseTiming, scoresOf } from '../../../web/try/scores.js'
 
@@ -14,6 +14,8 @@ it.each([
   [bytes(1_500), '1.5 kB'],
   [bytes(34_600_000), '35 MB'],
   [bytes(5e12), '5000 GB'],
+  [limit(1_073_741_824), '1 GB'],
+  [limit(1_536), '1.5 kB'],
   [milliseconds(0.25), '0.3 ms'],
   [milliseconds(1_234), '1,234 ms'],
   [milliseconds(65_000), '1 min 5 s'],
