@@ -10,6 +10,7 @@ import { eta } from './eta.ts'
 import { fairness } from './fairness.ts'
 import { footprint } from './footprint.ts'
 import { many } from './many.ts'
+import { peers } from './peers.ts'
 import { predict } from './predict.ts'
 import { predictionMemory } from './prediction-memory.ts'
 import { FULL, QUICK, type Question } from './question.ts'
@@ -31,13 +32,14 @@ const questions: Question[] = [
   eta,
   predictionMemory,
   accuracy,
+  peers,
 ]
 
 const HELP = `npm run bench [NAME ...] [-- --quick] [-- --write]
 
 ${questions.map(({ name, title }) => `  ${name.padEnd(16)} ${title}`).join('\n')}
 
-Without a name all questions are measured, on a private Redis, api and worker.
+Without a name all questions but peers are measured, on a private Redis, api and worker.
 
   --quick   ${QUICK.seconds} s per figure, once, instead of ${FULL.seconds} s and the median of ${FULL.runs}; only for orientation
   --runs N  the median of N runs instead of ${FULL.runs}
@@ -84,8 +86,8 @@ async function measure(names: string[], wanted: Wanted): Promise<void> {
   const say = (line: string) => console.error(line)
   const effort = quick ? QUICK : { ...FULL, runs: Number(runs) }
   const bench = { effort, signal: closingSignal(), data, say }
-  for (const { name, title, ask } of questions) {
-    if (names.length > 0 && !names.includes(name)) continue
+  for (const { name, title, ask, onlyByName = false } of questions) {
+    if (names.length > 0 ? !names.includes(name) : onlyByName) continue
     const how = `${new Date().toISOString().slice(0, 10)}. ${machine()}; ${effortOf(effort)}.`
     const figures = await ask(bench)
     if (figures.length === 0) continue

@@ -6,6 +6,8 @@ export interface Question {
   /** One line. */
   title: string
   ask: (bench: Bench) => Promise<Figure[]>
+  /** It is measured only when it is named: it installs programs of other projects. */
+  onlyByName?: boolean
 }
 
 export interface Bench {
