@@ -58,6 +58,9 @@ export class Consumer {
   readonly #options: ConsumerOptions
   /** The jobs that are held now, by id. */
   readonly #held = new Map<string, AbortController>()
+  /** Jobs that BullMQ has given to this process, and those whose texts are in the backlog. */
+  #processing = 0
+  #submitted = 0
   readonly #unstored: UnstoredResults
   readonly #queue: string
   readonly #worker: Worker<unknown, object>
@@ -70,7 +73,7 @@ export class Consumer {
     this.#worker = new Worker<unknown, object>(
       this.#queue,
       (job, token) => this.#process(job, token),
-      workerOptions(this.#queue, options.redis, options.lane === 'interactive' ? options.slots : this.#limits.least),
+      workerOptions(this.#queue, options.redis, 1),
     )
     this.#worker.on('error', (error) => {
       if (!isLostLock(error)) options.onError(error)
@@ -142,6 +145,17 @@ export class Consumer {
   }
 
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
+    this.#processing += 1
+    this.#limitConcurrency()
+    try {
+      return await this.#outcomeOf(job, token)
+    } finally {
+      this.#processing -= 1
+      this.#limitConcurrency()
+    }
+  }
+
+  async #outcomeOf(job: Job<unknown, object>, token: string | undefined): Promise<object> {
     const { model, lane, effects, onOutcome } = this.#options
     const id = String(job.id)
     this.taken += 1
@@ -210,9 +224,12 @@ export class Consumer {
       throw retriesOf(job) > 0 ? new Error(reason) : new UnrecoverableError(reason)
     }
     const onFirstRow = job.stalledCounter > 0 ? () => void this.#forgetStalls(id) : undefined
+    let submitted = 0
     try {
       const received = { ...receivedJob(id, name, job, lane), lost, onFirstRow }
       return await handle(received, () => {
+        submitted = 1
+        this.#submitted += 1
         this.#limitConcurrency()
         this.#report(job, 'start')
       })
@@ -221,7 +238,7 @@ export class Consumer {
       if (messageOf(error).startsWith('does not fit the job contract')) throw new UnrecoverableError(messageOf(error))
       throw new Error("the worker failed on this job; see the worker's log")
     } finally {
-      this.#limitConcurrency()
+      this.#submitted -= submitted
     }
   }
 
@@ -241,14 +258,16 @@ export class Consumer {
   }
 
   /**
-   * A job may have one text or a thousand, so the slots of the lower lanes are limited by the work of the jobs that are
-   * taken. BullMQ takes as many jobs as there are slots before it processes the first of them, so slots are added in steps.
+   * BullMQ takes as many jobs as there are slots before it processes the first of them, so there is one slot more than jobs
+   * that are processed: a job starts before the next one is asked for. A job may have one text or a thousand, so the slots of
+   * the lower lanes are limited by the work of the jobs that are taken.
    */
   #limitConcurrency(): void {
-    const { lane, mayTakeMore } = this.#options
-    if (lane === 'interactive') return
     const { least, slots } = this.#limits
-    setConcurrency(this.#worker, mayTakeMore() ? Math.min(slots, Math.max(least, this.#held.size + SLOT_STEP)) : least)
+    const hasRoom = this.lane === 'interactive' || this.#options.mayTakeMore()
+    const taken = this.lane === 'interactive' ? this.#processing : this.#submitted
+    const limit = hasRoom ? Math.min(slots, Math.max(least, taken + SLOT_STEP)) : least
+    setConcurrency(this.#worker, Math.min(limit, this.#processing + 1))
   }
 }
 
