@@ -7,8 +7,9 @@ import { startTry } from './try/try.js'
 const load = {
   try: async () => startTry(),
   batches: async () => (await import('./batches/section.js')).startBatches(byId('section-batches')),
+  live: async () => (await import('./live/section.js')).startLive(byId('section-live')),
 }
-const TITLES = { try: 'inferq', batches: 'Batches · inferq' }
+const TITLES = { try: 'inferq', batches: 'Batches · inferq', live: 'Live · inferq' }
 
 /** @type {Map<string, Promise<{show: (rest: string) => void, hide: () => void}>>} */
 const sections = new Map()
