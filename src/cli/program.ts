@@ -1,16 +1,17 @@
 // Commands and options of `inferq`.
-import { Command, CommanderError, Option } from 'commander'
+import { Argument, Command, CommanderError, Option } from 'commander'
 import { type ClientOptions, Inferq } from '../client/client.ts'
 import { withoutCredentials } from '../client/http/base-url.ts'
 import { VERSION } from '../package.ts'
 import { addBatchCommands } from './batch/commands.ts'
+import { completionScript, SHELLS, type Shell } from './completion.ts'
 import { EXIT, UsageError } from './failure.ts'
 import { addModelCommands } from './models/commands.ts'
+import { addOperateCommands } from './operate/commands.ts'
 import { type PredictFlags, predict } from './predict.ts'
 import { withExplicitTruncate, withPredictOptions } from './predict-options.ts'
 import { proxyFetch } from './proxy.ts'
-import { printStatus } from './status.ts'
-import { report, type Terminal } from './terminal.ts'
+import { print, report, type Terminal } from './terminal.ts'
 
 /** @param args without the program's name. @returns the exit code. @throws errors for `explain`. */
 export async function runProgram(args: string[], terminal: Terminal): Promise<number> {
@@ -56,17 +57,16 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
   const setExitCode = (value: number) => {
     code = value
   }
-  addBatchCommands(program, { client, url: () => program.opts<ConnectFlags>().url, terminal, setExitCode })
-  program
-    .command('status')
-    .description('Prints whether the server is well, what waits and why, and which workers serve which models.')
-    .option('--json', 'one JSON object')
-    .addHelpText('after', STATUS_EXAMPLES)
-    .action(async ({ json = false }: { json?: boolean }) => {
-      const { url } = program.opts<ConnectFlags>()
-      code = await printStatus(await client({ maxUnavailableWait: 0, timeout: 10 }), { url, json }, terminal)
-    })
+  const url = () => program.opts<ConnectFlags>().url
+  addBatchCommands(program, { client, url, terminal, setExitCode })
+  addOperateCommands(program, { client, url, terminal, setExitCode })
   addModelCommands(program, { client, terminal, setExitCode })
+  program
+    .command('completion')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
+    .description('Prints a script that completes commands and options in a shell.')
+    .addHelpText('after', COMPLETION_EXAMPLES)
+    .action((shell: Shell) => print(terminal.stdout, completionScript(program, shell)))
 
   try {
     await program.parseAsync(args, { from: 'user' })
@@ -95,8 +95,9 @@ async function clientOf({ url, key }: ConnectFlags, terminal: Terminal, more: Pa
     connectionRetries: 0,
     // A command waits without a limit; the user can interrupt it.
     maxBusyWait: Number.POSITIVE_INFINITY,
-    onBusy: (seconds, { status, message }) => {
-      const reason = status === 429 ? 'the server is busy' : `the server responded: ${message}`
+    onBusy: (seconds, { status, type, message }) => {
+      const isBusy = status === 429 && type !== 'deadline_unreachable'
+      const reason = isBusy ? 'the server is busy' : `the server responded: ${message}`
       const line = `${reason}; retrying in ${seconds} s`
       if (line !== reported) report(terminal, line)
       reported = line
@@ -112,16 +113,14 @@ Examples:
   $ tail -f comments.txt | inferq predict --top-k 1
   $ inferq batch reviews.csv --column review --output judged.csv
   $ inferq models list
-  $ inferq status
+  $ inferq status                            # also: inferq jobs, inferq batch list
 
 Exit codes: 0 success, 1 failure, 2 invalid usage, 130 interrupted.`
 
-const STATUS_EXAMPLES = `
+const COMPLETION_EXAMPLES = `
 Examples:
-  $ inferq status
-  $ inferq status --json | jq .queue
-
-Exit codes: 0 the server is healthy, 1 it is not or does not answer. Warnings name what is nearly full.`
+  $ source <(inferq completion bash)         # in ~/.bashrc; zsh the same, in ~/.zshrc
+  $ inferq completion fish | source          # in ~/.config/fish/config.fish`
 
 const PREDICT_EXAMPLES = `
 Examples:

@@ -1,7 +1,7 @@
 // Progress of a command: a bar on a terminal, otherwise a line every 10 s.
 import { countText, secondsText } from './format.ts'
 import { Rate } from './rate.ts'
-import { report, shorten, type Terminal, widthOf } from './terminal.ts'
+import { canRedraw, report, shorten, type Terminal, widthOf } from './terminal.ts'
 
 export interface Progress {
   /** A smaller number than before is ignored. */
@@ -42,7 +42,7 @@ export function showProgress(terminal: Terminal, options: ProgressOptions): Prog
       pace: reason ?? `${count(rate.perSecond(now))}${items}/s, ${left} left`,
     }
   }
-  const stop = terminal.stderr.isTTY ? showBar(terminal, values) : showLines(terminal, values)
+  const stop = canRedraw(terminal.stderr) ? showBar(terminal, values) : showLines(terminal, values)
   return {
     set: (now) => {
       if (now > done) reason = undefined

@@ -23,6 +23,11 @@ export function widthOf({ isTTY, columns }: OutputStream): number {
   return columns !== undefined && columns > 0 ? columns : 80
 }
 
+/** Whether a line can be erased and written again: a terminal that is not `dumb`. */
+export function canRedraw({ isTTY }: OutputStream): boolean {
+  return isTTY === true && process.env['TERM'] !== 'dumb'
+}
+
 /** Writes one line for the user to stderr, above a progress bar. */
 export function report({ stderr, writeAbove = (write) => write() }: Terminal, line: string): void {
   writeAbove(() => stderr.write(`inferq: ${line}\n`))

@@ -7,7 +7,9 @@ import { positiveInteger, withExplicitTruncate, withPredictOptions } from '../pr
 import type { Terminal } from '../terminal.ts'
 import { batch } from './command.ts'
 import type { BatchFlags } from './flags.ts'
+import { followBatch } from './follow-command.ts'
 import { type BatchListFlags, cancelBatches, listBatches, showBatches } from './manage.ts'
+import { timeOf } from './time.ts'
 
 export interface BatchCommands {
   client: () => Promise<Inferq>
@@ -44,6 +46,11 @@ export function addBatchCommands(program: Command, { client, url, terminal, setE
       'column separator (default: a comma, a tab for .tsv, or what the header proves)',
       oneCharacter,
     )
+    .option(
+      '--complete-by <time>',
+      'when all rows must be done, and the rest is given up: 5h, or a time such as 2030-01-31T06:00Z',
+      timeOf,
+    )
     .option('--restart', 'start over: replace the results of an earlier run, and cancel an unfinished one')
     .option('--keep', 'keep the uploaded file and its results on the server')
     .addHelpText('after', EXAMPLES)
@@ -65,7 +72,8 @@ export function addBatchCommands(program: Command, { client, url, terminal, setE
     .action(async (flags: BatchListFlags) => setExitCode(await listBatches(await client(), flags, terminal)))
 
   command
-    .command('status')
+    .command('show')
+    .alias('status')
     .argument('<id...>')
     .description('Prints batches of the server.')
     .option('--json', 'one JSON object per batch')
@@ -77,7 +85,19 @@ export function addBatchCommands(program: Command, { client, url, terminal, setE
     .command('cancel')
     .argument('<id...>')
     .description('Cancels batches on the server; their finished rows are kept.')
-    .action(async (ids: string[]) => setExitCode(await cancelBatches(await client(), ids, terminal)))
+    .option('--json', 'one JSON object per batch')
+    .action(async (ids: string[], flags: { json?: boolean }) =>
+      setExitCode(await cancelBatches(await client(), ids, flags, terminal)),
+    )
+
+  command
+    .command('follow')
+    .argument('<id>')
+    .description('Prints the rows of a batch as they arrive, until it ends.')
+    .option('--after <n>', 'rows to skip, which are known already', positiveInteger)
+    .action(async (id: string, { after }: { after?: number }) =>
+      setExitCode(await followBatch(await client(), id, after ?? 0, terminal)),
+    )
 }
 
 function oneCharacter(text: string): string {
@@ -91,7 +111,8 @@ Examples:
   $ inferq batch reviews.csv --column review --output judged.csv
   $ inferq batch requests.jsonl              # OpenAI batch lines, or {"text": "…"} objects
   $ zcat comments.txt.gz | inferq batch - --format lines > judged.jsonl
-  $ inferq batch cancel batch_…              # also: inferq batch list, inferq batch status ID
+  $ inferq batch texts.txt --complete-by 5h
+  $ inferq batch follow batch_… > rows.jsonl # also: inferq batch list, show ID, cancel ID
 
 Ctrl-C stops the command but not the batch; the same command resumes and fetches the rest of the results.
-A file named list, status or cancel is given as ./list.`
+A file named list, show, status, cancel or follow is given as ./list.`

@@ -15,6 +15,7 @@ export interface BatchFlags extends PredictOptions {
   column?: string | undefined
   pairColumn?: string | undefined
   delimiter?: string | undefined
+  completeBy?: Date | undefined
   restart?: boolean | undefined
   /** Keeps the uploaded files on the server. */
   keep?: boolean | undefined

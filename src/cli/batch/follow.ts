@@ -75,12 +75,16 @@ export class BatchRejectedError extends CommandError {
 }
 
 /** @throws BatchRejectedError */
-function hasEnded({ id, status, errors }: Batch): boolean {
-  if (status === 'failed') {
-    const problems = (errors?.data ?? []).map(({ line, message }) => (line ? `row ${line}: ${message}` : message))
-    throw new BatchRejectedError(
-      `the server rejected the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`,
-    )
-  }
-  return status === 'completed' || status === 'expired' || status === 'cancelled'
+function hasEnded(batch: Batch): boolean {
+  throwIfRejected(batch)
+  return batch.status === 'completed' || batch.status === 'expired' || batch.status === 'cancelled'
+}
+
+/** @throws BatchRejectedError with the reasons. */
+export function throwIfRejected({ id, status, errors }: Batch): void {
+  if (status !== 'failed') return
+  const problems = (errors?.data ?? []).map(({ line, message }) => (line ? `row ${line}: ${message}` : message))
+  throw new BatchRejectedError(
+    `the server rejected the batch ${id}:\n${problems.map((each) => `  ${each}`).join('\n')}`,
+  )
 }

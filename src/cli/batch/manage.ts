@@ -1,4 +1,4 @@
-// `inferq batch list`, `status` and `cancel`: batches on the server.
+// `inferq batch list`, `show` and `cancel`: batches on the server.
 import type { Inferq } from '../../client/client.ts'
 import type { Batch } from '../../client/types.ts'
 import { EXIT } from '../failure.ts'
@@ -47,11 +47,16 @@ export async function showBatches(
 }
 
 /** Cancels every batch, also when one of them fails. @throws the first error. */
-export async function cancelBatches(inferq: Inferq, ids: string[], terminal: Terminal): Promise<number> {
+export async function cancelBatches(
+  inferq: Inferq,
+  ids: string[],
+  { json }: { json?: boolean | undefined },
+  terminal: Terminal,
+): Promise<number> {
   const ends = await Promise.allSettled(ids.map((id) => inferq.batches.cancel(id)))
-  for (const end of ends) {
-    if (end.status === 'fulfilled') report(terminal, `${end.value.id} is ${end.value.status}`)
-  }
+  const cancelled = ends.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []))
+  if (json) await print(terminal.stdout, jsonLines(cancelled))
+  else for (const { id, status } of cancelled) report(terminal, `${id} is ${status}`)
   const failed = ends.find((end) => end.status === 'rejected')
   if (failed) throw failed.reason
   return EXIT.ok

@@ -32,6 +32,8 @@ export interface PlanRunOptions {
   signal: AbortSignal
   /** Keeps the files on the server. */
   keep: boolean
+  /** When the batches end at the latest. */
+  completeBy: Date | undefined
   /** Called when the server has accepted a batch. @returns whether it has changed the state. */
   onAccepted: () => Promise<boolean>
 }

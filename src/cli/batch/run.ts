@@ -109,7 +109,8 @@ export async function runPlan({ flags, input, terminal, ...options }: RunPlanOpt
   const filename = flags.input === '-' ? 'stdin.jsonl' : `${basename(flags.input)}.jsonl`
   try {
     const note = (line: string) => report(terminal, line)
-    const more = { source, layout, filename, writer, progress, note, keep: flags.keep === true }
+    const { keep = false, completeBy } = flags
+    const more = { source, layout, filename, writer, progress, note, keep, completeBy }
     await new PlanRun({ ...options, ...more }).finish()
   } catch (error) {
     await output.close().catch(() => undefined)

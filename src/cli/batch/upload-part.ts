@@ -12,6 +12,7 @@ export interface UploadPartOptions {
   layout: Layout
   /** The name of the file on the server. */
   filename: string
+  completeBy?: Date | undefined
   signal: AbortSignal
   /** Saves what the server has of a part; the next step starts only afterwards. */
   saveSent: (part: number, sent: SentPart) => Promise<void>
@@ -25,7 +26,7 @@ export async function uploadPart(
   options: UploadPartOptions,
 ): Promise<string> {
   if (sent?.batchId !== undefined) return sent.batchId
-  const { inferq, source, layout, signal, saveSent } = options
+  const { inferq, source, layout, completeBy, signal, saveSent } = options
   const upload = async () => {
     const content = () => requestBytes(source, layout, part)
     const file = await inferq.files.create({ filename: options.filename, content, signal })
@@ -33,11 +34,14 @@ export async function uploadPart(
     return file.id
   }
   // The file's id is the idempotency key, so a run that ended between the two requests finds the batch it created.
+  // A key belongs to one body, and a duration such as 5h is another time in each run.
+  const deadline = completeBy === undefined ? '' : `-${completeBy.getTime()}`
   const create = async (fileId: string) => {
     const batch = await inferq.batches.create({
       inputFileId: fileId,
       endpoint: layout.endpoint,
-      idempotencyKey: `cli-${fileId}`,
+      ...(completeBy === undefined ? {} : { completeBy }),
+      idempotencyKey: `cli-${fileId}${deadline}`,
       signal,
     })
     await saveSent(at, { fileId, batchId: batch.id })

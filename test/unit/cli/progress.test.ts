@@ -11,6 +11,9 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+beforeEach(() => void vi.stubEnv('TERM', 'xterm'))
+afterEach(() => void vi.unstubAllEnvs())
+
 function start(isTTY: boolean, columns = 80) {
   const stderr: OutputStream = Object.assign(new PassThrough(), { isTTY, columns })
   const terminal = { stderr } as unknown as Terminal
@@ -40,6 +43,12 @@ it('is a bar that never fills the line and is erased at the end', () => {
   expect(after(5_000)).toBe('')
   report(terminal, 'the end')
   expect(last()).toBe('inferq: the end\n')
+})
+
+it('is a line every 10 s on a dumb terminal', () => {
+  vi.stubEnv('TERM', 'dumb')
+  const { after } = start(true)
+  expect(after(10_000)).toBe('inferq: 0 of 100 rows (0 %), 0 rows/s, ? left\n')
 })
 
 it('is cut in a narrow terminal', () => {

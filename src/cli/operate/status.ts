@@ -1,12 +1,13 @@
 // `inferq status`: one screen with the health of the server, the work that waits, and the workers.
 
-import type { Inferq } from '../client/client.ts'
-import { withoutCredentials } from '../client/http/base-url.ts'
-import type { Health, QueueInfo, ServerInfo, WorkerInfo } from '../client/types.ts'
-import { EXIT } from './failure.ts'
-import { countOf, countText, secondsText } from './format.ts'
-import { tableText } from './table.ts'
-import { oneLine, print, type Terminal, widthOf } from './terminal.ts'
+import type { Inferq } from '../../client/client.ts'
+import { InferqError } from '../../client/errors.ts'
+import { withoutCredentials } from '../../client/http/base-url.ts'
+import type { Health, QueueInfo, ServerInfo, WorkerInfo } from '../../client/types.ts'
+import { EXIT } from '../failure.ts'
+import { countOf, countText, secondsText } from '../format.ts'
+import { tableText } from '../table.ts'
+import { oneLine, print, type Terminal, widthOf } from '../terminal.ts'
 
 export interface StatusFlags {
   url: string
@@ -28,8 +29,8 @@ export async function printStatus(inferq: Inferq, { url, json }: StatusFlags, te
   const { stdout, signal } = terminal
   const health = await inferq.operations.health(signal)
   const answered = await Promise.all([inferq.info(signal), inferq.operations.queue(signal)]).catch((error: unknown) => {
-    // An unhealthy server may answer nothing else, and its problem is known.
-    if (health.healthy) throw error
+    // An unhealthy server may answer nothing else, and its problem is known; a key that it refuses is another one.
+    if (health.healthy || (error instanceof InferqError && error.status < 500)) throw error
   })
   const [info, queue] = answered ?? []
   if (json) await print(stdout, `${JSON.stringify({ health, info, queue })}\n`)
