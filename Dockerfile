@@ -1,4 +1,5 @@
-# One image for both processes: the default command runs the api; `node dist/worker/main.js` runs a worker.
+# One image for all processes: `node dist/api/main.js` runs the api, `node dist/worker/main.js` a worker, and the default
+# command both, with a private Redis, for trials.
 # Works with BuildKit and with the classic builder.
 ARG BASE=node:24-bookworm-slim
 
@@ -24,17 +25,20 @@ RUN npm prune --omit=dev --no-audit \
  && find node_modules dist -name '*.map' -delete
 
 FROM ${BASE}
-ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache FILES_URL=file:///data/files
+# Only the default command runs it.
+RUN command -v redis-server >/dev/null \
+ || (apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server && rm -rf /var/lib/apt/lists/*)
+ENV NODE_ENV=production HOST=0.0.0.0 MODELS_CACHE=/cache FILES_URL=file:///data/files DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
 COPY --from=build /app/sbom.cdx.json ./
 COPY package.json LICENSE NOTICE ./
-COPY bin/health.sh bin/inferq.mjs bin/setup.mjs bin/
+COPY bin/health.sh bin/inferq.mjs bin/setup.mjs bin/trial.sh bin/
 COPY web web
 COPY models models
 RUN mkdir /data /cache && chown node:node /data /cache && ln -s /app/bin/inferq.mjs /usr/local/bin/inferq
 USER node
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD bin/health.sh "${PORT:-8000}"
-CMD ["node", "dist/api/main.js"]
+CMD ["bin/trial.sh"]

@@ -1,11 +1,12 @@
 // `npm run test:compose`: builds the image and tests compose.yaml in real containers.
 // The last line is "N passed, N failed"; the exit code is 77 when this machine has no Docker.
 
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { operateProxied, trialContainer } from './operate.mjs'
 
 const CANNOT_RUN = 77
 const MAX_IMAGE_MB = 450
@@ -31,6 +32,8 @@ const count = { passed: 0, failed: 0 }
 
 process.once('SIGINT', () => takeDown(130))
 process.once('SIGTERM', () => takeDown(143))
+
+const harness = { check, compose, env, freePort, must, output, run, spawnWith, waitFor }
 
 try {
   await everything()
@@ -94,6 +97,9 @@ async function everything() {
   await check('the example with a model of its own answers', exampleWithOwnModel)
   await check('a restart of Redis loses no finished prediction', redisKeepsPredictions)
   await check('a stop ends every process with exit code 0', stopsInOrder)
+  run([...compose, 'down', '-v', '--remove-orphans'])
+  await trialContainer(harness)
+  await operateProxied(harness)
 }
 
 async function comesUp() {
@@ -305,6 +311,16 @@ function run([command, ...args], environment = env) {
   if (done.status === 0) return
   console.log(`${done.stdout}${done.stderr}`.split('\n').slice(-40).join('\n'))
   throw new Error(`"${[command, ...args].join(' ')}" ended with ${done.status ?? done.error?.message}`)
+}
+
+/** Resolves with the exit code and the output of a command that runs while other calls go on. */
+function spawnWith([command, ...args], settings) {
+  const child = spawn(command, args, { env: { ...env, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] })
+  const chunks = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => chunks.push(chunk))
+  return new Promise((resolve) =>
+    child.on('close', (status) => resolve({ status, text: Buffer.concat(chunks).toString() })),
+  )
 }
 
 function output([command, ...args]) {

@@ -47,6 +47,17 @@ describe('compose.yaml', () => {
   })
 })
 
+describe('.env.example', () => {
+  it('has ten settings that compose reads', () => {
+    const names = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name)
+    expect(names).toHaveLength(10)
+    const compose = read('compose.yaml')
+    // Compose itself reads COMPOSE_FILE.
+    const unknown = names.filter((name) => name !== 'COMPOSE_FILE' && !compose.includes(`\${${name}`))
+    expect(unknown).toEqual([])
+  })
+})
+
 describe('links', () => {
   const pages = [
     'README.md',

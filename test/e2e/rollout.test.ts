@@ -1,0 +1,97 @@
+// A rollout of the Helm chart under load, with this test as kubelet and service: a new pod is ready before an old one gets SIGTERM,
+// and a pod gets calls until a readiness probe fails.
+import { readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { emptyRedis } from '../helpers/redis.ts'
+import { type Stack, startStack } from '../helpers/stack.ts'
+import type { StartedProcess } from '../helpers/start-process.ts'
+import { waitFor } from '../helpers/wait-for.ts'
+
+const chart = parseAllDocuments(readFileSync('test/fixtures/helm/full.yaml', 'utf8')).map((each) => each.toJS())
+const { spec: pod } = chart.find((each) => each?.kind === 'Deployment' && each.metadata.name === 'inferq-api').spec
+  .template as {
+  spec: { terminationGracePeriodSeconds: number; containers: [{ readinessProbe: { periodSeconds: number } }] }
+}
+const probeMs = pod.containers[0].readinessProbe.periodSeconds * 1_000
+const graceMs = pod.terminationGracePeriodSeconds * 1_000
+
+let stack: Stack
+const endpoints = new Set<string>()
+const closing = new AbortController()
+
+beforeAll(async () => {
+  // The chart's STOP_DELAY is 5 s; a loaded machine may probe later than a kubelet.
+  const apiEnv = { STOP_DELAY: '15s', SHUTDOWN_GRACE: '30s' }
+  stack = await startStack({ redisUrl: await emptyRedis(), workers: 2, apiEnv, workerEnv: { MODELS: 'tiny-fp32' } })
+})
+afterAll(async () => {
+  closing.abort()
+  await stack.stop()
+})
+
+/** Probes a pod as a kubelet does: it is an endpoint of the service while it is ready. */
+async function probe(url: string): Promise<void> {
+  while (!closing.signal.aborted) {
+    const ready = await fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (ready) endpoints.add(url)
+    else endpoints.delete(url)
+    await delay(probeMs, undefined, { signal: closing.signal }).catch(() => undefined)
+  }
+}
+
+/** Ends a pod as a kubelet does. @returns its exit code, or SIGKILL. */
+const terminate = (pod: StartedProcess) => pod.stop(graceMs)
+
+function startLoad() {
+  const stopped = new AbortController()
+  const outcomes = { answered: 0, failed: [] as string[] }
+  const call = async () => {
+    for (let turn = 0; !stopped.signal.aborted; turn += 1) {
+      const urls = [...endpoints]
+      const url = urls[turn % urls.length]
+      try {
+        const answer = await fetch(`${url}/predict?text=a+rollout`)
+        await answer.text()
+        if (answer.ok) outcomes.answered += 1
+        else outcomes.failed.push(`${answer.status}`)
+      } catch (error) {
+        outcomes.failed.push(String((error as Error).cause ?? error))
+      }
+      await delay(25)
+    }
+  }
+  const calls = Promise.all(Array.from({ length: 4 }, call))
+  return {
+    outcomes,
+    stop: async () => {
+      stopped.abort()
+      await calls
+    },
+  }
+}
+
+it('fails no call while every api and every worker is replaced', async () => {
+  void probe(stack.url)
+  await waitFor('the first endpoint', () => endpoints.size === 1)
+  const load = startLoad()
+  const codes: unknown[] = []
+  for (const old of stack.workers.slice(0, 2)) {
+    await stack.addWorker()
+    codes.push(await terminate(old))
+  }
+  const second = await stack.addApi()
+  void probe(second.url)
+  await waitFor('the second endpoint', () => endpoints.size === 2)
+  codes.push(await terminate(stack.api))
+  expect([...endpoints]).toEqual([second.url])
+  const before = load.outcomes.answered
+  await waitFor('calls to the new api', () => load.outcomes.answered > before + 10)
+  await load.stop()
+  expect(load.outcomes.failed).toEqual([])
+  expect(codes).toEqual([0, 0, 0])
+}, 180_000)
