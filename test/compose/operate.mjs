@@ -145,9 +145,9 @@ function callUntilStopped(url) {
     while (!stopped) {
       try {
         const answer = await fetch(url)
-        await answer.text()
+        const body = await answer.text()
         if (answer.ok) answered += 1
-        else fail(answer.status)
+        else fail(`${answer.status} ${body.slice(0, 200)}`)
       } catch (error) {
         fail(error.cause?.code ?? error.message)
       }
