@@ -79,16 +79,22 @@ it('fails no call while every api and every worker is replaced', async () => {
   void probe(stack.url)
   await waitFor('the first endpoint', () => endpoints.size === 1)
   const load = startLoad()
-  const codes: unknown[] = []
-  for (const old of stack.workers.slice(0, 2)) {
-    await stack.addWorker()
-    codes.push(await terminate(old))
+  const old = stack.workers.slice(0, 2)
+  const replaceWorkers = async () => {
+    for (const worker of old) {
+      await stack.addWorker()
+      codes.push(await terminate(worker))
+    }
   }
-  const second = await stack.addApi()
-  void probe(second.url)
-  await waitFor('the second endpoint', () => endpoints.size === 2)
-  codes.push(await terminate(stack.api))
-  expect([...endpoints]).toEqual([second.url])
+  const replaceApi = async () => {
+    const { url } = await stack.addApi()
+    void probe(url)
+    await waitFor('the second endpoint', () => endpoints.size === 2)
+    codes.push(await terminate(stack.api))
+    expect([...endpoints]).toEqual([url])
+  }
+  const codes: unknown[] = []
+  await Promise.all([replaceWorkers(), replaceApi()])
   const before = load.outcomes.answered
   await waitFor('calls to the new api', () => load.outcomes.answered > before + 10)
   await load.stop()
