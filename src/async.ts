@@ -56,6 +56,14 @@ export interface Interruption {
   listen: (listener: () => void) => () => void
 }
 
+/** Settles like the promise, or rejects when the interruption comes first. */
+export function orInterrupted<T>(promise: Promise<T>, interruption: Interruption): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = interruption.listen(() => reject(interruption.reason))
+    promise.then(resolve, reject).finally(() => stop())
+  })
+}
+
 export interface RetryOptions {
   /** Milliseconds from a failure to the next attempt. */
   ms: number

@@ -53,6 +53,24 @@ export const apiSettings = {
   waitTimeout: env.setting('WAIT_TIMEOUT', '30s', env.timeout, 'timeout of a synchronous request'),
   maxWait: env.setting('MAX_WAIT', '60s', env.timeout, 'upper limit of Prefer: wait=n'),
   resultTtl: env.setting('RESULT_TTL', '1h', env.duration, 'retention of a finished prediction'),
+  cacheTtl: env.setting(
+    'CACHE_TTL',
+    undefined,
+    env.optional(env.duration),
+    'time that results of plain calls are kept for the same text; unset: no cache',
+  ),
+  cacheEntries: env.setting(
+    'CACHE_ENTRIES',
+    '50000',
+    env.integer(1, 100_000_000),
+    'texts in the cache of each API key; a later text replaces an earlier one',
+  ),
+  cacheShared: env.setting(
+    'CACHE_SHARED',
+    'off',
+    env.flag,
+    'one cache for all API keys: the time of an answer shows a caller whether another one has sent the text',
+  ),
   maxQueueSeconds: env.setting(
     'MAX_QUEUE_SECONDS',
     '60s',

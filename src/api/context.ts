@@ -8,9 +8,11 @@ import type { Uploads } from '../batches/files/uploads.ts'
 import { FleetView } from '../fleet/fleet.ts'
 import { FleetLog } from '../fleet/fleet-log.ts'
 import type { Logger } from '../logger.ts'
+import { CachedPredictor } from '../predict/cached-predictor.ts'
 import { PlaceLimiter } from '../predict/place-limiter.ts'
 import { PredictionDeadlines } from '../predict/prediction-deadlines.ts'
 import { Predictions } from '../predict/predictions.ts'
+import { ResultCache } from '../predict/result-cache.ts'
 import { SyncPredictor } from '../predict/sync-predictor.ts'
 import { publishCancel } from '../queue/cancellations.ts'
 import { replyChannel } from '../queue/names.ts'
@@ -64,7 +66,8 @@ export interface Context {
   waiters: ReplyWaiter
   replies: Subscription
   fleet: FleetView
-  syncPredictor: SyncPredictor
+  /** Computes the texts of plain calls. */
+  predictor: CachedPredictor
   predictions: Predictions
   keys: KeyRing
   /** undefined without API_KEYS_FILE. */
@@ -155,14 +158,18 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     waiters,
     replies,
     fleet,
-    syncPredictor: new SyncPredictor({
-      apiId,
-      producer,
-      waiters,
+    predictor: new CachedPredictor({
+      predictor: new SyncPredictor({
+        apiId,
+        producer,
+        waiters,
+        metrics,
+        tracesAll: tracing !== undefined,
+        stopJob: (id) => publishCancel(redis, id),
+        onError,
+      }),
+      cache: resultCache(config, redis, memory, onError),
       metrics,
-      tracesAll: tracing !== undefined,
-      stopJob: (id) => publishCancel(redis, id),
-      onError,
     }),
     predictions: new Predictions({ apiId, redis, reads, producer, waiters, resultTtl: config.resultTtl }),
     keys,
@@ -200,6 +207,15 @@ export function createContext(config: ApiConfig, logger: Logger, metrics: ApiMet
     shutdown,
     drainTimeout,
   }
+}
+
+function resultCache(
+  { cacheTtl: ttl, cacheEntries: entries, cacheShared: shared }: ApiConfig,
+  redis: Redis,
+  memory: RedisMemory,
+  onError: (error: unknown) => void,
+): ResultCache | undefined {
+  return ttl === undefined ? undefined : new ResultCache({ redis, memory, ttl, entries, shared, onError })
 }
 
 /** Starts the background tasks. An unavailable Redis is not an error: each task recovers when Redis is available. */

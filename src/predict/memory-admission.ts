@@ -4,11 +4,14 @@
 import type { RedisMemory } from '../redis/memory.ts'
 import { OverloadedError, type OverloadReason } from './admission.ts'
 
-/** plain: a call that waits for its response; chunk: rows of a running batch; kept: a prediction, or a new batch. */
-export type MemoryUse = 'plain' | 'chunk' | 'kept'
+/**
+ * plain: a call that waits for its response; chunk: rows of a running batch; kept: a prediction, or a new batch; cache: rows
+ * that can be computed again.
+ */
+export type MemoryUse = 'plain' | 'chunk' | 'kept' | 'cache'
 
 /** Shares of Redis' memory above which a use is refused. */
-const LIMITS: Record<MemoryUse, number> = { plain: 0.85, chunk: 0.75, kept: 0.6 }
+const LIMITS: Record<MemoryUse, number> = { plain: 0.85, chunk: 0.75, kept: 0.6, cache: 0.4 }
 const RETRY_SECONDS = 10
 /** Bytes of a prediction's record, list entry and job, without its texts. */
 const RECORD_BYTES = 2_000

@@ -1,6 +1,6 @@
 // Plain calls, which wait for their answer and have no id. Texts that arrive together become one anonymous job.
 
-import type { Interruption } from '../async.ts'
+import { type Interruption, orInterrupted } from '../async.ts'
 import { AppError, conflict, timedOut } from '../errors.ts'
 import type { ServedModel } from '../fleet/fleet.ts'
 import { workOf } from '../fleet/work.ts'
@@ -173,12 +173,4 @@ function allInterrupted(interruptions: Set<Interruption>): { signal: AbortSignal
     }),
   )
   return { signal: controller.signal, stop: () => stops.forEach((stop) => stop()) }
-}
-
-/** Settles like the promise, or rejects when the interruption comes first. */
-function orInterrupted<T>(promise: Promise<T>, interruption: Interruption): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = interruption.listen(() => reject(interruption.reason))
-    promise.then(resolve, reject).finally(() => stop())
-  })
 }

@@ -26,6 +26,10 @@ export function createApiMetrics() {
     ),
     texts: counter('inferq_texts_total', 'Texts of plain calls: answered, or not_answered', ['model', 'outcome']),
     jobTexts: histogram('inferq_job_texts', 'Texts in one job of plain calls', ['model'], POWERS_OF_TWO),
+    cacheLookups: counter('inferq_cache_lookups_total', 'Texts of plain calls by outcome in the cache: hit, or miss', [
+      'model',
+      'outcome',
+    ]),
     refused: counter('inferq_refused_total', 'Requests rejected by admission control, by reason', ['reason']),
     connections: gauge('inferq_open_connections', 'Open connections of clients'),
     polls: gauge('inferq_long_polls', 'Long polls that wait now'),

@@ -14,6 +14,7 @@ export const RESPONSE_HEADERS = {
   'X-Model': { description: 'The name of the model', schema: text },
   'X-Model-Revision': { description: 'The revision that computed the answer', schema: text },
   'X-Worker': { description: 'The workers that computed the answer', schema: text },
+  'X-Cache': { description: 'With CACHE_TTL: hit, miss, or how many of the texts were not computed', schema: text },
   'Server-Timing': { description: 'Milliseconds of queue, tokenize and infer', schema: text },
   'X-Compute-Tokens': { description: 'Tokens of all texts that were computed', schema: count },
   'X-Truncated-Texts': { description: 'Texts that were truncated to the limit of the model', schema: count },

@@ -21,6 +21,12 @@ export function answerHeaders(model: string, answers: Answer[]): Record<string, 
   }
 }
 
+/** X-Cache: how many of the texts were not computed for this call; none without a cache. */
+export function cacheHeader(cached: number | undefined, texts: number): Record<string, string> {
+  if (cached === undefined) return {}
+  return { 'X-Cache': cached === texts ? 'hit' : cached === 0 ? 'miss' : `${cached} of ${texts}` }
+}
+
 /** Idempotency-Replayed, when an earlier request with the same key was answered. */
 export function replayedHeader(replayed: boolean): Record<string, string> {
   return replayed ? { 'Idempotency-Replayed': 'true' } : {}

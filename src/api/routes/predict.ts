@@ -8,12 +8,13 @@ import { checkMaxTokens, type Inputs, inputsOf, inputsOfHuggingFace } from '../.
 import { admitMemory } from '../../predict/memory-admission.ts'
 import { resolveModel } from '../../predict/model-resolver.ts'
 import { finishedResult } from '../../predict/sync-predictor.ts'
+import type { Item } from '../../queue/job.ts'
 import type { Context } from '../context.ts'
 import { startDeadline } from '../http/deadline.ts'
 import { preferenceApplied } from '../http/headers/prefer.ts'
 import type { HeaderName } from '../http/openapi-headers.ts'
 import type { ApiRequest, Route, RouteReply } from '../http/route.ts'
-import { answerHeaders } from './answer-headers.ts'
+import { answerHeaders, cacheHeader } from './answer-headers.ts'
 import { toPredictionObject } from './prediction-view.ts'
 import { route } from './route.ts'
 import { flatScores, nestedScores, predictionObject, type Schemas } from './schema.ts'
@@ -177,14 +178,16 @@ async function predictSync(
   const { costs, current } = target.model
   const within = Math.min(context.config.waitTimeout, cancelAfter ?? Number.POSITIVE_INFINITY)
   checkMaxTokens(inputs, current.maxTokens)
-  const work = workOf(costs, inputs.items, current.maxTokens)
   const release = takeWaitingPlace(context, owner)
   const deadline = startDeadline(within, request, context.drainTimeout.signal)
   try {
-    admit(context, target, { lane: 'interactive', owner, work, within })
-    admitMemory(context, 'plain')
-    request.trace?.admitted()
-    const answers = await context.syncPredictor.predict(inputs.items, {
+    const admitted = (items: Item[]) => {
+      const work = workOf(costs, items, current.maxTokens)
+      admit(context, target, { lane: 'interactive', owner, work, within })
+      admitMemory(context, 'plain')
+      request.trace?.admitted()
+    }
+    const call = {
       ...target,
       owner,
       weight: context.weightOf(owner),
@@ -193,7 +196,8 @@ async function predictSync(
       due: cancelAfter === undefined ? undefined : deadline.expiresAt,
       interruption: deadline,
       traceparent: request.traceparent,
-    })
+    }
+    const { answers, cached } = await context.predictor.predict(inputs.items, call, admitted)
     request.trace?.answered()
     const { lenient } = request.prefer
     const scored = await scoreAnswers(context.fleet, target.model.name, answers, inputs.scores, lenient)
@@ -201,7 +205,7 @@ async function predictSync(
     const headers = answerHeaders(target.model.name, answers)
     return {
       status: 200,
-      headers: { ...headers, ...preferenceApplied(request.prefer) },
+      headers: { ...headers, ...cacheHeader(cached, answers.length), ...preferenceApplied(request.prefer) },
       body: toShape(scored, inputs, shape),
     }
   } catch (error) {
