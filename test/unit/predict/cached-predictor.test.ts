@@ -111,7 +111,7 @@ describe('a text that was computed', () => {
     ['with another truncation', { truncate: 'left' as const }],
     ['for another revision', { model: revisionOf('r2') }],
     ['for a pinned revision', { revision: 'r2' }],
-    ['for another model', { model: { ...revisionOf('r1'), name: 'other' } as ServedModel }],
+    ['for another model', { model: { ...revisionOf('r1'), name: 'other' } }],
   ])('is computed again %s', async (_title, more) => {
     const predictor = predictorWith()
     await predictor.predict(items('a'), callOf(), admitAll)
