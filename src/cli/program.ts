@@ -59,7 +59,8 @@ export async function runProgram(args: string[], terminal: Terminal): Promise<nu
   }
   const url = () => program.opts<ConnectFlags>().url
   addBatchCommands(program, { client, url, terminal, setExitCode })
-  addOperateCommands(program, { client, url, terminal, setExitCode })
+  const isUrlGiven = () => program.getOptionValueSource('url') !== 'default'
+  addOperateCommands(program, { client, url, isUrlGiven, terminal, setExitCode })
   addModelCommands(program, { client, terminal, setExitCode })
   program
     .command('completion')

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { ReadStream } from 'node:tty'
+import { styleText } from 'node:util'
 
 export interface Terminal {
   stdin: Readable & Partial<Pick<ReadStream, 'isTTY'>>
@@ -26,6 +27,11 @@ export function widthOf({ isTTY, columns }: OutputStream): number {
 /** Whether a line can be erased and written again: a terminal that is not `dumb`. */
 export function canRedraw({ isTTY }: OutputStream): boolean {
   return isTTY === true && process.env['TERM'] !== 'dumb'
+}
+
+/** The text in a color on a terminal, and as it is in a pipe or with NO_COLOR. */
+export function colored(stream: OutputStream, color: 'green' | 'yellow' | 'red', text: string): string {
+  return canRedraw(stream) ? styleText(color, text, { stream }) : text
 }
 
 /** Writes one line for the user to stderr, above a progress bar. */

@@ -83,6 +83,8 @@ const forbidden: [string, string][] = [
   ['src/client/calls/files.ts', 'node:buffer'],
   ['src/cli/batch/command.ts', '../../api/app.ts'],
   ['src/cli/batch/command.ts', '../../worker/models/registry.ts'],
+  ['src/cli/doctor/doctor.ts', '../../queue/names.ts'],
+  ['src/cli/doctor/doctor.ts', '../../worker/engine.ts'],
   ['src/cli/models/check.ts', '../../queue/job.ts'],
   ['src/cli/models/check.ts', '../../worker/engine.ts'],
   ['src/cli/models/check.ts', '../../worker/jobs/consumer.ts'],
@@ -131,6 +133,8 @@ const allowed: [string, string][] = [
   ['src/client/client.ts', './calls/files.ts'],
   ['src/client/calls/files.ts', '../http/http.ts'],
   ['src/cli/batch/command.ts', '../../client/client.ts'],
+  ['src/cli/doctor/doctor.ts', '../../worker/models/registry.ts'],
+  ['src/cli/doctor/redis.ts', '../../redis/usable.ts'],
   ['src/cli/models/check.ts', '../../worker/inference/classifier.ts'],
 ]
 

@@ -1,4 +1,4 @@
-// The commands of an operator: `status`, `jobs` and `admin-password`.
+// The commands of an operator: `status`, `doctor`, `jobs` and `admin-password`.
 import { type Command, Option } from 'commander'
 import type { ClientOptions, Inferq } from '../../client/client.ts'
 import { positiveInteger } from '../predict-options.ts'
@@ -11,6 +11,7 @@ export interface OperateCommands {
   client: (more?: Partial<ClientOptions>) => Promise<Inferq>
   /** The URL of the server, as given. */
   url: () => string
+  isUrlGiven: () => boolean
   terminal: Terminal
   setExitCode: (code: number) => void
 }
@@ -18,7 +19,10 @@ export interface OperateCommands {
 /** An operator is not to wait for a server that is away or busy. */
 const SHORT: Partial<ClientOptions> = { maxUnavailableWait: 0, maxBusyWait: 10, timeout: 10 }
 
-export function addOperateCommands(program: Command, { client, url, terminal, setExitCode }: OperateCommands): void {
+export function addOperateCommands(
+  program: Command,
+  { client, url, isUrlGiven, terminal, setExitCode }: OperateCommands,
+): void {
   program
     .command('status')
     .description('Prints whether the server is well, what waits and why, and which workers serve which models.')
@@ -27,6 +31,18 @@ export function addOperateCommands(program: Command, { client, url, terminal, se
     .action(async ({ json = false }: { json?: boolean }) =>
       setExitCode(await printStatus(await client(SHORT), { url: url(), json }, terminal)),
     )
+
+  program
+    .command('doctor')
+    .description(
+      'Checks Node, packages, settings, memory, disk, Redis, models, ports and the server, with the remedy of each finding.',
+    )
+    .option('--json', 'one JSON object')
+    .addHelpText('after', DOCTOR_EXAMPLES)
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const { examine } = await import('../doctor/doctor.ts')
+      setExitCode(await examine(await client(SHORT), { url: url(), isUrlGiven: isUrlGiven(), json }, terminal))
+    })
 
   program
     .command('jobs')
@@ -51,6 +67,14 @@ Examples:
   $ inferq status --json | jq .queue
 
 Exit codes: 0 the server is healthy, 1 it is not or does not answer. Warnings name what is nearly full.`
+
+const DOCTOR_EXAMPLES = `
+Examples:
+  $ inferq doctor
+  $ REDIS_URL=redis://10.0.0.5:6379 MODELS_DIR=/srv/models inferq doctor --url http://10.0.0.7:8000
+
+It checks this machine with the settings of its environment, and the server of --url. It changes nothing.
+Exit codes: 0 nothing prevents the service, 1 there is a problem.`
 
 const JOBS_EXAMPLES = `
 Examples:

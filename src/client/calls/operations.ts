@@ -21,6 +21,14 @@ export class OperationCalls {
     }
   }
 
+  /** @returns seconds by which the server's clock is ahead of this one, to a second; 0 when it does not send its time. */
+  async clockOffset(signal?: AbortSignal): Promise<number> {
+    const response = await this.#http.send('GET', '/livez', { signal })
+    await response.body?.cancel()
+    const time = Date.parse(response.headers.get('date') ?? '')
+    return Number.isNaN(time) ? 0 : Math.round((time - Date.now()) / 1_000)
+  }
+
   /** @returns what waits and runs of each model, in jobs and in seconds of work. */
   async queue(signal?: AbortSignal): Promise<Record<string, QueueInfo>> {
     return (await this.#http.json<{ models: Record<string, QueueInfo> }>('GET', '/v1/queue', { signal })).models

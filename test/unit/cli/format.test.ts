@@ -14,6 +14,7 @@ it.each([
   [999, '999 B'],
   [1_500, '1.5 kB'],
   [23_100_000, '23.1 MB'],
+  [22_140_400_000, '22.1 GB'],
 ])('formats %s bytes as %s', (bytes, text) => expect(bytesText(bytes)).toBe(text))
 
 it('separates thousands by commas', () => expect(countText(1_234_567.4)).toBe('1,234,567'))
