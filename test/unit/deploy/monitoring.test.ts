@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createApiMetrics, createWorkerMetrics } from '../../../src/telemetry/metrics.ts'
+import { FIRING, QUIET } from '../../fixtures/alerts.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const read = (path: string) => readFileSync(join(root, path), 'utf8')
@@ -108,6 +109,32 @@ describe.skipIf(!hasPromtool)('promtool accepts', () => {
       join(root, 'deploy/prometheus/prometheus.yml'),
     ])
     expect({ status, stderr: String(stderr) }).toEqual({ status: 0, stderr: '' })
+  })
+
+  it('that each alert fires, and none in a quiet hour', () => {
+    expect(Object.keys(FIRING)).toEqual(rules.map(({ alert }) => alert))
+    const seriesOf = (values: Record<string, string>) =>
+      Object.entries(values).map(([name, each]) => ({ series: name, values: each }))
+    const firing = 'count(ALERTS{alertstate="firing"}) by (alertname)'
+    const testOf = (values: Record<string, string>, alerts: string[]) => ({
+      interval: '1m',
+      input_series: seriesOf(values),
+      promql_expr_test: [
+        {
+          expr: firing,
+          eval_time: '50m',
+          exp_samples: alerts.map((alert) => ({ labels: `{alertname="${alert}"}`, value: 1 })),
+        },
+      ],
+    })
+    const tests = [...Object.entries(FIRING).map(([alert, values]) => testOf(values, [alert])), testOf(QUIET, [])]
+    const folder = mkdtempSync(join(tmpdir(), 'inferq-rules-'))
+    const input = { rule_files: [join(root, 'deploy/prometheus/rules.yml')], evaluation_interval: '1m', tests }
+    writeFileSync(join(folder, 'tests.json'), JSON.stringify(input))
+    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', join(folder, 'tests.json')])
+    rmSync(folder, { recursive: true })
+    expect(`${stdout}${stderr}`).toContain('SUCCESS')
+    expect(status).toBe(0)
   })
 
   it('the expressions of the dashboard', () => {
