@@ -2,12 +2,13 @@
 // sentinels.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { freePort } from '../../src/launcher/ports.ts'
 import { redisBinary } from '../../src/launcher/redis-binary.ts'
+import type { CertificateFiles } from './tls/authority.ts'
 import { waitFor } from './wait-for.ts'
 
 export interface StartedRedis {
@@ -21,18 +22,48 @@ export interface StartedRedis {
 
 const DURABLE = { appendonly: 'yes', appendfsync: 'everysec', save: '', 'maxmemory-policy': 'noeviction' }
 
-/** @param settings of redis.conf. @param mode as the last argument, such as `--sentinel`. */
+/** A certificate for 127.0.0.1, of servers and clients, and the file of its authority. */
+export interface ServerTls extends CertificateFiles {
+  ca: string
+}
+
+/** Connections of clients, replicas, sentinels and the bus of a cluster use TLS. */
+function tlsSettings(port: number, { ca, cert, key }: ServerTls): Record<string, string | number> {
+  return {
+    port: 0,
+    'tls-port': port,
+    'tls-cert-file': cert,
+    'tls-key-file': key,
+    'tls-ca-cert-file': ca,
+    'tls-replication': 'yes',
+    'tls-cluster': 'yes',
+  }
+}
+
+const scheme = (tls: ServerTls | undefined) => (tls === undefined ? 'redis' : 'rediss')
+
+interface StartOptions {
+  /** The last argument, such as `--sentinel`. */
+  mode?: string[]
+  lines?: string[]
+  /** `USER:PASSWORD@` of `ask`. */
+  login?: string
+  tls?: ServerTls | undefined
+}
+
+/** @param settings of redis.conf. */
 async function startRedis(
   settings: Record<string, string | number> = {},
-  { mode = [] as string[], lines = [] as string[], login = '' } = {},
+  { mode = [], lines = [], login = '', tls }: StartOptions = {},
 ): Promise<StartedRedis> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-redis-'))
   const port = await freePort()
-  const all = { port, bind: '127.0.0.1', dir, logfile: join(dir, 'redis.log'), ...settings }
+  const own = tls === undefined ? { port } : tlsSettings(port, tls)
+  const all = { ...own, bind: '127.0.0.1', dir, logfile: join(dir, 'redis.log'), ...settings }
   const file = join(dir, 'redis.conf')
   writeFileSync(
     file,
-    [...Object.entries(all).map(([name, value]) => `${name} ${value || '""'}`), ...lines, ''].join('\n'),
+    [...Object.entries(all).map(([name, value]) => `${name} ${value === '' ? '""' : value}`), ...lines, ''].join('\n'),
   )
   const child = spawn(
     redisBinary(() => undefined),
@@ -40,9 +71,11 @@ async function startRedis(
     { stdio: 'ignore' },
   )
   const ended = once(child, 'exit')
-  const url = `redis://${login}127.0.0.1:${port}`
+  const url = `redis${tls === undefined ? '' : 's'}://${login}127.0.0.1:${port}`
+  const files = tls && { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
+  const options = { maxRetriesPerRequest: 1, lazyConnect: true, enableReadyCheck: mode.length === 0 }
   const ask = async <T>(commands: (redis: Redis) => Promise<T>) => {
-    const redis = new Redis(url, { maxRetriesPerRequest: 1, lazyConnect: true, enableReadyCheck: mode.length === 0 })
+    const redis = new Redis(url, { ...options, ...(files === undefined ? {} : { tls: files }) })
     redis.on('error', () => undefined)
     try {
       await redis.connect()
@@ -76,11 +109,14 @@ const SENTINEL_PASSWORD = 'sentinel-password'
 const SENTINELS = 3
 
 /** A master with a replica and three sentinels that fail over after a second, all with passwords. */
-export async function startSentinels(settings: Record<string, string | number> = {}): Promise<SentinelSetup> {
+export async function startSentinels(
+  settings: Record<string, string | number> = {},
+  tls?: ServerTls,
+): Promise<SentinelSetup> {
   const login = `:${PASSWORD}@`
   const own = { ...DURABLE, requirepass: PASSWORD, masterauth: PASSWORD, ...settings }
-  const master = await startRedis(own, { login })
-  const replica = await startRedis({ ...own, replicaof: `127.0.0.1 ${master.port}` }, { login })
+  const master = await startRedis(own, { login, tls })
+  const replica = await startRedis({ ...own, replicaof: `127.0.0.1 ${master.port}` }, { login, tls })
   await waitFor('the replica', async () =>
     (await replica.ask((redis) => redis.info())).includes('master_link_status:up'),
   )
@@ -92,7 +128,7 @@ export async function startSentinels(settings: Record<string, string | number> =
   ]
   const sentinelLogin = `:${SENTINEL_PASSWORD}@`
   const start = () =>
-    startRedis({ requirepass: SENTINEL_PASSWORD }, { mode: ['--sentinel'], lines, login: sentinelLogin })
+    startRedis({ requirepass: SENTINEL_PASSWORD }, { mode: ['--sentinel'], lines, login: sentinelLogin, tls })
   const sentinels = await Promise.all(Array.from({ length: SENTINELS }, start))
   for (const sentinel of sentinels) {
     const isComplete = async () => {
@@ -105,7 +141,7 @@ export async function startSentinels(settings: Record<string, string | number> =
   }
   const places = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')
   return {
-    url: `redis+sentinel://${login}${places}/${MASTER}?sentinel_password=${SENTINEL_PASSWORD}`,
+    url: `${scheme(tls)}+sentinel://${login}${places}/${MASTER}?sentinel_password=${SENTINEL_PASSWORD}`,
     master,
     replica,
     sentinels,
@@ -128,12 +164,18 @@ const SLOTS = 16_384
 const MASTERS = 3
 
 /** A cluster of three masters, and as many replicas if wanted, that fails over after a few seconds. */
-export async function startCluster({ replicas: hasReplicas = false } = {}): Promise<ClusterSetup> {
+export async function startCluster({
+  replicas: hasReplicas = false,
+  tls,
+}: {
+  replicas?: boolean
+  tls?: ServerTls
+} = {}): Promise<ClusterSetup> {
   const own = { ...DURABLE, 'cluster-enabled': 'yes', 'cluster-node-timeout': 3_000 }
   const nodes = await Promise.all(
     Array.from({ length: hasReplicas ? 2 * MASTERS : MASTERS }, async () => {
       // Port 0: the bus gets a free port too.
-      return startRedis({ ...own, 'cluster-port': await freePort() })
+      return startRedis({ ...own, 'cluster-port': await freePort() }, { tls })
     }),
   )
   const [masters, replicas] = [nodes.slice(0, MASTERS), nodes.slice(MASTERS)]
@@ -165,7 +207,7 @@ export async function startCluster({ replicas: hasReplicas = false } = {}): Prom
     await waitFor('a replica to be filled', isUp)
   }
   return {
-    url: `redis+cluster://${masters.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: `${scheme(tls)}+cluster://${masters.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     masters,
     replicas,
     stop: async () => {
