@@ -17,6 +17,7 @@ import type { Check, Result, Target } from './node/checks.ts'
 import { checkHuggingFace } from './node/huggingface-client.ts'
 import { checkOpenAi } from './node/openai-client.ts'
 import { checkReplicate } from './node/replicate-client.ts'
+import { checkSchemathesis } from './schemathesis.ts'
 import { writeTable } from './table.ts'
 
 const KEY = 'the-secret-of-the-clients'
@@ -82,6 +83,8 @@ async function checkAll(target: Target): Promise<void> {
   await checkHuggingFace(target, checkOf(titled('@huggingface/inference')))
   const generated = generateTypeScriptClient(document)
   await runProgram(target, process.execPath, [generated.file], generated.title)
+  // The last one: it deletes what it finds, and renews the secret of webhooks.
+  if (python) record(await checkSchemathesis(target, python, say))
   if (python) writeTable(results.filter(({ client }) => client !== EXAMPLES))
 }
 

@@ -13,17 +13,20 @@ const EVERY_ROUTE = [400, 431, 500]
 /** Of routes with a body: one that does not arrive in time. */
 const WITH_BODY = [408]
 
+/** The usual ones of the times that the header takes: a pattern cannot have the limit of seven days. */
+const CANCEL_AFTER = /^([1-9]\d{0,4}s?|[1-9]\d{0,3}m|[1-9]\d?h([1-9]\d?m)?|[1-7]d)$/
+
 const requestHeaders: Record<RequestHeader, z.ZodType> = {
   Prefer: z.string().optional().describe('wait[=seconds], respond-async, handling=lenient'),
   'Idempotency-Key': z
     .string()
-    .max(255)
+    .regex(/^[ -~]{1,255}$/)
     .optional()
     .describe('A repeated request with the same key gets the answer of the first one'),
-  'Last-Event-ID': z.string().max(200).optional().describe('The id of the last event that was received'),
+  'Last-Event-ID': z.string().optional().describe('The id of the last event that was received'),
   'Cancel-After': z
     .string()
-    .max(40)
+    .regex(CANCEL_AFTER)
     .optional()
     .describe('The longest time that it may take, from 1s to 7d, such as 30s, 5m, 1h30m, or 30 for 30 seconds'),
   Range: z.string().optional().describe('One range, such as bytes=0-99'),

@@ -44,6 +44,22 @@ export async function checkReplicate(target: Target, check: Check): Promise<void
     assert.deepEqual([made.status, made.output], ['starting', null])
     assert.equal((await client.predictions.cancel(made.id)).status, 'canceled')
   })
+  await check('an aborted prediction, of a caller that sends Cancel-After: get, list; wait needs a stop', async () => {
+    const made = await fetch(`${url}/v1/predictions`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json', 'Cancel-After': '1s' },
+      body: JSON.stringify({ model: pausedModel, input }),
+    })
+    const prediction = await ended(((await made.json()) as { id: string }).id, 'aborted')
+    assert.deepEqual([prediction.output, prediction.logs], [null, ''])
+    assert.ok(
+      (await client.predictions.list()).results.some(({ id, status }) => id === prediction.id && status === 'aborted'),
+    )
+    let polls = 0
+    const stop = async () => (polls += 1) === 3
+    assert.equal((await client.wait(prediction, { interval: 10 }, stop)).status, 'aborted')
+    assert.equal(polls, 3)
+  })
   await check('succeeded, failed and expired predictions; list in pages', async () => {
     const made = await client.predictions.create({ model: `any/${model}`, input })
     await ended(made.id, 'succeeded')

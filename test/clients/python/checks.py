@@ -59,6 +59,15 @@ def raises(error_class, call, **attributes):
     raise AssertionError(f"nothing was raised, but {error_class.__name__} was expected")
 
 
+def call(path, body=None, method=None, headers=None):
+    """A request without a client; its JSON."""
+    own = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **(headers or {})}
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(BASE + path, data, own, method=method)) as response:
+        text = response.read()
+        return json.loads(text) if text else None
+
+
 def receive_webhook():
     """Headers and body of the webhook of a new prediction, and the secret that signs it."""
     received = {}
@@ -72,12 +81,6 @@ def receive_webhook():
 
         def log_message(self, *_args):
             pass
-
-    def call(path, body=None):
-        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(BASE + path, data, headers)) as response:
-            return json.load(response)
 
     with http.server.HTTPServer(("127.0.0.1", 0), Receiver) as server:
         server.timeout = 60

@@ -5,7 +5,7 @@ import io
 import json
 
 import replicate.exceptions
-from checks import BASE, EXPIRED_ID, KEY, LONG, MODEL, PAUSED, TEXT, Checks, raises, receive_webhook, until
+from checks import BASE, EXPIRED_ID, KEY, LONG, MODEL, PAUSED, TEXT, Checks, call, raises, receive_webhook, until
 from replicate.client import Client
 from replicate.webhook import InvalidSignatureError, Webhooks
 
@@ -88,6 +88,18 @@ def failed():
 @check("an expired prediction: 410")
 def expired():
     raises(STATUS, lambda: client.predictions.get(EXPIRED_ID), status=410)
+
+
+@check("an aborted prediction, of a caller that sends Cancel-After: this client cannot read it, until it is deleted")
+def aborted():
+    body = {"model": PAUSED, "input": {"text": TEXT}}
+    made = call("/v1/predictions", body, headers={"Cancel-After": "1s"})
+    path = f"/v1/predictions/{made['id']}"
+    until("the deadline", lambda: call(path)["status"] == "aborted")
+    for read in (lambda: client.predictions.get(made["id"]), client.predictions.list):
+        assert "status" in str(raises(ValueError, read))
+    call(path, method="DELETE")
+    client.predictions.list()
 
 
 @check("predictions: list in pages")

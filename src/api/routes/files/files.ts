@@ -32,6 +32,7 @@ const form = z
     'expires_after[seconds]': z
       .int()
       .min(1)
+      .max(9_999_999_999)
       .optional()
       .meta({ example: DAY, description: 'Default and maximum: FILE_TTL' }),
   })
@@ -200,8 +201,11 @@ function nameOf(given: string): string {
   return name.slice(0, MAX_NAME_CHARS).toWellFormed() || 'file.jsonl'
 }
 
-/** OpenAI's `expires_after`, milliseconds, at most `maxTtl`. @throws AppError 422 when it is not a positive integer. */
+/** OpenAI's `expires_after`, milliseconds, at most `maxTtl`. @throws AppError 422 for another anchor or no positive integer. */
 function ttlOf(fields: Map<string, string>, maxTtl: number): number {
+  const anchor = fields.get('expires_after[anchor]')
+  if (anchor !== undefined && anchor !== 'created_at')
+    throw invalid([{ path: 'expires_after[anchor]', message: 'must be "created_at"' }])
   const given = fields.get('expires_after[seconds]')
   if (given === undefined) return maxTtl
   if (/^[1-9]\d{0,9}$/.test(given)) return Math.min(maxTtl, Number(given) * 1_000)

@@ -40,8 +40,7 @@ const createBody = z
     bytes: z.int().min(1).describe('The size of the whole file; at most MAX_UPLOAD_BYTES'),
     mime_type: z.string().max(255).describe('Has no effect: a file for a batch is JSON Lines'),
     purpose: z.literal('batch', { error: 'must be "batch"' }),
-    expires_after: z
-      .strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) })
+    expires_after: orNull(z.strictObject({ anchor: z.literal('created_at'), seconds: z.int().min(1) }))
       .optional()
       .describe('Retention of the file. Default and maximum: FILE_TTL'),
   })

@@ -33,6 +33,7 @@ const names = z
   .pipe(z.array(z.enum(EVENTS)))
   .meta({
     type: 'string',
+    pattern: `^(${EVENTS.join('|')})(,(${EVENTS.join('|')}))*$`,
     description: `Names of the events to send, separated by commas; default: ${EVENTS.join(',')}`,
   })
 
