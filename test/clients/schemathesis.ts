@@ -26,11 +26,16 @@ export async function checkSchemathesis(
   }
   const version = (await run(['--version'])).output.trim().split(' ').at(-1)
   const { output, code } = await run([
-    ...['--config-file', join(FOLDER, 'schemathesis.toml')],
-    ...['run', `${url}/openapi.json`],
-    ...['--header', `Authorization: Bearer ${key}`],
-    ...['--phases', 'examples,coverage', '--seed', '1', '--no-color'],
-    ...['--max-time', String(MAX_SECONDS), '--request-timeout', String(REQUEST_SECONDS)],
+    '--config-file',
+    join(FOLDER, 'schemathesis.toml'),
+    'run',
+    `${url}/openapi.json`,
+    `--header=Authorization: Bearer ${key}`,
+    '--phases=examples,coverage',
+    '--seed=1',
+    `--max-time=${MAX_SECONDS}`,
+    `--request-timeout=${REQUEST_SECONDS}`,
+    '--no-color',
   ])
   const ok = code === 0 && /[1-9]\d* passed/.test(output)
   if (!ok) print(output)

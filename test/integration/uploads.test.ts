@@ -218,6 +218,19 @@ describe('the limits of uploads', () => {
     expect(await create(1, body)).toMatchObject({ code: 400, error: { param } })
   })
 
+  it('refuse another anchor of expires_after, as in a single request', async () => {
+    await start({}, 1)
+    const after = { anchor: 'last_active_at', seconds: 60 }
+    expect((await create(1, { expires_after: after })).code).toBe(400)
+    const form = new FormData()
+    form.set('purpose', 'batch')
+    form.set('expires_after[anchor]', 'last_active_at')
+    form.set('file', new Blob(['{}']), 'a.jsonl')
+    const response = await fetch(`${apis[0]?.url}/v1/files`, { method: 'POST', body: form })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { param: 'expires_after[anchor]' } })
+  })
+
   it('of an owner are open uploads, and ended ones that are kept', async () => {
     const fields = {
       hash: '',
