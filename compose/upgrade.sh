@@ -18,7 +18,7 @@ health() { docker inspect --format '{{.State.Health.Status}}' "$1" 2>/dev/null |
 
 remove() {
   for id in $1; do
-    docker stop --time "$GRACE" "$id" >/dev/null
+    docker stop --time "$GRACE" "$id" >/dev/null || true
     docker rm "$id" >/dev/null
   done
 }
@@ -26,26 +26,30 @@ remove() {
 for service in ${*:-worker api}; do
   old=$($compose ps -q "$service")
   count=$(echo "$old" | wc -w)
-  [ "$count" -gt 0 ] || { echo "upgrade: no container of $service runs" >&2; exit 1; }
+  if [ "$count" = 0 ]; then
+    echo "upgrade: no container of $service runs" >&2
+    exit 1
+  fi
   echo "upgrade: $service, $count containers"
-  $compose up -d --no-deps --no-build --no-recreate --scale "$service=$((count * 2))" "$service" >/dev/null 2>&1
+  output=$($compose up -d --no-deps --no-build --no-recreate --scale "$service=$((count * 2))" "$service" 2>&1) && problem= || problem=$output
   new=
   for id in $($compose ps -q "$service"); do
     case $old in *"$id"*) ;; *) new="$new $id" ;; esac
   done
   waited=0
   for id in $new; do
-    until [ "$(health "$id")" = healthy ]; do
+    until [ -n "$problem" ] || [ "$(health "$id")" = healthy ]; do
       sleep 1
       waited=$((waited + 1))
-      if [ "$waited" -ge "$START" ]; then
-        echo "upgrade: the new $service is not healthy after $START s; it is removed, and nothing is changed" >&2
-        docker logs --tail 20 "$id" >&2
-        remove "$new"
-        exit 1
-      fi
+      [ "$waited" -lt "$START" ] || problem="not healthy after $START s: $(docker logs --tail 20 "$id" 2>&1)"
     done
   done
+  if [ -n "$problem" ]; then
+    echo "upgrade: the new $service cannot be used; it is removed, and the old one stays" >&2
+    echo "$problem" >&2
+    remove "$new"
+    exit 1
+  fi
   # Until proxies know the new ones.
   sleep 3
   remove "$old"

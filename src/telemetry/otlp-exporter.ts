@@ -65,6 +65,7 @@ export class OtlpExporter {
   #sendAll(): Promise<void> {
     this.#sending ??= this.#sendBatches().finally(() => {
       this.#sending = undefined
+      if (this.#waiting.length > 0 && !this.#stopped) this.#schedule()
     })
     return this.#sending
   }
