@@ -39,4 +39,6 @@ async function showAddressed(moved) {
   const section = await sections.get(wanted)
   if (shown === wanted) section?.show(rest.join('/'))
   if (moved && before !== wanted) scrollTo(0, 0)
+  // The link or button that was used may be gone; the focus then continues with the section.
+  if (moved && document.activeElement === document.body) byId('main').focus({ preventScroll: true })
 }

@@ -222,7 +222,7 @@ describe('what goes wrong', () => {
     expect(broken).toBeGreaterThan(2)
   })
 
-  it('a batch that nobody knows is named', async () => {
+  it('a batch that does not exist is named', async () => {
     await page.goto(`${stack.url}/#batches/batch_0190f3f27c1e70008000000000000000`)
     await page.getByRole('alert').waitFor()
   })
@@ -268,8 +268,8 @@ describe('a batch that waits', () => {
   })
 })
 
-describe('everybody', () => {
-  it('can use the keyboard alone', async () => {
+describe('access', () => {
+  it('needs the keyboard alone', async () => {
     await page.locator('#batch-file').focus()
     await choose(TABLE)
     await runButton().waitFor()
@@ -288,7 +288,7 @@ describe('everybody', () => {
     ['dark', 1280],
     ['light', 390],
     ['dark', 390],
-  ] as const)('meets pages that axe accepts: %s, %i px', async (colorScheme, width) => {
+  ] as const)('has pages that axe accepts: %s, %i px', async (colorScheme, width) => {
     await open(stack.url, { colorScheme, viewport: { width, height: 800 } })
     await page.getByText('Or paste texts').click()
     await page.getByText('Run a file from code').click()

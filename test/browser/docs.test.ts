@@ -1,6 +1,7 @@
 // Every operation of /docs, executed in a browser with what it is prefilled with.
-import { type Browser, chromium, type Locator, type Page } from 'playwright-core'
+import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startBrowser } from '../helpers/browser.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 
@@ -14,10 +15,7 @@ beforeAll(async () => {
     apiEnv: { DEFAULT_MODEL: 'cola' },
     workerEnv: { MODELS_DIR: 'models', MODELS: 'cola' },
   })
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'],
-  })
+  browser = await startBrowser()
   page = await (await browser.newContext()).newPage()
 })
 afterAll(async () => {

@@ -1,6 +1,7 @@
 // Pages in a browser: /docs and the dashboard.
-import { type Browser, chromium, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startBrowser } from '../helpers/browser.ts'
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 
@@ -13,16 +14,7 @@ let complaints: string[]
 
 beforeAll(async () => {
   stack = await startStack({ redisUrl: await emptyRedis() })
-  browser = await chromium.launch({
-    executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await startBrowser()
 })
 afterAll(async () => {
   await browser?.close()

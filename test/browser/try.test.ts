@@ -178,15 +178,15 @@ describe('without a model', () => {
   })
 })
 
-describe('everybody', () => {
-  it('can use the form without JavaScript', async () => {
+describe('access', () => {
+  it('needs no JavaScript for the form', async () => {
     await open(stack.url, { javaScriptEnabled: false })
     await text().fill('A sentence from a browser')
     await page.getByRole('button', { name: 'Predict' }).click()
     await page.waitForURL(/\/predict\?text=A\+sentence\+from\+a\+browser/)
   })
 
-  it('can use the keyboard alone', async () => {
+  it('needs the keyboard alone', async () => {
     await scores().first().waitFor()
     const reached: string[] = []
     for (let presses = 0; presses < 16; presses++) {
@@ -207,7 +207,7 @@ describe('everybody', () => {
     ['dark', 1280],
     ['light', 390],
     ['dark', 390],
-  ] as const)('meets a page that axe accepts: %s, %i px', async (colorScheme, width) => {
+  ] as const)('has a page that axe accepts: %s, %i px', async (colorScheme, width) => {
     await open(stack.url, { colorScheme, viewport: { width, height: 800 } })
     await scores().first().waitFor()
     await page.getByText('Use it from code').click()

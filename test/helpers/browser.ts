@@ -2,7 +2,7 @@
 import axe from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 
-/** Starts Chromium without requests of its own. */
+/** Starts Chromium, without the requests that it sends in the background. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',

@@ -24,9 +24,15 @@ export function batchRun() {
     stop,
   }
 
+  /** Of a file that is not at the server yet, the browser asks before the tab is closed. @param {Event} event */
+  function warn(event) {
+    event.preventDefault()
+  }
+
   function stop() {
     running?.abort()
     running = undefined
+    removeEventListener('beforeunload', warn)
     progress.hidden = true
     self.onState(false)
   }
@@ -46,6 +52,7 @@ export function batchRun() {
     progress.hidden = false
     problem.replaceChildren()
     self.onState(true)
+    addEventListener('beforeunload', warn)
     try {
       const limits = order.limits ?? (await callJson('info', { signal })).limits
       done.upload ??= newUpload(await read(order, limits, signal), `${order.file.name.replace(/\.\w+$/, '')}.jsonl`)

@@ -29,6 +29,8 @@ export function batchView(id) {
   const actions = element('div', { class: 'batch-actions' })
   /** @type {{at: number, done: number}[]} */
   const seen = []
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer
   let actionsOf = ''
   let isFollowed = false
 
@@ -42,6 +44,9 @@ export function batchView(id) {
   )
 
   async function poll() {
+    if (document.visibilityState === 'hidden') {
+      return document.addEventListener('visibilitychange', () => void poll(), { once: true, signal })
+    }
     try {
       const batch = await callJson(`v1/batches/${id}`, { signal })
       if (!isFollowed) {
@@ -55,7 +60,8 @@ export function batchView(id) {
       problem.replaceChildren(note('bad', error instanceof Error ? error.message : String(error)))
       if (/** @type {any} */ (error).status === 404) return
     }
-    setTimeout(() => !signal.aborted && void poll(), POLL_MS)
+    clearTimeout(timer)
+    timer = setTimeout(() => !signal.aborted && void poll(), POLL_MS)
   }
 
   /** @param {string | undefined} message */

@@ -89,7 +89,7 @@ export function chart(title, series, { format, max = 0 }) {
           {
             ...axis,
             space: 90,
-            size: 28,
+            size: 24,
             values: (/** @type {any} */ _u, /** @type {number[]} */ times) => times.map(clock),
           },
           { ...axis, size: 58, values: (/** @type {any} */ _u, /** @type {number[]} */ marks) => marks.map(format) },
