@@ -48,6 +48,22 @@ describe('check', () => {
     expect(stdout).toContain("a text's scores do not depend on its neighbors")
   })
 
+  it('prints JSON, of a model that cannot be served its problems', async () => {
+    const { code, stdout } = await models(['check', 'mine', '--json'])
+    const { speed, ...checked } = JSON.parse(stdout)
+    expect([code, checked, speed.length]).toMatchObject([
+      0,
+      { problems: [], name: 'mine', labels: ['negative', 'positive'] },
+      4,
+    ])
+    rmSync(file('tokenizer.json'))
+    const broken = await models(['check', 'mine', '--json'])
+    expect([broken.code, JSON.parse(broken.stdout)]).toEqual([
+      1,
+      { problems: [expect.stringContaining('tokenizer.json is missing')] },
+    ])
+  })
+
   it.each<[string, () => void, RegExp]>([
     ['no tokenizer', () => rmSync(file('tokenizer.json')), /tokenizer\.json is missing/],
     ['an invalid ONNX file', () => writeFileSync(file('onnx/model.onnx'), 'not a model'), /onnx\/model\.onnx/],

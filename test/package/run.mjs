@@ -58,6 +58,10 @@ async function everything() {
     must(label === 'positive', `the label is ${label}`)
   })
   await check('inferq/client is imported, with types that its users check', imports)
+  await check('doctor finds no problem', () => {
+    const { problems, findings } = JSON.parse(inferq('doctor', '--json'))
+    must(problems === 0 && findings.length > 8, JSON.stringify(findings))
+  })
   await check('batch classifies a file', () => {
     writeFileSync(join(user, 'in.csv'), 'id,review\n1,A moving and funny film.\n2,Two hours of my life are gone.\n')
     inferq('batch', 'in.csv', '--column', 'review', '--output', 'out.csv')

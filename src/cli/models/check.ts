@@ -16,16 +16,23 @@ import { inspect, listProblems } from './folder.ts'
 const BENCHMARK_MS = 3_000
 
 /**
- * Scores that depend on the batch are not a failure; the output states the remedy.
+ * Scores that depend on the batch are not a failure; the output states the remedy. With `json` the output is one object.
  * @returns the exit code. @throws CommandError with all problems.
  */
-export async function checkModel(folder: string, terminal: Terminal): Promise<number> {
+export async function checkModel(folder: string, json: boolean, terminal: Terminal): Promise<number> {
   const { manifest, problems } = await inspect(folder)
-  if (!manifest) throw new CommandError(listProblems(folder, problems))
-  await print(terminal.stdout, describe(manifest))
+  if (!manifest) {
+    if (json) await print(terminal.stdout, `${JSON.stringify({ problems })}\n`)
+    throw new CommandError(listProblems(folder, problems))
+  }
+  if (!json) await print(terminal.stdout, describe(manifest))
   const loaded = await loadForCheck(manifest, folder, terminal)
   const speeds = await measureSpeed(loaded.classifier, BENCHMARK_MS)
   const sensitivity = await measureBatchSensitivity(loaded.classifier)
+  if (json) {
+    await print(terminal.stdout, `${JSON.stringify({ problems, ...figuresOf(manifest, speeds, sensitivity) })}\n`)
+    return EXIT.ok
+  }
   const isDynamic = await isDynamicallyQuantized(join(manifest.dir, manifest.file))
   const depends = sensitivityText(sensitivity, manifest, folder, isDynamic)
   await print(terminal.stdout, `${loaded.line}\n${speedTable(speeds)}${depends}`)
@@ -52,6 +59,24 @@ function describe(manifest: Manifest): string {
   return `${name}@${revision}: ${file}, ${bytesText(bytes)}, ${architecture}
 ${problemType}, labels ${listed.join(', ')}; at most ${maxTokens} tokens
 `
+}
+
+/** Named as in `/v1/models`. */
+function figuresOf(manifest: Manifest, speeds: SpeedAt[], { share }: BatchSensitivity): Record<string, unknown> {
+  const { name, revision, file, bytes, architecture, problemType, labels, maxTokens, isolate } = manifest
+  return {
+    name,
+    revision,
+    file,
+    bytes,
+    architecture,
+    problem_type: problemType,
+    labels,
+    max_tokens: maxTokens,
+    isolate,
+    speed: speeds.map(({ tokens, textsPerSecond }) => ({ tokens, texts_per_second: textsPerSecond })),
+    neighbour_movement: isolate ? 0 : share,
+  }
 }
 
 /** For a model that is not quantized dynamically: then nothing but the padding depends on the neighbors. */

@@ -31,9 +31,10 @@ export function addModelCommands(program: Command, { client, terminal, setExitCo
     .command('check')
     .argument('<folder>')
     .description('Loads a model and prints all of its problems, or its speed and the stability of its scores.')
-    .action(async (folder: string) => {
+    .option('--json', 'one JSON object')
+    .action(async (folder: string, { json = false }: { json?: boolean }) => {
       const { checkModel } = await import('./check.ts')
-      setExitCode(await checkModel(folder, terminal))
+      setExitCode(await checkModel(folder, json, terminal))
     })
 
   models

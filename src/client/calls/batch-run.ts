@@ -55,8 +55,8 @@ interface Part<Item> extends Group<Item> {
 
 const [DEFAULT_ROWS, DEFAULT_MAX_LINES] = [10_000, 50_000]
 const [MAX_BYTES, DEFAULT_LINE_BYTES] = [16_000_000, 1_000_000]
-/** Streams in a row that end without a row before the run fails, and the pause after the first; it doubles. */
-const [MAX_EMPTY_STREAMS, RECONNECT_MS] = [6, 500]
+/** Failures in a row after which the run fails, and the pause after the first; it doubles. Half a minute in all. */
+const [MAX_RETRIES, RECONNECT_MS] = [6, 500]
 
 /** One group is read ahead: at most two are in memory and on the server. */
 export async function* runBatches<Item>(
@@ -83,7 +83,11 @@ export async function* runBatches<Item>(
       for await (const row of rowsOf(calls, part, signal)) yield { index: index++, ...row }
       const { fileId, batchId } = part
       part = undefined
-      if (fileId && !options.keep) await removeFilesOfBatch({ ...calls, files }, { fileId, batchId }, signal)
+      if (fileId && batchId && !options.keep) {
+        // Files that are not removed expire, so a server that stays away does not fail the run.
+        await persistently(() => calls.batches.get(batchId, signal), signal).catch(() => undefined)
+        await removeFilesOfBatch({ ...calls, files }, { fileId, batchId }, signal)
+      }
     }
   } finally {
     stop.abort(new Error('the run has ended'))
@@ -117,20 +121,17 @@ async function startNext<Item>(
   if (done) return undefined
   if (group.lines.length === 0) return group
   const content = new Blob(group.lines)
-  const { id: fileId } = await files.create({
-    filename: 'run.jsonl',
-    content,
-    idempotencyKey: randomKey(),
-    signal,
-  })
-  const { id: batchId } = await batches.create({
+  const upload = { filename: 'run.jsonl', content, idempotencyKey: randomKey(), signal }
+  const { id: fileId } = await persistently(() => files.create(upload), signal)
+  const batch = {
     inputFileId: fileId,
     ...(completionWindow === undefined ? {} : { completionWindow }),
     ...(completeBy === undefined ? {} : { completeBy }),
     ...(metadata === undefined ? {} : { metadata }),
     idempotencyKey: randomKey(),
     signal,
-  })
+  }
+  const { id: batchId } = await persistently(() => batches.create(batch), signal)
   return { items: group.items, lines: [], fileId, batchId }
 }
 
@@ -160,23 +161,35 @@ async function* linesOfBatch(
   signal: AbortSignal,
 ): AsyncGenerator<BatchLine> {
   let received = 0
-  for (let empty = 0; ; empty += 1) {
-    let failure: ConnectionError | undefined
+  let hadEnded = false
+  for (let empty = 0; received < expected; empty += 1) {
     try {
       for await (const line of batches.results(batchId, { after: received, follow: true, signal })) {
         received += 1
         empty = 0
+        hadEnded = false
         yield line
       }
+      if (received === expected) return
+      const batch = await batches.get(batchId, signal)
+      // The last rows may have arrived between the end of the stream and this reading.
+      if (hadEnded || (empty >= MAX_RETRIES && ENDED.includes(batch.status))) throw new BatchError(batch)
+      hadEnded = ENDED.includes(batch.status)
     } catch (error) {
-      if (!(error instanceof ConnectionError)) throw error
-      failure = error
+      if (!(error instanceof ConnectionError) || empty >= MAX_RETRIES) throw error
     }
-    if (received >= expected) return
-    const batch = await batches.get(batchId, signal)
-    // The last rows may have arrived between the end of the stream and this reading.
-    if (ENDED.includes(batch.status) && empty > 0 && !failure) throw new BatchError(batch)
-    if (empty >= MAX_EMPTY_STREAMS) throw failure ?? new BatchError(batch)
-    await pause(RECONNECT_MS * 2 ** empty, signal)
+    await pause(RECONNECT_MS * 2 ** Math.min(empty, MAX_RETRIES), signal)
+  }
+}
+
+/** Repeats a request that is safe to repeat while the server is away. */
+async function persistently<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let retries = 0; ; retries += 1) {
+    try {
+      return await request()
+    } catch (error) {
+      if (!(error instanceof ConnectionError) || retries >= MAX_RETRIES) throw error
+      await pause(RECONNECT_MS * 2 ** retries, signal)
+    }
   }
 }
