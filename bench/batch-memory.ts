@@ -19,7 +19,7 @@ export const batchMemory: Question = {
   title: 'peak memory while batches of sentiment-small run: 50,000 lines, then 1,000,000',
   ask: (bench) => {
     const env = { MAX_BATCH_LINES: String(LINES * FACTOR) }
-    return withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), env)
+    return withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), { apiEnv: env })
   },
 }
 

@@ -23,7 +23,8 @@ interface PredictionBody {
 export const eta: Question = {
   name: 'eta',
   title: 'queue.eta_seconds of a prediction over the time that it really waited',
-  ask: (bench) => withStack(bench, [cola, sentiment], ({ url }) => ask(bench, url), { MAX_QUEUE_SECONDS: '10m' }),
+  ask: (bench) =>
+    withStack(bench, [cola, sentiment], ({ url }) => ask(bench, url), { apiEnv: { MAX_QUEUE_SECONDS: '10m' } }),
 }
 
 async function ask(bench: Bench, url: string): Promise<Figure[]> {

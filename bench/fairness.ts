@@ -29,7 +29,7 @@ export const fairness: Question = {
     const figures: Figure[] = []
     const keys = { API_KEYS: `heavy:${HEAVY_KEY},light:${LIGHT_KEY}` }
     for (const model of [cola, sentimentSmall]) {
-      figures.push(...(await withStack(bench, [model], ({ url }) => ask(bench, model, url), keys)))
+      figures.push(...(await withStack(bench, [model], ({ url }) => ask(bench, model, url), { apiEnv: keys })))
     }
     return figures
   },

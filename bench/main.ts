@@ -18,6 +18,7 @@ import { redisCommands } from './redis-commands.ts'
 import { refusals } from './refusals.ts'
 import { effortOf, writeResult } from './results.ts'
 import { machine, table } from './table.ts'
+import { workers } from './workers.ts'
 
 const questions: Question[] = [
   predict,
@@ -32,6 +33,7 @@ const questions: Question[] = [
   eta,
   predictionMemory,
   accuracy,
+  workers,
   peers,
 ]
 

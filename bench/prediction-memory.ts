@@ -22,7 +22,9 @@ export const predictionMemory: Question = {
   name: 'prediction-memory',
   title: `memory before and after ${PREDICTIONS.toLocaleString('en')} async predictions, kept for ${RETENTION}`,
   ask: (bench) =>
-    withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), { RESULT_TTL: RETENTION, LOG_LEVEL: 'warn' }),
+    withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), {
+      apiEnv: { RESULT_TTL: RETENTION, LOG_LEVEL: 'warn' },
+    }),
 }
 
 async function ask(bench: Bench, stack: Stack): Promise<Figure[]> {

@@ -11,7 +11,7 @@ const REPEATS = 7
 export const refusals: Question = {
   name: 'refusals',
   title: `CPU time of the api for a refused body of ${MAX_BODY / 1_000_000} MB, in valid ones`,
-  ask: (bench) => withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), { LOG_LEVEL: 'error' }),
+  ask: (bench) => withStack(bench, [sentimentSmall], (stack) => ask(bench, stack), { apiEnv: { LOG_LEVEL: 'error' } }),
 }
 
 async function ask({ say }: Bench, stack: Stack): Promise<Figure[]> {

@@ -21,20 +21,25 @@ export interface Stack {
   readyMs: { api: number; worker: number }
 }
 
+export interface StackOptions {
+  /** Additional settings of the api, and of the workers. */
+  apiEnv?: Record<string, string>
+  workerEnv?: Record<string, string>
+  /** The number of workers; default: one. */
+  workers?: number
+}
+
 /** Output lines that are shown when a process ends unexpectedly. */
 const LAST_LINES = 12
 
 const program = (name: string) => fileURLToPath(new URL(`../dist/${name}/main.js`, import.meta.url))
 
-/**
- * Starts all processes with default settings, serving these models, and stops them after `use`.
- * @param apiEnv additional settings of the api.
- */
+/** Starts all processes with default settings, serving these models, and stops them after `use`. */
 export async function withStack<T>(
   { say }: Bench,
   models: BenchModel[],
   use: (stack: Stack) => Promise<T>,
-  apiEnv: Record<string, string> = {},
+  { apiEnv = {}, workerEnv = {}, workers = 1 }: StackOptions = {},
 ): Promise<T> {
   const dir = mkdtempSync(join(tmpdir(), 'inferq-bench-'))
   const redis = new RedisServer({ binary: redisBinary(say), dir: join(dir, 'redis'), print: say })
@@ -49,9 +54,13 @@ export async function withStack<T>(
       started.push(process)
       return { pid: process.child.pid as number, ms: performance.now() - began }
     }
-    const monitorPort = await freePort()
-    const workerEnv = { MODELS_DIR: modelsDir, MONITOR_PORT: String(monitorPort), MONITOR_HOST: '127.0.0.1' }
-    const worker = await start('worker', monitorPort, workerEnv)
+    const startWorker = async () => {
+      const monitorPort = await freePort()
+      const env = { MODELS_DIR: modelsDir, MONITOR_PORT: String(monitorPort), MONITOR_HOST: '127.0.0.1', ...workerEnv }
+      return start('worker', monitorPort, env)
+    }
+    const worker = await startWorker()
+    for (let more = 1; more < workers; more += 1) await startWorker()
     const port = await freePort()
     const api = await start('api', port, {
       HOST: '127.0.0.1',
