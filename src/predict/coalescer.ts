@@ -1,8 +1,8 @@
 // Groups items that callers submit at the same time. The unit of the queue is a group of texts, not a text.
 
 export interface CoalescerOptions<In, Out> {
-  /** A group of this size is sent immediately. */
-  maxItems: number
+  /** The part of a full group that an item takes; a full group is sent immediately. */
+  shareOf: (item: In) => number
   /**
    * Resolves with one value or Error an item, in order.
    * @param onAccepted called when the group is handed over, and its outcome is awaited.
@@ -18,6 +18,9 @@ interface Waiting<In, Out> {
   reject: (error: Error) => void
 }
 
+/** One, less the rounding of a sum. */
+const FULL = 1 - 1e-9
+
 /**
  * Sends the items of one turn of the event loop as one group; no timer delays a single caller. Items that arrive while a
  * group is being handed over form the next group, so that groups grow with the load (group commit; DeWitt et al.,
@@ -27,6 +30,7 @@ export class Coalescer<In, Out> {
   readonly #options: CoalescerOptions<In, Out>
   readonly #schedule: (send: () => void) => void
   #gathered: Waiting<In, Out>[] = []
+  #share = 0
   /** Groups that are being handed over. */
   #sending = 0
 
@@ -39,7 +43,8 @@ export class Coalescer<In, Out> {
   submit(item: In): Promise<Out> {
     return new Promise((resolve, reject) => {
       this.#gathered.push({ item, resolve, reject })
-      if (this.#gathered.length === this.#options.maxItems) this.#send()
+      this.#share += this.#options.shareOf(item)
+      if (this.#share >= FULL) this.#send()
       else if (this.#gathered.length === 1) this.#sendNext()
     })
   }
@@ -54,6 +59,7 @@ export class Coalescer<In, Out> {
     const group = this.#gathered
     if (group.length === 0) return
     this.#gathered = []
+    this.#share = 0
     this.#sending += 1
     let accepted = false
     const onAccepted = () => {

@@ -57,6 +57,8 @@ interface Entry {
 
 /** The most texts in one job (architecture.md, decision 1). */
 const MAX_TEXTS = 64
+/** The most work in one job while there are several workers, milliseconds a process: as much as a worker takes in advance. */
+const MAX_MS = 40
 
 export class SyncPredictor {
   readonly #options: SyncPredictorOptions
@@ -81,7 +83,7 @@ export class SyncPredictor {
     const key = `${call.model.name}@${call.revision ?? ''} ${call.truncate} ${call.owner}`
     const known = this.#coalescers.get(key)
     if (known) return known
-    const coalescer = new Coalescer<Entry, Answer>({ maxItems: MAX_TEXTS, send: (...group) => this.#send(...group) })
+    const coalescer = new Coalescer<Entry, Answer>({ shareOf, send: (...group) => this.#send(...group) })
     this.#coalescers.set(key, coalescer)
     return coalescer
   }
@@ -139,6 +141,14 @@ export class SyncPredictor {
   async #withdraw({ queue, id }: JobRef): Promise<void> {
     if (!(await this.#options.producer.remove(queue, id))) await this.#options.stopJob(id)
   }
+}
+
+/** The part of a full job that a text takes. A job runs on one worker, so the texts of a large one would leave others idle. */
+function shareOf({ item, call: { model } }: Entry): number {
+  const { workers, processes, costs, current } = model
+  if (workers.length < 2) return 1 / MAX_TEXTS
+  const maxMs = (MAX_MS * Math.max(processes, workers.length)) / workers.length
+  return Math.max(1 / MAX_TEXTS, workOf(costs, [item], current.maxTokens) / maxMs)
 }
 
 /** @throws AppError for every end but `done`. */

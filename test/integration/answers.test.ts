@@ -92,7 +92,12 @@ async function work(id: string, data: unknown): Promise<TextsResult> {
   return result
 }
 
-const model = { name: 'm', costs: [{ tokens: 1, ms: 1 }], current: { maxTokens: 512 } } as unknown as ServedModel
+const model = {
+  name: 'm',
+  costs: [{ tokens: 1, ms: 1 }],
+  current: { maxTokens: 512 },
+  workers: [],
+} as unknown as ServedModel
 const never = new AbortController().signal
 const call = (signal = never) => ({
   model,

@@ -61,7 +61,7 @@ function startConsumer(lane: Lane, mayTakeMore: () => boolean, submitMs = 0) {
     clearInterval(timer)
     redis.disconnect()
   })
-  return held
+  return { held, consumer }
 }
 
 async function send(lane: Lane, count: number): Promise<void> {
@@ -72,7 +72,7 @@ const active = async (queue: string) => caller.producer.queue(queue).getActiveCo
 it('of a lower lane leaves jobs for other workers while the work of its jobs is at its limit', async () => {
   await send('async', 30)
   let more = false
-  const held = startConsumer('async', () => more)
+  const { held } = startConsumer('async', () => more)
   await waitFor('the first jobs', () => held.length === 4)
   held.shift()?.()
   await waitFor('one more', () => held.length === 4)
@@ -86,14 +86,25 @@ it('of a lower lane leaves jobs for other workers while the work of its jobs is 
   await waitFor('more jobs', async () => (await active('m-async')) > 8)
 })
 
-it('of interactive jobs takes them as far as it has slots', async () => {
+it('of interactive jobs takes them as far as it has slots while their work leaves room', async () => {
   await send('interactive', 30)
-  const held = startConsumer('interactive', () => false)
+  const { held } = startConsumer('interactive', () => true)
   await waitFor('all jobs', () => held.length === 30)
+})
+
+it('of interactive jobs takes one more at the end of each run while their work leaves no room', async () => {
+  await send('interactive', 30)
+  const { held, consumer } = startConsumer('interactive', () => false)
+  for (const taken of [1, 2, 3]) {
+    await waitFor('one job more', () => held.length === taken)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(await active('m')).toBe(taken)
+    consumer.onRunEnd()
+  }
 })
 
 it('of a lower lane takes more while none of its jobs ends', async () => {
   await send('async', 30)
-  const held = startConsumer('async', () => true, 100)
+  const { held } = startConsumer('async', () => true, 100)
   await waitFor('all jobs', () => held.length === 30)
 })

@@ -60,6 +60,7 @@ export class Consumer {
   readonly #held = new Map<string, AbortController>()
   /** Jobs that BullMQ has given to this process, and those whose texts are in the backlog. */
   #processing = 0
+  #mayTakeOne = false
   #submitted = 0
   readonly #unstored: UnstoredResults
   readonly #queue: string
@@ -114,7 +115,8 @@ export class Consumer {
   /** Whether BullMQ should take a job if one waits. */
   get hasFreeSlot(): boolean {
     const { least, slots } = this.#limits
-    return this.#held.size < (this.lane === 'interactive' ? slots : least)
+    const isInteractive = this.lane === 'interactive' && this.#options.mayTakeMore()
+    return this.#held.size < (isInteractive ? slots : least)
   }
 
   /** `least`: jobs of a lower lane that are taken however much work they are. */
@@ -126,6 +128,16 @@ export class Consumer {
   /** Starts to take jobs; the models must be warm. */
   start(): void {
     this.#running ??= this.#worker.run().catch(this.#options.onError)
+  }
+
+  /**
+   * Takes one more interactive job, however much work the others are: the next one in the queue may be a short one of another
+   * owner, and runs before them.
+   */
+  onRunEnd(): void {
+    if (this.lane !== 'interactive') return
+    this.#mayTakeOne = true
+    this.#limitConcurrency()
   }
 
   /** Takes no new jobs; running ones continue. */
@@ -146,6 +158,7 @@ export class Consumer {
 
   async #process(job: Job<unknown, object>, token: string | undefined): Promise<object> {
     this.#processing += 1
+    this.#mayTakeOne = false
     this.#limitConcurrency()
     try {
       return await this.#outcomeOf(job, token)
@@ -259,14 +272,16 @@ export class Consumer {
 
   /**
    * BullMQ takes as many jobs as there are slots before it processes the first of them, so there is one slot more than jobs
-   * that are processed: a job starts before the next one is asked for. A job may have one text or a thousand, so the slots of
-   * the lower lanes are limited by the work of the jobs that are taken.
+   * that are processed: a job starts before the next one is asked for. A job may have one text or a thousand, so the slots are
+   * limited by the work of the jobs that are taken.
    */
   #limitConcurrency(): void {
     const { least, slots } = this.#limits
-    const hasRoom = this.lane === 'interactive' || this.#options.mayTakeMore()
-    const taken = this.lane === 'interactive' ? this.#processing : this.#submitted
-    const limit = hasRoom ? Math.min(slots, Math.max(least, taken + SLOT_STEP)) : least
+    const hasRoom = this.#mayTakeOne || this.#options.mayTakeMore()
+    if (this.lane === 'interactive') {
+      return setConcurrency(this.#worker, Math.min(slots, Math.max(1, this.#processing + (hasRoom ? 1 : 0))))
+    }
+    const limit = hasRoom ? Math.min(slots, Math.max(least, this.#submitted + SLOT_STEP)) : least
     setConcurrency(this.#worker, Math.min(limit, this.#processing + 1))
   }
 }

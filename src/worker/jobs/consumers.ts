@@ -23,6 +23,7 @@ import type { WorkerMetrics } from '../../telemetry/metrics.ts'
 import { startTracing, type Tracing } from '../../telemetry/tracing.ts'
 import type { WorkerConfig } from '../config.ts'
 import type { Engine, EngineModel } from '../engine.ts'
+import { RUN_MS } from '../scheduling/cost-model.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { type ConsumedOutcome, Consumer } from './consumer.ts'
 import { ConsumerSet } from './consumer-set.ts'
@@ -50,6 +51,9 @@ const POLL_MS = 100
 const WATCH_MS = 1_000
 /** Milliseconds of async or bulk work that each process takes in advance; more would wait here while other workers are idle. */
 const HELD_MS = 1_000
+
+/** The same of interactive work: a run, and the next one. */
+const HELD_INTERACTIVE_MS = 2 * RUN_MS
 
 /** Outcomes with another label value in inferq_worker_jobs_total: dashboards rely on the values, so they are kept. */
 const OUTCOME_LABELS: Partial<Record<ConsumedOutcome, string>> = {
@@ -201,6 +205,7 @@ export class Consumers {
     await this.#clock.start(signal)
     const served = engine.served()
     this.#consumers.add(...served.flatMap((model) => LANES.map((lane) => this.#createConsumer(model, lane))))
+    engine.dispatcher.onRunEnd = () => this.#consumers.all.forEach((consumer) => consumer.onRunEnd())
     void this.#durability.start(signal)
     this.#registration.start(signal)
     this.#notStarted = undefined
@@ -254,11 +259,15 @@ export class Consumers {
     })
   }
 
-  /** Interactive jobs are limited by admission; a large one must not keep a small one of another owner waiting. */
+  /**
+   * Interactive jobs of several owners are all taken, because their turns are shorter here than in the queue; those of one
+   * owner are left where an idle worker can take them.
+   */
   #mayTakeMore(model: string, lane: Lane): boolean {
-    const { engine, config } = this.#options
-    const limit = HELD_MS * config.inferenceProcesses
-    return lane === 'interactive' || engine.dispatcher.heldMs(model, lane) < limit
+    const { dispatcher } = this.#options.engine
+    if (lane === 'interactive' && dispatcher.recentOwners > 1) return true
+    const limit = (lane === 'interactive' ? HELD_INTERACTIVE_MS : HELD_MS) * this.#options.config.inferenceProcesses
+    return dispatcher.heldMs(model, lane) < limit
   }
 
   async #pauseConsumers(ms: number): Promise<void> {

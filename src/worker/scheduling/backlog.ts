@@ -97,7 +97,7 @@ export class Backlog<G extends Group> {
     const suspect = capacity.suspect && this.#isSuspectNext() ? this.#suspects.shift() : undefined
     this.#lastWasSuspect = suspect !== undefined
     if (suspect) return runOf([suspect], suspect.group.lane, true)
-    const owners = this.#countRecentOwners(now)
+    const owners = this.recentOwners(now)
     if (owners > 1 && !capacity.idle) return undefined
     const lane = this.#nextLane(capacity.background || owners === 0)
     const turn = lane && first(this.#lanes[lane])?.nextTurn()
@@ -109,15 +109,15 @@ export class Backlog<G extends Group> {
     return runOf(this.#bucketsOf(entry.group).takeSimilar(entry, this.#budget(entry.group.model) * share), lane, false)
   }
 
+  /** Owners whose interactive texts arrived in the last two seconds. */
+  recentOwners(now: number): number {
+    for (const [owner, at] of this.#recentOwners) if (now - at >= RECENT_MS) this.#recentOwners.delete(owner)
+    return this.#recentOwners.size
+  }
+
   /** Each suspect may block its process until RUN_TIMEOUT, so interactive texts run between them. */
   #isSuspectNext(): boolean {
     return !this.#lastWasSuspect || first(this.#lanes.interactive) === undefined
-  }
-
-  /** Owners whose interactive texts arrived in the last two seconds. */
-  #countRecentOwners(now: number): number {
-    for (const [owner, at] of this.#recentOwners) if (now - at >= RECENT_MS) this.#recentOwners.delete(owner)
-    return this.#recentOwners.size
   }
 
   #nextLane(backgroundAllowed: boolean): Lane | undefined {

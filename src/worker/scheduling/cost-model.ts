@@ -9,7 +9,7 @@ export interface CostModelOptions {
 }
 
 /** Intended duration of a run: a request may have to wait for a run that has just started. */
-const RUN_MS = 20
+export const RUN_MS = 20
 /** Texts of more tokens are too rare to limit the budget of all runs. */
 const MAX_USUAL_LENGTH = 128
 const MIN_TOKENS = 32

@@ -80,6 +80,8 @@ export class Dispatcher {
   readonly #busy = new BusyShare()
   #suspectsRunning = 0
   #backgroundRunning = 0
+  /** Called at the end of each run, whatever became of it. */
+  onRunEnd: () => void = () => undefined
   /** Models that are no longer served. */
   readonly #removedModels = new Set<string>()
   #closed = false
@@ -118,6 +120,11 @@ export class Dispatcher {
       ms += jobMs * (job.missing / job.estimatedTokens.length)
     }
     return ms
+  }
+
+  /** Owners whose interactive texts arrived in the last two seconds. */
+  get recentOwners(): number {
+    return this.#backlog.recentOwners(this.#now())
   }
 
   /** The share of the last seconds' compute that interactive runs took, 0 to 1. */
@@ -197,6 +204,7 @@ export class Dispatcher {
     if (outcome.kind === 'ran') this.#settle(run, outcome.columns, outcome.ms)
     else this.#recoverLostRun(run, outcome)
     this.pump()
+    this.onRunEnd()
   }
 
   #recordQueueTimes(run: Run<PendingJob>, startedAt: number): void {

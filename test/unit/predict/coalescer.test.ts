@@ -7,7 +7,7 @@ function byHand(maxItems = 64) {
   const groups: string[][] = []
   const turns: Array<() => void> = []
   const coalescer = new Coalescer<string, string>({
-    maxItems,
+    shareOf: () => 1 / maxItems,
     schedule: (send) => turns.push(send),
     send: async (items) => {
       groups.push(items)
@@ -41,7 +41,7 @@ describe('Coalescer, used', () => {
     const groups: string[][] = []
     const accepted: Array<() => void> = []
     const coalescer = new Coalescer<string, string>({
-      maxItems: 3,
+      shareOf: () => 1 / 3,
       send: async (items, onAccepted) => {
         groups.push(items)
         accepted.push(onAccepted)
@@ -74,7 +74,7 @@ describe('Coalescer, used', () => {
   it('sends a lone item by itself after the turn, with the real schedule', async () => {
     const groups: number[][] = []
     const coalescer = new Coalescer<number, number>({
-      maxItems: 64,
+      shareOf: () => 1 / 64,
       send: async (items) => {
         groups.push(items)
         return items
@@ -111,7 +111,7 @@ describe('Coalescer, abused', () => {
   it("rejects every item of a group that failed as a whole, and only that group's", async () => {
     let fail = true
     const coalescer = new Coalescer<string, string>({
-      maxItems: 64,
+      shareOf: () => 1 / 64,
       send: async (items) => {
         if (fail) throw new Error('away')
         return items
@@ -124,7 +124,7 @@ describe('Coalescer, abused', () => {
   })
 
   it('says both numbers when there are fewer answers than items', async () => {
-    const coalescer = new Coalescer<string, string>({ maxItems: 64, send: async () => ['only one'] })
+    const coalescer = new Coalescer<string, string>({ shareOf: () => 1 / 64, send: async () => ['only one'] })
     await expect(Promise.all([coalescer.submit('a'), coalescer.submit('b')])).rejects.toThrow('1 outcomes for 2 items')
   })
 })
