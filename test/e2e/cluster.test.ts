@@ -1,6 +1,7 @@
 // Redis as a cluster of three masters: everything that works with one server works there.
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { BatchCaller, faultsIn, mixedLines } from '../helpers/batches.ts'
+import { runLargeInputs } from '../helpers/large-inputs.ts'
 import { type ClusterSetup, startCluster } from '../helpers/redis-servers.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 import { waitFor } from '../helpers/wait-for.ts'
@@ -20,7 +21,12 @@ beforeAll(async () => {
   stack = await startStack({
     redisUrl: cluster.url,
     within: 90_000,
-    apiEnv: { API_KEYS: `ann:${ANN},bob:${BOB}`, WEBHOOK_ALLOW: '127.0.0.1', RESULT_TTL: '10s' },
+    apiEnv: {
+      API_KEYS: `ann:${ANN},bob:${BOB}`,
+      WEBHOOK_ALLOW: '127.0.0.1',
+      INPUT_URL_ALLOW: '127.0.0.1',
+      RESULT_TTL: '10s',
+    },
     workerEnv: { MODELS: 'tiny-fp32' },
   })
 })
@@ -84,13 +90,19 @@ it('repeats, cancels and erases predictions', async () => {
   await waitFor('the cancellation', async () => (await call(`/v1/predictions/${last}`)).body['status'] === 'canceled')
 })
 
+it('takes input files in parts, and from a URL', async () => {
+  const caller = new BatchCaller(stack.url, ANN)
+  for (const batch of await runLargeInputs(caller, mixedLines(ROWS, WORDS)))
+    expect(await faultsIn(caller, batch, ROWS)).toEqual([])
+})
+
 it('runs batches, and sends webhooks', async () => {
   const caller = new BatchCaller(stack.url, ANN)
   const started = await caller.run(mixedLines(ROWS, WORDS), { webhook: `${receiver.url}/batch` })
   const batch = await waitFor('the batch', () => caller.ended(started.id), { within: 60_000 })
   expect(await faultsIn(caller, batch, ROWS)).toEqual([])
   await receiver.at('/batch')
-  expect((await call('/v1/batches')).body['data']).toHaveLength(1)
+  expect((await call('/v1/batches')).body['data']).toMatchObject([{ id: batch.id }, {}, {}])
 
   await call('/v1/predictions', { input, webhook: `${receiver.url}/prediction` })
   const [sent] = await receiver.at('/prediction')

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BatchCaller, faultsIn, lines, mixedLines } from '../helpers/batches.ts'
+import { runLargeInputs } from '../helpers/large-inputs.ts'
 import { ownRedis } from '../helpers/redis.ts'
 import { type TestBucket, testBucket } from '../helpers/s3.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
@@ -118,6 +119,13 @@ describe('two apis with one bucket', () => {
     },
     LONG,
   )
+})
+
+it('stores files that come in parts, or from a URL, for another api', { timeout: LONG }, async () => {
+  const { apis } = await twoApis({ INPUT_URL_ALLOW: '127.0.0.1' })
+  const [first, second] = apis.map(({ url }) => new BatchCaller(url)) as [BatchCaller, BatchCaller]
+  for (const batch of await runLargeInputs(first, mixedLines(ROWS, WORDS)))
+    expect(await faultsIn(second, batch, ROWS)).toEqual([])
 })
 
 describe('a bucket that goes away', () => {
