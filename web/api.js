@@ -1,6 +1,8 @@
 // Calls of the api that serves this page, with the API key of this tab.
 
 const STORED = 'inferq.key'
+/** Longer than any plain answer takes. */
+const TIMEOUT_MS = 60_000
 
 /** `refused` when an answer is 401, with its message; `changed` when there is another key. */
 export const keyEvents = new EventTarget()
@@ -65,16 +67,17 @@ export async function call(path, { method, json, headers, signal } = {}) {
 /**
  * The JSON of an answer.
  * @param {string} path
- * @param {Parameters<typeof call>[1]} [options]
+ * @param {Parameters<typeof call>[1] & {timeoutMs?: number}} [options] without an answer in time, the server is away
  * @returns {Promise<any>}
+ * @throws as `call`
  */
-export async function callJson(path, options) {
-  const response = await call(path, options)
+export async function callJson(path, { timeoutMs = TIMEOUT_MS, signal, ...options } = {}) {
+  const inTime = AbortSignal.timeout(timeoutMs)
   try {
+    const response = await call(path, { ...options, signal: signal ? AbortSignal.any([signal, inTime]) : inTime })
     return await response.json()
   } catch (error) {
-    if (options?.signal?.aborted) throw error
-    throw unanswered()
+    throw error instanceof ApiError || signal?.aborted ? error : unanswered()
   }
 }
 

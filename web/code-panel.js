@@ -2,6 +2,7 @@
 import { storedKey } from './api.js'
 import { element } from './dom.js'
 
+/** @type {[string, string][]} */
 const LANGUAGES = [
   ['curl', 'curl'],
   ['javascript', 'JavaScript'],

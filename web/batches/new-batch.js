@@ -100,7 +100,7 @@ export function newBatch() {
       if (mine !== choice) return
       status.replaceChildren()
       const run = batchRun()
-      const shown = preview(file, sniffed, {
+      const shown = preview(sniffed, {
         models,
         onRun: (format, model) => void run.start({ file, format, model, limits }),
       })
@@ -123,8 +123,7 @@ export function newBatch() {
     } catch (error) {
       if (mine !== choice) return
       status.replaceChildren(note('bad', error instanceof Error ? error.message : String(error)))
-      /** @type {HTMLInputElement} */
-      input.value = ''
+      Object.assign(input, { value: '' })
     }
   }
 

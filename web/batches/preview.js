@@ -15,11 +15,10 @@ const KINDS = [
 /** @typedef {import('./input/format.js').Format} Format */
 
 /**
- * @param {File} file
  * @param {import('./input/format.js').Sniffed & {text: string}} sniffed
  * @param {{models: any[], onRun: (format: Format, model: string) => void}} options
  */
-export function preview(file, { format: guessed, columns: guessedColumns, warnings, text }, { models, onRun }) {
+export function preview({ format: guessed, columns: guessedColumns, warnings, text }, { models, onRun }) {
   const kind = choice('batch-kind', 'Format', KINDS, guessed.kind)
   const delimiter = choice('batch-delimiter', 'Delimiter', DELIMITERS, guessed.kind === 'csv' ? guessed.delimiter : ',')
   const column = choice('batch-column', 'Column with the text', [], '')
@@ -126,8 +125,7 @@ export function preview(file, { format: guessed, columns: guessedColumns, warnin
     disable: (isRunning) => {
       run.hidden = isRunning
       for (const each of fields.querySelectorAll('select')) each.disabled = isRunning
-      /** @type {HTMLInputElement} */
-      hasHeader.disabled = isRunning
+      Object.assign(hasHeader, { disabled: isRunning })
     },
   }
 }

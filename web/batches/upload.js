@@ -4,6 +4,8 @@ import { ApiError, callJson, keyHeaders, toError, unanswered } from '../api.js'
 /** The api takes parts of up to 64 MB. */
 const PART_BYTES = 32_000_000
 const ATTEMPTS = 4
+/** The server copies the parts into the file before it answers. */
+const COMPLETION_MS = 600_000
 const PAUSE_MS = 1_000
 
 /**
@@ -56,7 +58,8 @@ export async function send(upload, { maxFileBytes, signal, onProgress }) {
     }
     upload.parts.push((await repeated(() => post(`v1/uploads/${upload.id}/parts`, form, options), signal)).id)
   }
-  const complete = () => callJson(`v1/uploads/${upload.id}/complete`, { json: { part_ids: upload.parts }, signal })
+  const complete = () =>
+    callJson(`v1/uploads/${upload.id}/complete`, { json: { part_ids: upload.parts }, signal, timeoutMs: COMPLETION_MS })
   return (await repeated(complete, signal)).file.id
 }
 

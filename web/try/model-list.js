@@ -7,7 +7,7 @@ const [EMPTY_MS, SERVED_MS] = [3_000, 30_000]
 export class ModelList {
   /** @type {any[]} */
   ready = []
-  /** @type {{id: string, reason: string}[]} */
+  /** @type {{id: string, state: string, reason?: string}[]} */
   refused = []
   isLoaded = false
   /** @type {string | undefined} */

@@ -11,10 +11,7 @@ export function aboutModel(model) {
   const card = element('pre', { tabIndex: 0, role: 'region', 'aria-label': 'Model card' }, 'Loading…')
   const details = element(
     'details',
-    {
-      class: 'model-card',
-      ontoggle: () => details.open && void loadCard(model.id, card),
-    },
+    { class: 'model-card', ontoggle: () => void loadCard(model.id, card) },
     element('summary', {}, 'Model card'),
     card,
   )

@@ -87,10 +87,8 @@ function timingOf(headers, total) {
           element('dd', {}, milliseconds(ms)),
         ),
       ),
-      ...[
-        ['round trip', milliseconds(total)],
-        ['tokens', tokens],
-      ].map(([term, value]) => value !== null && element('div', {}, element('dt', {}, term), element('dd', {}, value))),
+      element('div', {}, element('dt', {}, 'total'), element('dd', {}, milliseconds(total))),
+      tokens !== null && element('div', {}, element('dt', {}, 'tokens'), element('dd', {}, tokens)),
     ),
     isTruncated && note('warn', 'The end of the text is cut off: it is longer than the model reads.'),
   )

@@ -51,7 +51,7 @@ export class RowStore {
     const sign = order === 'lowest' ? 1 : -1
     // Failed rows have no score and come last.
     const key = (/** @type {number} */ row) =>
-      this.labels[row] === undefined ? Number.POSITIVE_INFINITY : sign * this.scores[row]
+      this.labels[row] === undefined ? Number.POSITIVE_INFINITY : sign * (this.scores[row] ?? 0)
     return rows.sort((a, b) => key(a) - key(b) || a - b)
   }
 }
