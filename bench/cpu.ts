@@ -1,10 +1,8 @@
 // CPU time per text of each process under concurrent load.
-import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { load, single } from './load.ts'
 import { type BenchModel, models } from './models.ts'
-import { childrenOf } from './processes.ts'
+import { childrenOf, cpuMs } from './processes.ts'
 import { type Bench, type Figure, median, type Question, runs } from './question.ts'
 import { type Stack, withStack } from './stack.ts'
 import { sentences } from './texts.ts'
@@ -69,15 +67,4 @@ async function redisPid({ redisUrl }: Stack): Promise<number> {
   } finally {
     redis.disconnect()
   }
-}
-
-let ticksPerSecond: number | undefined
-
-/** User and system time of a process, milliseconds. @throws on systems without /proc. */
-function cpuMs(pid: number): number {
-  ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name of the program is in parentheses and may contain spaces; fields 14 and 15 are utime and stime.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return ((Number(fields[11]) + Number(fields[12])) * 1_000) / ticksPerSecond
 }

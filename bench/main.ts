@@ -15,6 +15,7 @@ import { predict } from './predict.ts'
 import { predictionMemory } from './prediction-memory.ts'
 import { FULL, QUICK, type Question } from './question.ts'
 import { redisCommands } from './redis-commands.ts'
+import { redisJobs } from './redis-jobs.ts'
 import { refusals } from './refusals.ts'
 import { effortOf, writeResult } from './results.ts'
 import { machine, table } from './table.ts'
@@ -27,6 +28,7 @@ const questions: Question[] = [
   batchMemory,
   footprint,
   redisCommands,
+  redisJobs,
   cpu,
   refusals,
   fairness,
