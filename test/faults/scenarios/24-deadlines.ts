@@ -38,15 +38,14 @@ export const scenario: Scenario = {
       await waitFor('the worker to be busy', () => holders.some(isActive), { within: 60_000 })
       rmSync(traces, { force: true })
       const deadlines = new Map<string, number>()
-      for (let job = 0; job < JOBS; job += 1) {
-        const { status, body } = await ask(`${cluster.url}/v1/predictions`, {
-          json: { input: texts('traced', 2) },
-          headers,
-        })
+      const submitLate = async () => {
+        const json = { input: texts('traced', 2) }
+        const { status, body } = await ask(`${cluster.url}/v1/predictions`, { json, headers })
         const made = body as { id: string; created_at: string }
         if (status === 202) deadlines.set(made.id, Date.parse(made.created_at) + CANCEL_AFTER_MS)
         else counts.refused += 1
       }
+      await Promise.all(Array.from({ length: JOBS }, submitLate))
       cluster.workers.shift()?.child.kill('SIGKILL')
       const last = Math.max(...deadlines.values())
       // In every other round no worker lives when the deadlines pass.
