@@ -66,6 +66,8 @@ interface RunInFlight {
 
 /** A second run is sent when the first should end within this time, so that the process does not idle between them. */
 const SEND_AHEAD_MS = 10
+/** glibc keeps what is freed while a model is loaded, some 20 MB, unless the threshold is fixed, in bytes (mallopt(3)). */
+const MEMORY_SETTINGS = { MALLOC_TRIM_THRESHOLD_: '131072' }
 /** The share of LOAD_TIMEOUT after which a load is reported. */
 const SLOW_LOAD_SHARE = 1 / 8
 /** The share of LOAD_TIMEOUT after which a load may not hold up other models any longer. */
@@ -90,7 +92,8 @@ export class InferenceProcess {
   /** @throws Error when the process cannot be started. */
   constructor(options: InferenceProcessOptions) {
     this.#options = options
-    this.#child = fork(options.module, { execArgv: options.execArgv, serialization: 'advanced' })
+    const env = { ...MEMORY_SETTINGS, ...process.env }
+    this.#child = fork(options.module, { execArgv: options.execArgv, serialization: 'advanced', env })
     this.#child.on('message', (message: FromInference) => this.#receive(message))
     this.#child.on('error', (error) => this.#handleEnd(error.message))
     this.#child.once('exit', (code, signal) => this.#handleEnd(signal ?? `exit code ${code}`))
