@@ -96,7 +96,7 @@ function filesDirectory(location: FilesLocation | undefined, env: NodeJS.Process
   return 'directory' in location ? location.directory : undefined
 }
 
-/** The settings of a table; an invalid one, which is a finding of its own, has its default. */
+/** The settings of a table; an invalid one, which is a separate finding, has its default. */
 function validSettings<Table extends SettingsTable>(table: Table, env: NodeJS.ProcessEnv): SettingsOf<Table> {
   const values = Object.entries(table).map(([key, declared]) => {
     try {

@@ -11,7 +11,7 @@ export interface Finding {
   remedy?: string
 }
 
-/** Runs a check; an error that it does not expect is a problem of its own. */
+/** Runs a check; an error that it does not expect is a problem too. */
 export async function findingsOf(check: string, run: () => Promise<Omit<Finding, 'check'>[]>): Promise<Finding[]> {
   try {
     return (await run()).map((finding) => ({ check, ...finding }))
