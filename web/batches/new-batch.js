@@ -61,6 +61,7 @@ export function newBatch() {
   let models = []
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer
+  let isShown = false
   /** Makes only the last chosen file count. */
   let choice = 0
 
@@ -83,7 +84,7 @@ export function newBatch() {
   // A file can be pasted anywhere, a text only into its field.
   document.addEventListener('paste', (event) => {
     const [file] = event.clipboardData?.files ?? []
-    if (file && card.offsetParent !== null) void take(file)
+    if (file && isShown) void take(file)
   })
   keyEvents.addEventListener('changed', () => void start())
 
@@ -140,7 +141,7 @@ export function newBatch() {
 
   async function start() {
     clearTimeout(timer)
-    if (card.offsetParent === null) return
+    if (!isShown) return
     try {
       const [info, list] = await Promise.all([callJson('info'), callJson('v1/models')])
       limits = info.limits
@@ -158,5 +159,15 @@ export function newBatch() {
     }
   }
 
-  return { element: element('div', { class: 'stack' }, card, code.element), start: () => void start() }
+  return {
+    element: element('div', { class: 'stack' }, card, code.element),
+    start: () => {
+      isShown = true
+      void start()
+    },
+    stop: () => {
+      isShown = false
+      clearTimeout(timer)
+    },
+  }
 }

@@ -27,6 +27,7 @@ export function startBatches(root) {
   let view
 
   function leave() {
+    created.stop()
     list.stop()
     view?.stop()
     view = undefined

@@ -44,9 +44,6 @@ export function batchView(id) {
   )
 
   async function poll() {
-    if (document.visibilityState === 'hidden') {
-      return document.addEventListener('visibilitychange', () => void poll(), { once: true, signal })
-    }
     try {
       const batch = await callJson(`v1/batches/${id}`, { signal })
       if (!isFollowed) {
