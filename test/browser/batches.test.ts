@@ -6,7 +6,7 @@ import { complaintsOf, findingsOf, overflowOf, startBrowser } from '../helpers/b
 import { emptyRedis } from '../helpers/redis.ts'
 import { type Stack, startStack } from '../helpers/stack.ts'
 
-vi.setConfig({ testTimeout: 180_000 })
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 300_000 })
 
 let stack: Stack
 let browser: Browser
