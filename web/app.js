@@ -1,5 +1,5 @@
 // The page: shows the section that the address names. Sections other than Try are loaded when they are first shown.
-import { byId } from './dom.js'
+import { byId, element } from './dom.js'
 import { startKeyBar } from './key-bar.js'
 import { startTry } from './try/try.js'
 
@@ -15,6 +15,7 @@ const TITLES = { try: 'inferq', batches: 'Batches · inferq', live: 'Live · inf
 const sections = new Map()
 /** @type {keyof typeof load | undefined} */
 let shown
+const failure = element('p', { role: 'alert' }, 'This section could not be loaded: reload the page.')
 
 startKeyBar()
 addEventListener('hashchange', () => void showAddressed(true))
@@ -34,9 +35,17 @@ async function showAddressed(moved) {
     else link.removeAttribute('aria-current')
   }
   document.title = TITLES[wanted]
-  if (before !== undefined && before !== wanted) void sections.get(before)?.then((section) => section.hide())
+  if (before !== undefined && before !== wanted)
+    void sections.get(before)?.then(
+      (section) => section.hide(),
+      () => undefined,
+    )
   if (!sections.has(wanted)) sections.set(wanted, load[wanted]())
-  const section = await sections.get(wanted)
+  failure.remove()
+  const section = await sections.get(wanted)?.catch(() => {
+    sections.delete(wanted)
+    byId(`section-${wanted}`).append(failure)
+  })
   if (shown === wanted) section?.show(rest.join('/'))
   if (moved && before !== wanted) scrollTo(0, 0)
   // The link or button that was used may be gone; the focus then continues with the section.

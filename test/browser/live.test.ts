@@ -117,4 +117,15 @@ describe('the section', () => {
     expect(await findingsOf(page)).toEqual([])
     expect(await overflowOf(page)).toBe(0)
   })
+
+  it('states that it could not be loaded', async () => {
+    await page.route('**/live/section.js', (route) => route.abort())
+    await page.goto(`${stack.url}/#try`)
+    await page.reload()
+    await page.getByRole('link', { name: 'Live' }).click()
+    await page.getByText('This section could not be loaded').waitFor()
+    await page.unroute('**/live/section.js')
+    await page.reload()
+    await drawn()
+  })
 })
