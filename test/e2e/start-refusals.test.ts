@@ -38,7 +38,8 @@ beforeAll(() => {
   const parent = mkdtempSync(join(tmpdir(), 'inferq-clone-'))
   chmodSync(parent, 0o755)
   copy = join(parent, 'a folder & more')
-  for (const name of ['bin', 'dist', 'src', 'web', 'package.json', 'package-lock.json', '.npmrc']) {
+  const names = ['bin', 'dist', 'src', 'web', 'package.json', 'package-lock.json', 'tsconfig.json', '.npmrc']
+  for (const name of names) {
     cpSync(resolve(name), join(copy, name), { recursive: true, preserveTimestamps: true })
   }
   symlinkSync(resolve('node_modules'), join(copy, 'node_modules'))
