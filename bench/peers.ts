@@ -39,7 +39,7 @@ async function ask(bench: Bench, model: BenchModel): Promise<Figure[]> {
     const order = [...servers.slice(round % servers.length), ...servers.slice(0, round % servers.length)]
     for (const server of order) {
       bench.say(`peers: ${model.name}, ${server.name}`)
-      const results = await server.with(bench, model, (at) => measure(bench, at, texts))
+      const results = await server.with(bench, model, (at) => measure(bench, model, at, texts))
       measured.get(server)?.push(results)
     }
   }
@@ -72,10 +72,16 @@ async function ask(bench: Bench, model: BenchModel): Promise<Figure[]> {
   )
 }
 
-let expected: { model: string; score: number } | undefined
+/** The best label of a sentence and its score, by model. */
+const expected = new Map<string, { label: string; score: number }>()
 
-async function measure(bench: Bench, server: { url: string }, texts: string[]): Promise<LoadResult[]> {
-  await checkScore(server)
+async function measure(
+  bench: Bench,
+  model: BenchModel,
+  server: { url: string },
+  texts: string[],
+): Promise<LoadResult[]> {
+  await checkScore(model, server)
   const results: LoadResult[] = []
   for (const { connections, texts: size } of loads) {
     results.push(await load(bench, server, connections, size === 1 ? single(texts) : groups(texts, size)))
@@ -83,13 +89,14 @@ async function measure(bench: Bench, server: { url: string }, texts: string[]): 
   return results
 }
 
-/** @throws when the server's score of a sentence differs from that of the first one. */
-async function checkScore({ url }: { url: string }): Promise<void> {
+/** @throws when the server's label or score of a sentence differs from that of the first one. */
+async function checkScore({ name }: BenchModel, { url }: { url: string }): Promise<void> {
   const response = await fetch(`${url}/predict?text=${encodeURIComponent('The boy is sitting on a bench')}`)
   const [best] = (await response.json()) as { label: string; score: number }[]
   if (!best) throw new Error('the server answers without scores')
-  if (expected?.model !== best.label) expected = { model: best.label, score: best.score }
-  if (Math.abs(expected.score - best.score) > MAX_DIFFERENCE) {
-    throw new Error(`the server's score is ${best.score}, that of the others ${expected.score}`)
+  const first = expected.get(name) ?? best
+  expected.set(name, first)
+  if (first.label !== best.label || Math.abs(first.score - best.score) > MAX_DIFFERENCE) {
+    throw new Error(`the server answers ${best.label} ${best.score}, the first one ${first.label} ${first.score}`)
   }
 }

@@ -96,6 +96,7 @@ export class CachedPredictor {
   }
 
   async #alone(item: Item, call: SyncRequest, admit: (items: Item[]) => void): Promise<Answer> {
+    if (call.interruption.reason) throw call.interruption.reason
     admit([item])
     const [answer] = await this.#options.predictor.predict([item], call)
     return answer as Answer

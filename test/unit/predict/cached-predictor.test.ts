@@ -171,6 +171,28 @@ describe('a text that is being computed', () => {
   })
 })
 
+it('is not computed for a second caller who has given up too', async () => {
+  const predictor = predictorWith()
+  release = () => undefined
+  fail = new Error('the client is gone')
+  const first = predictor.predict(items('a'), callOf(), admitAll)
+  await new Promise(setImmediate)
+  let gone: Error | undefined
+  const interruption = {
+    ...never,
+    get reason() {
+      return gone
+    },
+  }
+  const second = predictor.predict(items('a'), callOf({ interruption }), admitAll)
+  await new Promise(setImmediate)
+  gone = new Error('this one too')
+  release()
+  await expect(first).rejects.toThrow('the client is gone')
+  await expect(second).rejects.toThrow('this one too')
+  expect(computed).toEqual([['a']])
+})
+
 describe('the cache', () => {
   it('stores no error, and nothing that another revision computed', async () => {
     const predictor = predictorWith()
