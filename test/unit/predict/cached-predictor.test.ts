@@ -177,16 +177,10 @@ it('is not computed for a second caller who has given up too', async () => {
   fail = new Error('the client is gone')
   const first = predictor.predict(items('a'), callOf(), admitAll)
   await new Promise(setImmediate)
-  let gone: Error | undefined
-  const interruption = {
-    ...never,
-    get reason() {
-      return gone
-    },
-  }
+  const interruption: { reason: Error | undefined; listen: Interruption['listen'] } = { ...never }
   const second = predictor.predict(items('a'), callOf({ interruption }), admitAll)
   await new Promise(setImmediate)
-  gone = new Error('this one too')
+  interruption.reason = new Error('this one too')
   release()
   await expect(first).rejects.toThrow('the client is gone')
   await expect(second).rejects.toThrow('this one too')
